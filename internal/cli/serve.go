@@ -1,0 +1,44 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/weir-rls/weir/internal/app"
+	"github.com/weir-rls/weir/internal/config"
+	"github.com/weir-rls/weir/internal/telemetry"
+)
+
+func newServe(world World) *cobra.Command {
+	command := &cobra.Command{
+		Use:   "serve --rules FILE|DIR",
+		Short: "Serve Envoy from rule files",
+		Long: `Serve Envoy's rate limit service from rule files.
+
+A flag is stronger than its environment variable (--grpc-listen is
+WEIR_GRPC_LISTEN), that is stronger than the settings file (grpc_listen).
+SIGTERM or Ctrl-C drains and stops; a second one stops at once.`,
+		Example: `  weir serve --rules rules.yaml
+  weir serve --rules /etc/weir/rules --store redis --redis-url redis://redis:6379/0`,
+		Args: noArguments,
+	}
+	config.AddFlags(command.Flags())
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		settings, warnings, err := config.Load(command.Flags(), world.Environ, "rules")
+		if err != nil {
+			return err
+		}
+		log := telemetry.NewLogger(world.Stderr, settings.Level())
+		for _, warning := range warnings {
+			log.Warn("settings", "warning", warning)
+		}
+		a, err := app.New(settings, app.Options{Log: log, Version: versionOf(world)})
+		if err != nil {
+			return failureError{err}
+		}
+		if err := a.Run(command.Context()); err != nil {
+			return failureError{err}
+		}
+		return nil
+	}
+	return command
+}

@@ -1,0 +1,55 @@
+package config
+
+import (
+	"log/slog"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// RedisURL says which Redis to use and may hold a password. Printed, logged or
+// marshalled it shows no user and no password; string(u) is the whole URL.
+type RedisURL string
+
+// String is the URL without what may be secret. Of a text that is no such URL
+// it shows no more than the scheme, for nobody can tell what else is in it.
+func (u RedisURL) String() string {
+	parsed, err := url.Parse(string(u))
+	if err != nil || parsed.Opaque != "" || redisURL(string(u)) != "" {
+		if scheme, _, ok := strings.Cut(string(u), "://"); ok && isRedisScheme(scheme) {
+			return scheme + "://***"
+		}
+		return "***"
+	}
+	user := ""
+	if parsed.User != nil {
+		user = "***@"
+	}
+	return parsed.Scheme + "://" + user + parsed.Host + parsed.EscapedPath()
+}
+
+// GoString is String for %#v.
+func (u RedisURL) GoString() string { return strconv.Quote(u.String()) }
+
+// MarshalText is String for JSON and the like.
+func (u RedisURL) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
+
+// LogValue is String for slog.
+func (u RedisURL) LogValue() slog.Value { return slog.StringValue(u.String()) }
+
+func isRedisScheme(scheme string) bool { return scheme == "redis" || scheme == "rediss" }
+
+// redisURL says what is wrong with a URL, in words that repeat no part of it.
+func redisURL(value any) string {
+	const remedy = "is not the URL of a Redis: write redis://HOST:PORT/DB, with USER:PASSWORD@ before the host where one is needed and their special characters percent-encoded"
+	u, err := url.Parse(value.(string))
+	if err != nil || !isRedisScheme(u.Scheme) || u.Hostname() == "" || u.Fragment != "" {
+		return remedy
+	}
+	if db := strings.TrimPrefix(u.Path, "/"); db != "" {
+		if _, err := strconv.ParseUint(db, 10, 31); err != nil {
+			return remedy
+		}
+	}
+	return ""
+}

@@ -1,0 +1,68 @@
+// Package config holds the settings of weir: what they are called, what they
+// mean, what they default to, and how flags, the environment and a file combine
+// to give them. Rule files are no settings: viper lower-cases keys and splits
+// them at dots, so only settings go through it, and only here.
+package config
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Settings are all settings of a weir that serves. Every field has a flag, an
+// environment variable and a key in the settings file, all named after it:
+// GRPCListen is --grpc-listen, WEIR_GRPC_LISTEN and grpc_listen.
+type Settings struct {
+	Rules        string `mapstructure:"rules"`         // rule file, or directory of rule files
+	MergeDomains bool   `mapstructure:"merge_domains"` // several files may add to one domain; otherwise a second one is a fault
+
+	GRPCListen string `mapstructure:"grpc_listen"` // host:port that Envoy asks; an empty host is every address, port 0 any free port
+	HTTPListen string `mapstructure:"http_listen"` // host:port of health, metrics and the other pages
+
+	Store            string        `mapstructure:"store"`              // StoreMemory or StoreRedis
+	RedisURL         RedisURL      `mapstructure:"redis_url"`          // used with StoreRedis
+	StoreTimeout     time.Duration `mapstructure:"store_timeout"`      // longest wait for one answer of the store, above 0
+	MemoryMaxBuckets int           `mapstructure:"memory_max_buckets"` // buckets that the memory store keeps, at least 1
+
+	Headers        string `mapstructure:"headers"`         // HeadersOff or HeadersLegacy
+	MaxDescriptors int    `mapstructure:"max_descriptors"` // most descriptors of a request that are judged, at least 1
+	OnExcess       string `mapstructure:"on_excess"`       // ExcessDeny or ExcessAllow: the verdict on a request beyond what is judged
+
+	GRPCReflection            bool          `mapstructure:"grpc_reflection"`               // describe the services to grpcurl and the like
+	GRPCKeepaliveTime         time.Duration `mapstructure:"grpc_keepalive_time"`           // silence after which a connection is pinged, at least 1s
+	GRPCKeepaliveTimeout      time.Duration `mapstructure:"grpc_keepalive_timeout"`        // wait for the ping's answer before the connection is closed
+	GRPCMaxConnectionAge      time.Duration `mapstructure:"grpc_max_connection_age"`       // age at which a client is asked to connect anew; 0 is never
+	GRPCMaxConnectionAgeGrace time.Duration `mapstructure:"grpc_max_connection_age_grace"` // time for the calls under way on such a connection
+
+	DrainDelay   time.Duration `mapstructure:"drain_delay"`   // how long weir goes on serving after it reports NOT_SERVING
+	DrainTimeout time.Duration `mapstructure:"drain_timeout"` // how long calls under way may then take before they are cut off
+
+	LogLevel string `mapstructure:"log_level"` // debug, info, warn or error
+}
+
+// Values of [Settings.Store].
+const (
+	StoreMemory = "memory" // buckets live and die with the process
+	StoreRedis  = "redis"  // buckets are shared by all replicas on one Redis or Valkey
+)
+
+// Values of [Settings.Headers].
+const (
+	HeadersOff    = "off"
+	HeadersLegacy = "legacy" // X-RateLimit-Limit, -Remaining and -Reset
+)
+
+// Values of [Settings.OnExcess].
+const (
+	ExcessDeny  = "deny"
+	ExcessAllow = "allow"
+)
+
+// Level is LogLevel as the logger takes it.
+func (s Settings) Level() slog.Level {
+	var level slog.Level
+	if level.UnmarshalText([]byte(s.LogLevel)) != nil {
+		return slog.LevelInfo
+	}
+	return level
+}

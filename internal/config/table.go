@@ -1,0 +1,147 @@
+package config
+
+import (
+	"reflect"
+	"strings"
+	"time"
+)
+
+// setting is the one definition of a setting: its flag, its environment
+// variable, its key in the file and its line in the manual derive from it.
+type setting struct {
+	name  string // of the flag
+	group string // heading in the help; the table is in the order of groups
+	value string // what stands for the value in the help; empty for a switch
+	usage string
+	// def is the default; its type (string, bool, int, time.Duration) is the
+	// setting's type.
+	def    any
+	check  func(value any) string // what is wrong with a value of the right type, with the remedy; nil accepts all
+	secret bool                   // values may hold a password
+}
+
+// envPrefix starts the name of every variable that weir reads.
+const envPrefix = "WEIR_"
+
+func (s setting) key() string { return strings.ReplaceAll(s.name, "-", "_") }
+func (s setting) env() string { return envPrefix + strings.ToUpper(s.key()) }
+
+// kind is the word for the setting's type.
+func (s setting) kind() string {
+	switch s.def.(type) {
+	case bool:
+		return "bool"
+	case int:
+		return "int"
+	case time.Duration:
+		return "duration"
+	default:
+		return "string"
+	}
+}
+
+// quote is a value as errors show it.
+func (s setting) quote(value string) string {
+	if s.secret {
+		value = RedisURL(value).String()
+	}
+	return quote(value)
+}
+
+var table = []setting{
+	{
+		name: "rules", group: "Rules", value: "FILE|DIR", def: "",
+		usage: "Rule file, or a directory whose .yaml and .yml files are the rules; watched for changes. Required.",
+	},
+	{
+		name: "merge-domains", group: "Rules", def: false,
+		usage: "Let several files add to one domain; otherwise a domain in two files is a fault.",
+	},
+
+	{
+		name: "grpc-listen", group: "Addresses", value: "HOST:PORT", def: ":8081", check: address,
+		usage: "Where Envoy asks. Without a host weir listens on all addresses, so that other machines reach it.",
+	},
+	{
+		name: "http-listen", group: "Addresses", value: "HOST:PORT", def: ":8080", check: address,
+		usage: "Where health and metrics are served, and where weir health asks.",
+	},
+
+	{
+		name: "store", group: "Store", value: "memory|redis", def: StoreMemory, check: oneOf(StoreMemory, StoreRedis),
+		usage: "Where the buckets live: in this process, or in a Redis or Valkey that all replicas share.",
+	},
+	{
+		name: "redis-url", group: "Store", value: "URL", def: "redis://127.0.0.1:6379/0", check: redisURL, secret: true,
+		usage: "The Redis or Valkey of --store redis: redis://[USER:PASSWORD@]HOST:PORT/DB, or rediss:// for TLS. A password is safer in WEIR_REDIS_URL, which other users of the machine cannot see.",
+	},
+	{
+		name: "store-timeout", group: "Store", value: "DURATION", def: 10 * time.Millisecond, check: atLeast(time.Millisecond),
+		usage: "Longest wait for the store; then each limit's on_store_error decides. Never beyond the caller's deadline.",
+	},
+	{
+		name: "memory-max-buckets", group: "Store", value: "N", def: 1_000_000, check: atLeast(1),
+		usage: "Most buckets kept in memory; beyond them new values of a limit share one bucket.",
+	},
+
+	{
+		name: "headers", group: "Answers", value: "off|legacy", def: HeadersOff, check: headers,
+		usage: "Rate limit headers for the caller: none, or X-RateLimit-Limit, -Remaining and -Reset.",
+	},
+	{
+		name: "max-descriptors", group: "Answers", value: "N", def: 32, check: atLeast(1),
+		usage: "Most descriptors in one request; --on-excess decides a request with more.",
+	},
+	{
+		name: "on-excess", group: "Answers", value: "deny|allow", def: ExcessDeny, check: oneOf(ExcessDeny, ExcessAllow),
+		usage: "Verdict on a request that is too large to be judged. Whoever can make requests large passes every limit if it is allow.",
+	},
+
+	{
+		name: "grpc-reflection", group: "gRPC", def: false,
+		usage: "Describe the services to tools such as grpcurl.",
+	},
+	{
+		name: "grpc-keepalive-time", group: "gRPC", value: "DURATION", def: time.Minute, check: atLeast(time.Second),
+		usage: "Silence after which a connection is pinged.",
+	},
+	{
+		name: "grpc-keepalive-timeout", group: "gRPC", value: "DURATION", def: 20 * time.Second, check: atLeast(time.Second),
+		usage: "Wait for the answer to a ping before the connection is closed.",
+	},
+	{
+		name: "grpc-max-connection-age", group: "gRPC", value: "DURATION", def: 30 * time.Minute, check: zeroOrAtLeast(time.Second),
+		usage: "Age at which a client is asked to connect anew, so that Envoys spread over new replicas; 0s is never.",
+	},
+	{
+		name: "grpc-max-connection-age-grace", group: "gRPC", value: "DURATION", def: 30 * time.Second, check: atLeast(time.Second),
+		usage: "Time for the calls under way on a connection that reached that age.",
+	},
+
+	{
+		name: "drain-delay", group: "Shutdown", value: "DURATION", def: 5 * time.Second, check: atLeast(time.Duration(0)),
+		usage: "How long to go on serving as NOT_SERVING after SIGTERM. Keep it longer than the interval of Envoy's health check, or Envoy sends calls to a replica that is gone.",
+	},
+	{
+		name: "drain-timeout", group: "Shutdown", value: "DURATION", def: 30 * time.Second, check: atLeast(time.Duration(0)),
+		usage: "How long the calls under way may then take before they are cut off.",
+	},
+
+	{
+		name: "log-level", group: "Logging", value: "debug|info|warn|error", def: "info", check: oneOf("debug", "info", "warn", "error"),
+		usage: "Least level that is logged, as JSON on standard error.",
+	},
+}
+
+// byKey is the setting with a file key.
+func byKey(key string) (setting, bool) {
+	for _, s := range table {
+		if s.key() == key {
+			return s, true
+		}
+	}
+	return setting{}, false
+}
+
+// zero is the value of the setting's type that says nothing.
+func (s setting) zero() any { return reflect.Zero(reflect.TypeOf(s.def)).Interface() }

@@ -1,0 +1,114 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// parse gives raw the setting's type. Flags and variables give strings, a file
+// gives what YAML made of the text; nothing is converted by guessing, because
+// `drain_delay: 5` would become five nanoseconds.
+func (s setting) parse(raw any) (any, error) {
+	value, remedy := s.typed(raw)
+	if remedy == "" && s.check != nil {
+		remedy = s.check(value)
+	}
+	if remedy != "" {
+		return nil, errors.New(s.quote(fmt.Sprint(raw)) + " " + remedy)
+	}
+	return value, nil
+}
+
+// typed is raw in the setting's type, or the reason why it cannot be.
+func (s setting) typed(raw any) (value any, remedy string) {
+	text, isText := raw.(string)
+	switch s.def.(type) {
+	case bool:
+		if value, ok := raw.(bool); ok {
+			return value, ""
+		}
+		if isText && (text == "true" || text == "false") {
+			return text == "true", ""
+		}
+		return nil, "is neither true nor false"
+	case int:
+		if value, ok := raw.(int); ok {
+			return value, ""
+		}
+		if value, err := strconv.Atoi(text); isText && err == nil {
+			return value, ""
+		}
+		return nil, "is not a whole number"
+	case time.Duration:
+		if value, err := time.ParseDuration(text); isText && err == nil {
+			return value, ""
+		}
+		return nil, "is not a duration: write a number and a unit, such as 500ms, 5s or 1m30s"
+	default:
+		if isText {
+			return text, ""
+		}
+		return nil, "is not a text: write it in quotes"
+	}
+}
+
+// quote makes text safe to print, and short.
+func quote(text string) string {
+	const longest = 100
+	if runes := []rune(text); len(runes) > longest {
+		text = string(runes[:longest]) + "..."
+	}
+	return strconv.Quote(text)
+}
+
+func oneOf(allowed ...string) func(any) string {
+	return func(value any) string {
+		if slices.Contains(allowed, value.(string)) {
+			return ""
+		}
+		return "is none of " + strings.Join(allowed, ", ")
+	}
+}
+
+func atLeast[T cmp.Ordered](least T) func(any) string {
+	return func(value any) string {
+		if value.(T) >= least {
+			return ""
+		}
+		return fmt.Sprintf("is too small: give at least %v", least)
+	}
+}
+
+func zeroOrAtLeast(least time.Duration) func(any) string {
+	return func(value any) string {
+		if value.(time.Duration) == 0 {
+			return ""
+		}
+		return atLeast(least)(value)
+	}
+}
+
+func headers(value any) string {
+	if value == "draft10" {
+		return "is not supported yet: use off or legacy"
+	}
+	return oneOf(HeadersOff, HeadersLegacy)(value)
+}
+
+func address(value any) string {
+	const remedy = "is not an address to listen on: write HOST:PORT or :PORT, such as 127.0.0.1:8081, [::1]:8081 or :8081"
+	_, port, err := net.SplitHostPort(value.(string))
+	if err != nil {
+		return remedy
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return remedy
+	}
+	return ""
+}
