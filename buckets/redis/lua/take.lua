@@ -1,0 +1,56 @@
+-- Judges the charges of a request one after another on a working copy of the
+-- levels, then writes the levels that changed: all charges stand, or none but
+-- the refunds. Says what buckets.Judge says in Go.
+-- Answers now, and for each charge the ticks used then and the ticks that
+-- lacked: 0 is admitted.
+
+local LOOK, REFUND = 1, 2 -- modes; 0 takes
+local ENFORCE = 0         -- roles; the others never refuse the request
+
+-- The distinct buckets in the order of their first charge. A bucket that is
+-- charged twice is judged the second time after what was taken the first time.
+local buckets, by_key = {}, {}
+local function bucket_of(key, full, P, R, q)
+  local b = by_key[key]
+  if not b then
+    local used, changed = level(key, full, P, R, q)
+    b = { key = key, P = P, R = R, q = q, before = used, changed = changed, used = used, refunded = used }
+    by_key[key], buckets[#buckets + 1] = b, b
+  end
+  return b
+end
+
+local passes = true
+local charged, shorts = {}, {}
+for i, key in ipairs(KEYS) do
+  local mode, role, cost, full, P, R, q = struct.unpack(CHARGE, ARGV[i + 1])
+  local b = bucket_of(key, full, P, R, q)
+  local short = 0
+  if mode == REFUND then
+    b.used = math.max(b.used - cost, 0)
+    b.refunded = math.max(b.refunded - cost, 0) -- what stands if the request is refused
+  else
+    short = math.max(b.used - (full - cost), 0) -- used + cost can pass 2^53, the difference cannot
+    if short > 0 then
+      passes = passes and role ~= ENFORCE
+    elseif mode ~= LOOK then
+      b.used = b.used + cost
+    end
+  end
+  charged[i], shorts[i] = b, short
+end
+
+for _, b in ipairs(buckets) do
+  if not passes then
+    b.used = b.refunded
+  end
+  if b.changed or b.used ~= b.before then
+    keep(b.key, b.used, b.P, b.R, b.q)
+  end
+end
+
+local reply = { now }
+for i, b in ipairs(charged) do
+  reply[2 * i], reply[2 * i + 1] = b.used, shorts[i]
+end
+return reply

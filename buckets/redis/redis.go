@@ -1,0 +1,133 @@
+// Package redis keeps buckets in Redis or Valkey, where all replicas share them.
+//
+// Each call is one Lua script on the server's own clock, so that it is atomic
+// and no replica's clock matters. Nothing is ever sent twice: a call whose
+// answer was lost may have been charged, and sending it again would charge
+// again.
+//
+// The server must not evict (maxmemory-policy noeviction): an evicted bucket is
+// a full one.
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/weir-rls/weir/buckets"
+)
+
+// ErrFormat is wrapped by the error of a call that met a bucket written in a
+// format this version does not know, as a newer version or another program may
+// have left it. Nothing was charged. To take it for a full bucket would hand
+// out a burst, so it stays until it is full and expires, or is deleted.
+var ErrFormat = errors.New("a bucket is stored in a format that this version of weir cannot read")
+
+// Client is the part of a go-redis client that a [Store] needs. It must not
+// retry: MaxRetries: -1.
+type Client interface {
+	Process(ctx context.Context, cmd goredis.Cmder) error
+	Ping(ctx context.Context) *goredis.StatusCmd
+	Close() error
+}
+
+// Store keeps buckets on one Redis or Valkey server.
+type Store struct {
+	client Client
+	now    func() int64 // microseconds since the epoch, nil: the server's clock; only tests set it
+}
+
+var _ buckets.Store = (*Store)(nil)
+
+// New returns a store on client, which it owns from then on.
+func New(client Client) *Store { return &Store{client: client} }
+
+// Open returns a store on the server that a URL names, as in
+// redis://user:password@host:6379/0, rediss:// for TLS, or
+// unix:///path/to/socket. Query parameters set the connection pool: pool_size
+// (10 a processor unless given), min_idle_conns, dial_timeout (1s unless given)
+// and what else go-redis reads. It does not connect, [Store.Ping] does.
+func Open(address string) (*Store, error) {
+	options, err := clientOptions(address)
+	if err != nil {
+		return nil, err
+	}
+	return New(goredis.NewClient(options)), nil
+}
+
+func clientOptions(address string) (*goredis.Options, error) {
+	options, err := goredis.ParseURL(address)
+	var syntax *url.Error
+	switch {
+	case errors.As(err, &syntax): // quotes the URL, which may hold a password
+		return nil, errors.New("the Redis URL cannot be read: write it as redis://user:password@host:6379/0")
+	case err != nil:
+		return nil, fmt.Errorf("the Redis URL: %w", err)
+	}
+	options.MaxRetries = -1              // a lost answer is not a lost call
+	options.ContextTimeoutEnabled = true // else a deadline of 50 ms is noticed after the read timeout
+	options.DialerRetries = 1            // the next request dials again
+	options.DisableIdentity = true
+	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	if options.DialTimeout == 0 {
+		options.DialTimeout = time.Second
+	}
+	if options.Protocol == 0 {
+		options.Protocol = 2 // nothing here needs RESP3 and its push messages
+	}
+	return options, nil
+}
+
+// Ping asks the server whether it is there.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.client.Ping(ctx).Err(); err != nil {
+		return fmt.Errorf("ping Redis: %w", withDeadline(ctx, err))
+	}
+	return nil
+}
+
+// Close closes the connections. Calls under way fail.
+func (s *Store) Close() error { return s.client.Close() }
+
+// Take implements [buckets.Store].
+func (s *Store) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.Outcome, error) {
+	switch {
+	case len(charges) == 0:
+		return nil, nil
+	case len(charges) > buckets.MaxCharges:
+		return nil, fmt.Errorf("%d charges in one call, at most %d are allowed", len(charges), buckets.MaxCharges)
+	}
+	script := takeMany
+	if len(charges) == 1 && charges[0].Mode == buckets.Take {
+		script = takeOne
+	}
+	reply, err := script.run(ctx, s.client, len(charges), s.arguments(charges))
+	if err != nil {
+		return nil, takeError(ctx, err)
+	}
+	return outcomes(charges, reply)
+}
+
+func takeError(ctx context.Context, err error) error {
+	if key, found := strings.CutPrefix(err.Error(), "WEIRFORMAT "); found {
+		return fmt.Errorf("take from Redis: %w: key %q", ErrFormat, key)
+	}
+	return fmt.Errorf("take from Redis: %w", withDeadline(ctx, err))
+}
+
+// withDeadline makes a time-out of the connection that ctx caused an error of
+// ctx: go-redis passes the deadline on to the socket, and reports the socket's.
+func withDeadline(ctx context.Context, err error) error {
+	deadline, ok := ctx.Deadline()
+	if ok && !time.Now().Before(deadline) && errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
+	}
+	return err
+}
