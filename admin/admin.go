@@ -1,0 +1,36 @@
+// Package admin is the HTTP side of weir. Each part adds its own page; the
+// index at / lists them.
+package admin
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// Pages is a registry of pages and the handler that serves them.
+type Pages struct {
+	mux   http.ServeMux
+	index []string
+}
+
+// New returns a registry that has only the index.
+func New() *Pages {
+	p := &Pages{}
+	p.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		fmt.Fprint(w, strings.Join(p.index, ""))
+	})
+	return p
+}
+
+// Add serves GET path with h and lists it in the index as what it shows.
+func (p *Pages) Add(path, shows string, h http.Handler) {
+	p.mux.Handle("GET "+path, h)
+	p.index = append(p.index, fmt.Sprintf("%-14s %s\n", path, shows))
+	slices.Sort(p.index)
+}
+
+// ServeHTTP implements [http.Handler].
+func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.mux.ServeHTTP(w, r) }

@@ -1,0 +1,136 @@
+// Package memory keeps buckets in this process. It is the store of a single
+// replica, and what a replica falls back on when its shared store is away.
+package memory
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/weir-rls/weir/buckets"
+)
+
+// DefaultMaxBuckets is the cap that [New] uses where none is given: about
+// 300 MB with keys of 60 bytes.
+const DefaultMaxBuckets = 1_000_000
+
+// nearFull is how far from full a bucket may be and still make room for another
+// once the store is at its cap. It is also the most that a newcomer can be
+// judged too harshly, see [Store].
+const nearFull = 100 * time.Millisecond
+
+// Options are a store's settings. The zero value is usable.
+type Options struct {
+	MaxBuckets int              // most buckets held, 0: [DefaultMaxBuckets]
+	Now        func() time.Time // the clock, nil: the machine's, which then never steps back
+}
+
+// Store holds buckets in memory, in a bounded number.
+//
+// A full bucket is the same as an absent one, so it is forgotten. At the cap
+// the bucket that is soonest full makes room, if it is within 100 ms of full;
+// else new keys share one overflow bucket for each limit until that one is full
+// again.
+//
+// Whoever can choose the keys can rotate them, and must not get back the tokens
+// of a key by making the store forget it. So what a forgotten bucket still owed
+// is remembered for all of them together, as the latest instant at which any of
+// them would have been full: a key that is not held is judged as if it owed its
+// refill up to there. A newcomer may so be judged up to 100 ms too harshly,
+// never an attacker too mildly.
+type Store struct {
+	max   int
+	clock func() int64 // microseconds since the epoch
+
+	mu         sync.Mutex
+	held       map[string]*bucket
+	byFullAt   queue
+	owedUntil  int64 // no forgotten bucket is full later than this
+	overflowed uint64
+}
+
+var _ buckets.Store = (*Store)(nil)
+
+// New returns an empty store.
+func New(o Options) *Store {
+	if o.MaxBuckets <= 0 {
+		o.MaxBuckets = DefaultMaxBuckets
+	}
+	clock := steadyClock()
+	if o.Now != nil {
+		clock = func() int64 { return o.Now().UnixMicro() }
+	}
+	return &Store{max: o.MaxBuckets, clock: clock, held: map[string]*bucket{}}
+}
+
+// steadyClock reads the machine's clock once and counts on monotonically, so
+// that an administrator who sets the clock back locks nobody out.
+func steadyClock() func() int64 {
+	start := time.Now()
+	micros := start.UnixMicro()
+	return func() int64 { return micros + time.Since(start).Microseconds() }
+}
+
+// Take implements [buckets.Store]. It fails only for too many charges.
+func (s *Store) Take(_ context.Context, charges []buckets.Charge) ([]buckets.Outcome, error) {
+	if len(charges) > buckets.MaxCharges {
+		return nil, fmt.Errorf("%d charges in one call, at most %d are allowed", len(charges), buckets.MaxCharges)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.clock()
+	s.forgetFull(now, 4*buckets.MaxCharges)
+
+	var found [buckets.MaxCharges]*bucket
+	for i := range charges {
+		found[i] = s.held[charges[i].Key]
+	}
+	var used [buckets.MaxCharges]int64
+	for i, c := range charges {
+		if found[i] == nil {
+			found[i] = s.place(c, found[:len(charges)], now)
+		}
+		if found[i].key != c.Key { // judged on its limit's overflow bucket, beside others perhaps
+			charges = slices.Clone(charges)
+			charges[i].Key = found[i].key
+		}
+		used[i] = c.Bucket.Used(found[i].state, now)
+	}
+	before := used
+	outcomes := buckets.Judge(charges, used[:len(charges)], now)
+	for i, c := range charges {
+		if used[i] != before[i] {
+			s.write(found[i], c.Bucket.State(used[i], now), used[i])
+		}
+	}
+	return outcomes, nil
+}
+
+// Held is the number of buckets held now, those that are full not counted.
+func (s *Store) Held() int {
+	now := s.clock()
+	for {
+		held, more := s.sweep(now)
+		if !more {
+			return held
+		}
+	}
+}
+
+// sweep forgets some full buckets and tells how many are held then. It takes
+// the lock for about 0.2 ms, because requests wait for it.
+func (s *Store) sweep(now int64) (held int, more bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forgetFull(now, 1024)
+	return len(s.held), len(s.byFullAt) > 0 && s.byFullAt[0].queued <= now
+}
+
+// Overflowed counts the charges that were judged on an overflow bucket.
+func (s *Store) Overflowed() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.overflowed
+}

@@ -1,0 +1,183 @@
+package memory
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/weir-rls/weir/buckets"
+)
+
+// clock is virtual time.
+type clock struct{ now time.Time }
+
+func newClock() *clock { return &clock{time.Unix(1_800_000_000, 0)} }
+
+func bucket10(t interface{ Fatal(...any) }, burst int64) buckets.TokenBucket {
+	b, err := buckets.NewTokenBucket(10, time.Second, burst)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func take(t interface{ Fatal(...any) }, s *Store, charges ...buckets.Charge) []buckets.Outcome {
+	outcomes, err := s.Take(context.Background(), charges)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.check(t)
+	return outcomes
+}
+
+// check holds the store against its own bookkeeping.
+func (s *Store) check(t interface{ Fatal(...any) }) {
+	if len(s.held) != len(s.byFullAt) {
+		t.Fatal("held", len(s.held), "buckets but queued", len(s.byFullAt))
+	}
+	for i, b := range s.byFullAt {
+		if b.place != i || s.held[b.key] != b {
+			t.Fatal("the queue and the map disagree on", b.key)
+		}
+	}
+}
+
+func TestAFullBucketIsForgotten(t *testing.T) {
+	c := newClock()
+	s := New(Options{Now: func() time.Time { return c.now }})
+	for i := range 100 {
+		take(t, s, buckets.Charge{Key: fmt.Sprint("{k}", i), Bucket: bucket10(t, 10), Cost: 5})
+	}
+	if got := s.Held(); got != 100 {
+		t.Fatalf("%d buckets held, want the 100 that are not full", got)
+	}
+	c.now = c.now.Add(501 * time.Millisecond) // 5 tokens at 10/s
+	if got := s.Held(); got != 0 {
+		t.Errorf("%d buckets held after all refilled, want none", got)
+	}
+}
+
+func TestARefundToFullForgetsTheBucket(t *testing.T) {
+	c := newClock()
+	s := New(Options{Now: func() time.Time { return c.now }})
+	charge := buckets.Charge{Key: "{k}", Bucket: bucket10(t, 10), Cost: 5}
+	take(t, s, charge)
+	charge.Mode, charge.Cost = buckets.Refund, 100
+	take(t, s, charge)
+	if len(s.held) != 0 {
+		t.Error("a bucket filled by a refund is still held")
+	}
+}
+
+func TestARefusedNewcomerIsNotHeld(t *testing.T) {
+	c := newClock()
+	s := New(Options{Now: func() time.Time { return c.now }})
+	take(t, s, buckets.Charge{Key: "{k}", Bucket: bucket10(t, 10), Cost: 11})
+	if len(s.held) != 0 {
+		t.Error("a refused charge grew the store")
+	}
+}
+
+// Exhausted buckets fill the store. Whoever then rotates values shares one
+// bucket a limit: its burst, once, whatever the number of values.
+func TestRotatingValuesAtTheCapBuysOneBurst(t *testing.T) {
+	c := newClock()
+	s := New(Options{MaxBuckets: 100, Now: func() time.Time { return c.now }})
+	for i := range 100 {
+		take(t, s, buckets.Charge{Key: fmt.Sprint("{old}", i), Limit: "l", Bucket: bucket10(t, 50), Cost: 50})
+	}
+	admitted := 0
+	for i := range 10_000 {
+		if take(t, s, buckets.Charge{Key: fmt.Sprint("{new}", i), Limit: "l", Bucket: bucket10(t, 50), Cost: 1})[0].Admitted {
+			admitted++
+		}
+	}
+	if admitted != 50 {
+		t.Errorf("10,000 new values were admitted %d times, want the 50 of one shared burst", admitted)
+	}
+	if got := s.Overflowed(); got != 10_000 {
+		t.Errorf("%d charges counted as overflowed, want 10,000", got)
+	}
+	if got := len(s.held); got != 101 {
+		t.Errorf("%d buckets held, want the cap of 100 and one overflow bucket", got)
+	}
+	if other := take(t, s, buckets.Charge{Key: "{new}", Limit: "other", Bucket: bucket10(t, 50), Cost: 50}); !other[0].Admitted {
+		t.Error("another limit's overflow bucket was charged too")
+	}
+}
+
+// Several descriptors of one request may meet the same overflow bucket: each
+// must find what the one before it left.
+func TestOneRequestsChargesShareTheOverflowBucket(t *testing.T) {
+	c := newClock()
+	s := New(Options{MaxBuckets: 1, Now: func() time.Time { return c.now }})
+	take(t, s, buckets.Charge{Key: "{old}", Limit: "l", Bucket: bucket10(t, 10), Cost: 10})
+	request := []buckets.Charge{
+		{Key: "{a}", Limit: "l", Bucket: bucket10(t, 10), Cost: 6},
+		{Key: "{b}", Limit: "l", Bucket: bucket10(t, 10), Cost: 6},
+	}
+	if got := take(t, s, request...); !got[0].Admitted || got[1].Admitted {
+		t.Errorf("6 and 6 of one bucket of 10 gave %v and %v", got[0].Admitted, got[1].Admitted)
+	}
+	if request[0].Key != "{a}" {
+		t.Error("the caller's charges were changed")
+	}
+}
+
+// The hazard of any bounded table: make it forget a key, and the key is full
+// again. Whatever keys are rotated how, no key may ever get more than its burst
+// and its refill.
+func TestNoKeyGainsByBeingForgotten(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := newClock()
+		s := New(Options{MaxBuckets: rapid.IntRange(1, 6).Draw(t, "cap"), Now: func() time.Time { return c.now }})
+		limits := []buckets.TokenBucket{bucket10(t, 3), bucket10(t, 20)}
+		seed := rapid.Uint64().Draw(t, "seed")
+		random := rand.New(rand.NewPCG(seed, 0))
+		type grant struct {
+			at   time.Time
+			cost int64
+		}
+		granted := map[string][]grant{}
+		for range 400 {
+			c.now = c.now.Add(time.Duration(random.IntN(60_000)) * time.Microsecond)
+			limit := random.IntN(len(limits))
+			key := fmt.Sprintf("{%d}%d", limit, random.IntN(8))
+			cost := random.Int64N(3) + 1
+			charge := buckets.Charge{Key: key, Limit: fmt.Sprint(limit), Bucket: limits[limit], Cost: cost}
+			if take(t, s, charge)[0].Admitted {
+				granted[key] = append(granted[key], grant{c.now, cost})
+			}
+		}
+		for key, grants := range granted {
+			burst := limits[key[1]-'0'].Capacity
+			for i := range grants {
+				sum := int64(0)
+				for _, g := range grants[i:] {
+					sum += g.cost
+					refilled := g.at.Sub(grants[i].at).Microseconds() * 10 // in 1/1,000,000 token
+					if sum*1_000_000 > burst*1_000_000+refilled {
+						t.Fatalf("%s was granted %d tokens within %v, with a burst of %d", key, sum, g.at.Sub(grants[i].at), burst)
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestManyFullBucketsAreForgottenAFewAtATime(t *testing.T) {
+	c := newClock()
+	s := New(Options{Now: func() time.Time { return c.now }})
+	for i := range 1000 {
+		take(t, s, buckets.Charge{Key: fmt.Sprint("{k}", i), Bucket: bucket10(t, 10), Cost: 1})
+	}
+	c.now = c.now.Add(time.Second)
+	take(t, s, buckets.Charge{Key: "{k}one", Bucket: bucket10(t, 10), Cost: 1})
+	if got := len(s.held); got < 900 {
+		t.Errorf("one call swept %d buckets, and every caller waited for it", 1001-got)
+	}
+}

@@ -1,0 +1,181 @@
+// Package app is weir as a value: it wires the rooms together, serves until its
+// context ends, and then drains.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+
+	"github.com/weir-rls/weir/admin"
+	"github.com/weir-rls/weir/descriptors"
+	"github.com/weir-rls/weir/internal/config"
+	"github.com/weir-rls/weir/internal/telemetry"
+	"github.com/weir-rls/weir/service"
+)
+
+// Options are what an [App] takes from its surroundings.
+type Options struct {
+	Log     *slog.Logger
+	Version string
+}
+
+// App is one replica of weir. Its listeners are open from [New] on, so that a
+// caller who asked for port 0 can learn the addresses before it runs.
+type App struct {
+	settings config.Settings
+	log      *slog.Logger
+	metrics  *telemetry.Metrics
+	rules    *descriptors.Source
+	store    *store
+	health   *health.Server
+	draining atomic.Bool
+
+	grpcServer   *grpc.Server
+	grpcListener net.Listener
+	httpServer   *http.Server
+	httpListener net.Listener
+}
+
+// New opens the listeners and the store and reads the rules. Faulty rules are
+// no error: they are logged, and the replica is not ready until some are good.
+func New(s config.Settings, o Options) (*App, error) {
+	a := &App{
+		settings: s, log: o.Log, metrics: telemetry.NewMetrics(o.Version), health: health.NewServer(),
+		rules: descriptors.NewSource(s.Rules, descriptors.Options{MergeDomains: s.MergeDomains}),
+	}
+	var err error
+	if a.store, err = openStore(s, a.metrics, a.log); err != nil {
+		return nil, err
+	}
+	if a.grpcListener, err = net.Listen("tcp", s.GRPCListen); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the gRPC port (--grpc-listen): %w", err), a.Close())
+	}
+	if a.httpListener, err = net.Listen("tcp", s.HTTPListen); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the HTTP port (--http-listen): %w", err), a.Close())
+	}
+	a.grpcServer = a.newGRPCServer()
+	a.httpServer = &http.Server{Handler: a.pages(), ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn)}
+	a.reloaded(a.rules.Reload())
+	return a, nil
+}
+
+// GRPCAddr is the address that Envoy asks.
+func (a *App) GRPCAddr() string { return a.grpcListener.Addr().String() }
+
+// HTTPAddr is the address of health, metrics and the other pages.
+func (a *App) HTTPAddr() string { return a.httpListener.Addr().String() }
+
+// Run serves until the context ends, then drains: it reports NOT_SERVING, goes
+// on answering for the drain delay, so that callers notice, lets the calls under
+// way finish within the drain timeout, and returns.
+func (a *App) Run(ctx context.Context) error {
+	defer a.Close()
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+
+	failed := make(chan error, 3)
+	go func() { failed <- a.grpcServer.Serve(a.grpcListener) }()
+	go func() { failed <- ignoreClosed(a.httpServer.Serve(a.httpListener)) }()
+	go func() { failed <- a.rules.Watch(background, a.reloaded) }()
+	a.log.Info("listening", "grpc", a.GRPCAddr(), "http", a.HTTPAddr(), "store", a.settings.Store)
+
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	return a.drain(background)
+}
+
+func (a *App) drain(ctx context.Context) error {
+	a.log.Info("draining", "delay", a.settings.DrainDelay.String(), "timeout", a.settings.DrainTimeout.String())
+	a.draining.Store(true)
+	a.health.Shutdown()
+	time.Sleep(a.settings.DrainDelay)
+
+	finished := make(chan struct{})
+	go func() {
+		a.grpcServer.GracefulStop()
+		close(finished)
+	}()
+	select {
+	case <-finished:
+	case <-time.After(a.settings.DrainTimeout):
+		a.log.Warn("calls under way did not finish in time and are cut off")
+		a.grpcServer.Stop()
+		<-finished
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	err := a.httpServer.Shutdown(ctx)
+	a.log.Info("stopped")
+	return err
+}
+
+// Close releases what [New] opened. Run does it itself.
+func (a *App) Close() error {
+	var errs []error
+	for _, listener := range []net.Listener{a.grpcListener, a.httpListener} {
+		if listener != nil {
+			errs = append(errs, ignoreClosed(listener.Close()))
+		}
+	}
+	return errors.Join(append(errs, a.store.Close())...)
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+func (a *App) newGRPCServer() *grpc.Server {
+	s := a.settings
+	server := grpc.NewServer(append(service.RecoverPanics(a.log, a.metrics.Panic),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionAge: s.GRPCMaxConnectionAge, MaxConnectionAgeGrace: s.GRPCMaxConnectionAgeGrace,
+			Time: s.GRPCKeepaliveTime, Timeout: s.GRPCKeepaliveTimeout,
+		}),
+		// Envoy's own pings are settings of its user; a stricter policy than
+		// theirs would close its connections under load.
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
+	)...)
+	rls.RegisterRateLimitServiceServer(server, service.New(service.Options{
+		Rules: a.rules.Rules, Store: a.store, Observe: a.observer(),
+		Headers: headerStyle(s.Headers), MaxDescriptors: s.MaxDescriptors, AllowExcess: s.OnExcess == config.ExcessAllow,
+	}))
+	a.health.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
+	healthpb.RegisterHealthServer(server, a.health)
+	if s.GRPCReflection {
+		reflection.Register(server)
+	}
+	return server
+}
+
+func (a *App) pages() http.Handler {
+	pages := admin.New()
+	pages.AddHealth(a.notReady)
+	pages.Add("/metrics", "Prometheus metrics", a.metrics.Handler())
+	return pages
+}
+
+func headerStyle(setting string) service.HeaderStyle {
+	if setting == config.HeadersLegacy {
+		return service.HeadersLegacy
+	}
+	return service.HeadersOff
+}

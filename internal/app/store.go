@@ -1,0 +1,72 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-rls/weir/buckets"
+	"github.com/weir-rls/weir/buckets/guard"
+	"github.com/weir-rls/weir/buckets/memory"
+	"github.com/weir-rls/weir/buckets/redis"
+	"github.com/weir-rls/weir/internal/config"
+	"github.com/weir-rls/weir/internal/telemetry"
+)
+
+// store is the bucket store as the settings want it: memory alone, or Redis
+// behind a guard that falls back on memory.
+type store struct {
+	buckets.Store
+	redis *redis.Store
+}
+
+func openStore(s config.Settings, metrics *telemetry.Metrics, log *slog.Logger) (*store, error) {
+	local := memory.New(memory.Options{MaxBuckets: s.MemoryMaxBuckets})
+	metrics.Buckets(local.Held, local.Overflowed)
+	if s.Store != config.StoreRedis {
+		return &store{Store: local}, nil
+	}
+	shared, err := redis.Open(s.RedisURL.Reveal())
+	if err != nil {
+		return nil, err
+	}
+	watch := &storeWatch{metrics: metrics, log: log}
+	return &store{redis: shared, Store: guard.New(guard.Options{
+		Store: shared, Local: local, Timeout: s.StoreTimeout, Observe: watch.observe,
+	})}, nil
+}
+
+// Close ends the connections to Redis.
+func (s *store) Close() error {
+	if s.redis == nil {
+		return nil
+	}
+	return s.redis.Close()
+}
+
+// storeWatch counts the calls to the shared store, and logs when it begins and
+// ceases to fail: an outage is two lines, not one a request.
+type storeWatch struct {
+	metrics *telemetry.Metrics
+	log     *slog.Logger
+	failing atomic.Bool
+}
+
+func (w *storeWatch) observe(took time.Duration, err error) {
+	kind := ""
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		kind = "timeout"
+	case err != nil:
+		kind = "error"
+	}
+	w.metrics.Store(took, kind)
+	switch {
+	case err != nil && w.failing.CompareAndSwap(false, true):
+		w.log.Error("the bucket store fails; limits are judged by their on_store_error", "error", err.Error())
+	case err == nil && w.failing.CompareAndSwap(true, false):
+		w.log.Info("the bucket store answers again")
+	}
+}

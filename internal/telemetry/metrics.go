@@ -1,0 +1,146 @@
+package telemetry
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics is weir's Prometheus registry. Every label has a bounded set of
+// values: names from the rule files or words from the code, nothing a client
+// sends.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	decisions     *prometheus.CounterVec
+	requests      *prometheus.HistogramVec
+	unmatched     *prometheus.CounterVec
+	badOverrides  *prometheus.CounterVec
+	unknownDomain prometheus.Counter
+	excess        prometheus.Counter
+	panics        prometheus.Counter
+	store         *prometheus.HistogramVec
+	storeErrors   *prometheus.CounterVec
+	reloads       *prometheus.CounterVec
+	faults        prometheus.Gauge
+	lastReload    prometheus.Gauge
+}
+
+// latency spans what a decision takes: a memory store's tens of microseconds to
+// a caller that gave up after seconds.
+var latency = []float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5}
+
+// NewMetrics returns a registry with the process's own metrics in it.
+func NewMetrics(version string) *Metrics {
+	m := &Metrics{
+		registry:      prometheus.NewRegistry(),
+		decisions:     counters("decisions_total", "Limits that requests met, by what became of each.", "domain", "limit", "outcome"),
+		requests:      histograms("request_duration_seconds", "Time to answer ShouldRateLimit, by result.", "result"),
+		unmatched:     counters("unmatched_descriptors_total", "Descriptors that no rule of their domain limits.", "domain"),
+		badOverrides:  counters("ignored_overrides_total", "Limits sent with a descriptor that were ignored, because their unit is unknown or their rate inexact.", "domain"),
+		unknownDomain: counter("unknown_domain_requests_total", "Requests for a domain without rules; they are admitted."),
+		excess:        counter("excess_requests_total", "Requests with more descriptors or limits than are allowed."),
+		panics:        counter("panics_total", "Handlers that panicked."),
+		store:         histograms("store_duration_seconds", "Time a call to the bucket store took, by result.", "result"),
+		storeErrors:   counters("store_errors_total", "Calls that the bucket store failed or did not answer in time.", "kind"),
+		reloads:       counters("rule_reloads_total", "Rule files read, by result.", "result"),
+		faults:        gauge("rule_faults", "Faults in the rule files as they stand; the last good rules of a faulty file stay in force."),
+		lastReload:    gauge("rules_last_success_timestamp_seconds", "When rules were last put in force."),
+	}
+	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "weir", Name: "build_info", Help: "Always 1."}, []string{"version"})
+	info.WithLabelValues(version).Set(1)
+	m.registry.MustRegister(m.decisions, m.requests, m.unmatched, m.badOverrides, m.unknownDomain, m.excess, m.panics,
+		m.store, m.storeErrors, m.reloads, m.faults, m.lastReload, info,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Handler serves the metrics in Prometheus' format.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
+}
+
+// Request records one answer to ShouldRateLimit; result is one of a few words.
+func (m *Metrics) Request(result string, took time.Duration) {
+	m.requests.WithLabelValues(result).Observe(took.Seconds())
+}
+
+// Decision records what became of one limit that a request met. Domain and
+// limit are those of the rules, outcome is one of a few words.
+func (m *Metrics) Decision(domain, limit, outcome string) {
+	m.decisions.WithLabelValues(domain, limit, outcome).Inc()
+}
+
+// Unmatched records descriptors that no rule of a known domain limits.
+func (m *Metrics) Unmatched(domain string, n int) {
+	m.unmatched.WithLabelValues(domain).Add(float64(n))
+}
+
+// IgnoredOverrides records limits sent with a descriptor that make no sense.
+func (m *Metrics) IgnoredOverrides(domain string, n int) {
+	m.badOverrides.WithLabelValues(domain).Add(float64(n))
+}
+
+// UnknownDomain records a request for a domain without rules.
+func (m *Metrics) UnknownDomain() { m.unknownDomain.Inc() }
+
+// Excess records a request of excessive size.
+func (m *Metrics) Excess() { m.excess.Inc() }
+
+// Panic counts a handler that panicked.
+func (m *Metrics) Panic() { m.panics.Inc() }
+
+// Store records one call to the bucket store; kind names the error, if any:
+// one of a few words.
+func (m *Metrics) Store(took time.Duration, kind string) {
+	result := "ok"
+	if kind != "" {
+		result = "error"
+		m.storeErrors.WithLabelValues(kind).Inc()
+	}
+	m.store.WithLabelValues(result).Observe(took.Seconds())
+}
+
+// Reload records one reading of the rule files and the faults it met.
+func (m *Metrics) Reload(faults int) {
+	m.faults.Set(float64(faults))
+	if faults > 0 {
+		m.reloads.WithLabelValues("faulty").Inc()
+		return
+	}
+	m.reloads.WithLabelValues("ok").Inc()
+	m.lastReload.SetToCurrentTime()
+}
+
+// Buckets publishes what a memory store holds, read whenever metrics are.
+func (m *Metrics) Buckets(held func() int, overflowed func() uint64) {
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "weir", Name: "memory_buckets",
+			Help: "Buckets held in this process; a full bucket is forgotten.",
+		}, func() float64 { return float64(held()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Namespace: "weir", Name: "memory_overflow_charges_total",
+			Help: "Charges judged on a limit's overflow bucket, because the memory store is at its cap.",
+		}, func() float64 { return float64(overflowed()) }),
+	)
+}
+
+func counter(name, help string) prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "weir", Name: name, Help: help})
+}
+
+func counters(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "weir", Name: name, Help: help}, labels)
+}
+
+func gauge(name, help string) prometheus.Gauge {
+	return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "weir", Name: name, Help: help})
+}
+
+func histograms(name, help string, labels ...string) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "weir", Name: name, Help: help, Buckets: latency}, labels)
+}

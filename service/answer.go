@@ -1,0 +1,143 @@
+package service
+
+import (
+	"math"
+	"strconv"
+	"time"
+
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/weir-rls/weir/descriptors"
+)
+
+// toEnvoy is the verdict in Envoy's terms. Body, content type and metadata are
+// for refusals alone: Envoy would append a content type to that of an admitted
+// request's response.
+func (v *verdict) toEnvoy(headers HeaderStyle) *rls.RateLimitResponse {
+	answer := &rls.RateLimitResponse{
+		OverallCode: code(v.over),
+		Statuses:    make([]*rls.RateLimitResponse_DescriptorStatus, len(v.statuses)),
+	}
+	for i, s := range v.statuses {
+		answer.Statuses[i] = s.toEnvoy()
+	}
+	if headers == HeadersLegacy && v.decisive != nil && v.decisive.showsLevel() {
+		answer.ResponseHeadersToAdd = legacyHeaders(v.decisive)
+	}
+	if v.over {
+		v.explainRefusal(answer)
+	}
+	return answer
+}
+
+func (v *verdict) explainRefusal(answer *rls.RateLimitResponse) {
+	delay, hope := v.retryAfter()
+	if hope {
+		answer.ResponseHeadersToAdd = append(answer.ResponseHeadersToAdd, header("Retry-After", wholeSeconds(delay)))
+	}
+	fields := map[string]*structpb.Value{"reason": structpb.NewStringValue(v.reason)}
+	template := descriptors.PlainResponse
+	if v.reason == "limit" {
+		template = v.decisive.Limit.Response
+		fields["limit"] = structpb.NewStringValue(v.decisive.Limit.Name)
+	}
+	answer.DynamicMetadata = &structpb.Struct{Fields: fields}
+
+	contentType, body := render(template, v.message())
+	answer.RawBody = body
+	answer.ResponseHeadersToAdd = append(answer.ResponseHeadersToAdd, textHeader("Content-Type", contentType))
+}
+
+func (s shown) toEnvoy() *rls.RateLimitResponse_DescriptorStatus {
+	status := &rls.RateLimitResponse_DescriptorStatus{Code: code(s.over)}
+	switch {
+	case s.met == nil || s.Blind:
+		return status
+	case s.Limit.Unlimited:
+		status.LimitRemaining = math.MaxUint32
+		return status
+	}
+	status.CurrentLimit = currentLimit(s.Limit)
+	status.LimitRemaining = uint32(min(s.remaining(), math.MaxUint32))
+	switch {
+	case s.Charge.Hopeless():
+	case s.over:
+		status.DurationUntilReset = durationpb.New(time.Duration(wholeSeconds(s.delay())) * time.Second)
+	default:
+		status.DurationUntilReset = durationpb.New(s.Charge.Bucket.Refill(s.Used))
+	}
+	return status
+}
+
+func code(over bool) rls.RateLimitResponse_Code {
+	if over {
+		return rls.RateLimitResponse_OVER_LIMIT
+	}
+	return rls.RateLimitResponse_OK
+}
+
+// units are the periods that Envoy can name, longest first. A month and a year
+// have no fixed length, so no period is ever shown as one.
+var units = []struct {
+	length time.Duration
+	name   rls.RateLimitResponse_RateLimit_Unit
+}{
+	{7 * 24 * time.Hour, rls.RateLimitResponse_RateLimit_WEEK},
+	{24 * time.Hour, rls.RateLimitResponse_RateLimit_DAY},
+	{time.Hour, rls.RateLimitResponse_RateLimit_HOUR},
+	{time.Minute, rls.RateLimitResponse_RateLimit_MINUTE},
+	{time.Second, rls.RateLimitResponse_RateLimit_SECOND},
+}
+
+// currentLimit is the limit's rate as Envoy shows it, nil where the period is
+// no whole number of seconds.
+func currentLimit(l *descriptors.Limit) *rls.RateLimitResponse_RateLimit {
+	for _, u := range units {
+		if l.Period == 0 || l.Period%u.length != 0 {
+			continue
+		}
+		shown := &rls.RateLimitResponse_RateLimit{
+			Name: l.Name, RequestsPerUnit: uint32(min(l.Requests, math.MaxUint32)), Unit: u.name,
+		}
+		if times := l.Period / u.length; times > 1 {
+			if times > math.MaxUint32 {
+				return nil
+			}
+			shown.UnitMultiplier = wrapperspb.UInt32(uint32(times))
+		}
+		return shown
+	}
+	return nil
+}
+
+// legacyHeaders tell the state of one limit in the three headers that most
+// clients know. The limit is the bucket's capacity, so that what remains is
+// never above it.
+func legacyHeaders(m *met) []*core.HeaderValue {
+	reset := m.Charge.Bucket.Refill(m.Used)
+	if m.refuses() && !m.Charge.Hopeless() {
+		reset = m.delay()
+	}
+	return []*core.HeaderValue{
+		header("X-RateLimit-Limit", m.Charge.Bucket.Capacity),
+		header("X-RateLimit-Remaining", m.remaining()),
+		header("X-RateLimit-Reset", wholeSeconds(reset)),
+	}
+}
+
+func header(name string, value int64) *core.HeaderValue {
+	return textHeader(name, strconv.FormatInt(value, 10))
+}
+
+func textHeader(name, value string) *core.HeaderValue {
+	return &core.HeaderValue{Key: name, Value: value}
+}
+
+// wholeSeconds rounds up: a client that comes back a moment early is refused again.
+func wholeSeconds(d time.Duration) int64 {
+	return int64(d/time.Second) + min(1, int64(d%time.Second))
+}

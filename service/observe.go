@@ -1,0 +1,43 @@
+package service
+
+import "time"
+
+// Observer is told what happens. Every function is required and must be quick:
+// it runs on the request path. Domains and limits are those of the rules, never
+// a client's text, so their number is bounded.
+type Observer struct {
+	Request       func(Result, time.Duration)
+	Decision      func(domain, limit string, o Outcome)
+	Unmatched     func(domain string, descriptors int)
+	UnknownDomain func()
+	BadOverrides  func(domain string, count int)
+	Excess        func()
+}
+
+// Result is what became of a call.
+type Result uint8
+
+const (
+	ResultOK Result = iota
+	ResultOverLimit
+	ResultError
+)
+
+// String is the result as a metric's label.
+func (r Result) String() string { return [...]string{"ok", "over_limit", "error"}[r] }
+
+// Outcome is what became of one limit that a request met.
+type Outcome uint8
+
+const (
+	Allowed      Outcome = iota // admitted, and charged if the request was no look
+	Denied                      // refused the request
+	NotCharged                  // would have admitted, but another limit refused the request
+	ShadowDenied                // would have refused, but is in shadow mode
+	Refunded                    // was given hits back
+)
+
+// String is the outcome as a metric's label.
+func (o Outcome) String() string {
+	return [...]string{"allowed", "denied", "not_charged", "shadow_denied", "refunded"}[o]
+}

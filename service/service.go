@@ -1,0 +1,164 @@
+// Package service answers Envoy's rate limit protocol. It translates: a request
+// into the terms of the rules, their verdict into what Envoy expects. No rule
+// and no arithmetic lives here.
+package service
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/weir-rls/weir/buckets"
+	"github.com/weir-rls/weir/descriptors"
+)
+
+// Options are what a [Service] needs. Rules, Store and Observe are required.
+type Options struct {
+	Rules   func() *descriptors.Rules // the rules now in force, nil if none were ever loaded
+	Store   buckets.Store
+	Observe Observer
+
+	Headers        HeaderStyle
+	MaxDescriptors int  // more than this in one request is answered by AllowExcess
+	AllowExcess    bool // the verdict on a request of excessive size
+}
+
+// HeaderStyle says which headers tell a client where it stands.
+type HeaderStyle uint8
+
+const (
+	HeadersOff    HeaderStyle = iota
+	HeadersLegacy             // X-RateLimit-Limit, -Remaining, -Reset
+)
+
+// Service implements envoy.service.ratelimit.v3.RateLimitService.
+type Service struct {
+	rls.UnimplementedRateLimitServiceServer
+	Options
+}
+
+// New returns a service.
+func New(o Options) *Service { return &Service{Options: o} }
+
+// ShouldRateLimit judges one request.
+//
+// What a client can provoke is answered with a verdict, because Envoy admits a
+// request when its limiter fails. Errors are left for what only an operator can
+// cause: INVALID_ARGUMENT without a domain or descriptors, UNAVAILABLE while no
+// rules were ever loaded or when the store fails under `on_store_error: error`.
+func (s *Service) ShouldRateLimit(ctx context.Context, r *rls.RateLimitRequest) (*rls.RateLimitResponse, error) {
+	start := time.Now()
+	answer, result, err := s.decide(ctx, r)
+	if err != nil {
+		result = ResultError
+	}
+	s.Observe.Request(result, time.Since(start))
+	return answer, err
+}
+
+func (s *Service) decide(ctx context.Context, r *rls.RateLimitRequest) (*rls.RateLimitResponse, Result, error) {
+	rules := s.Rules()
+	switch {
+	case r.GetDomain() == "":
+		return nil, 0, status.Error(codes.InvalidArgument, "the rate limit domain must not be empty")
+	case len(r.GetDescriptors()) == 0:
+		return nil, 0, status.Error(codes.InvalidArgument, "the list of rate limit descriptors must not be empty")
+	case rules == nil:
+		return nil, 0, status.Error(codes.Unavailable, "no rate limit rules have been loaded")
+	case len(r.GetDescriptors()) > s.MaxDescriptors:
+		return s.excess(0)
+	}
+	request := fromEnvoy(r)
+	found := rules.Resolve(&request)
+	s.observeResolution(request.Domain, found)
+	if countCharges(found.Matches) > buckets.MaxCharges {
+		return s.excess(len(request.Descriptors))
+	}
+	refused := found.DenyUnmatched && len(found.Unmatched) > 0
+	outcomes, err := s.take(ctx, found.Matches, refused)
+	if err != nil {
+		return nil, 0, storeError(ctx, err)
+	}
+	v := newVerdict(len(request.Descriptors), found, outcomes)
+	for _, m := range v.met {
+		s.Observe.Decision(m.Limit.Domain, m.Limit.Name, v.outcomeOf(m))
+	}
+	answer := v.toEnvoy(s.Headers)
+	if v.over {
+		return answer, ResultOverLimit, nil
+	}
+	return answer, ResultOK, nil
+}
+
+// take charges what has to be charged, and answers one outcome a match. A
+// request that is refused whatever its buckets say only looks at them.
+func (s *Service) take(ctx context.Context, matches []descriptors.Match, refused bool) ([]buckets.Outcome, error) {
+	charges := make([]buckets.Charge, 0, len(matches))
+	for _, m := range matches {
+		if m.Limit.Unlimited {
+			continue
+		}
+		if refused && m.Charge.Mode == buckets.Take {
+			m.Charge.Mode = buckets.Look
+		}
+		charges = append(charges, m.Charge)
+	}
+	if len(charges) == 0 {
+		return nil, nil
+	}
+	return s.Store.Take(ctx, charges)
+}
+
+// excess answers a request that asks for more than one request may. For more
+// descriptors than are allowed it carries no statuses: a caller must not make
+// the answer large.
+func (s *Service) excess(statuses int) (*rls.RateLimitResponse, Result, error) {
+	s.Observe.Excess()
+	v := verdict{over: !s.AllowExcess, statuses: make([]shown, statuses), reason: "excess"}
+	for i := range v.statuses {
+		v.statuses[i].over = v.over
+	}
+	if v.over {
+		return v.toEnvoy(s.Headers), ResultOverLimit, nil
+	}
+	return v.toEnvoy(s.Headers), ResultOK, nil
+}
+
+func (s *Service) observeResolution(domain string, found descriptors.Resolution) {
+	if !found.KnownDomain {
+		s.Observe.UnknownDomain()
+		return
+	}
+	if n := len(found.Unmatched); n > 0 {
+		s.Observe.Unmatched(domain, n)
+	}
+	if found.BadOverrides > 0 {
+		s.Observe.BadOverrides(domain, found.BadOverrides)
+	}
+}
+
+func countCharges(matches []descriptors.Match) int {
+	n := 0
+	for _, m := range matches {
+		if !m.Limit.Unlimited {
+			n++
+		}
+	}
+	return n
+}
+
+// storeError is the status of a call whose store failed. A caller that has left
+// is told so, because that is no failure of the store.
+func storeError(ctx context.Context, err error) error {
+	if gone := ctx.Err(); gone != nil {
+		return status.FromContextError(gone).Err()
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return status.Error(codes.Unavailable, "the bucket store did not answer in time")
+	}
+	return status.Error(codes.Unavailable, "the bucket store failed")
+}

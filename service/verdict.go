@@ -1,0 +1,141 @@
+package service
+
+import (
+	"math/bits"
+	"time"
+
+	"github.com/weir-rls/weir/buckets"
+	"github.com/weir-rls/weir/descriptors"
+)
+
+// verdict is the answer to a request before it takes Envoy's form.
+type verdict struct {
+	over     bool
+	met      []met
+	statuses []shown // one a descriptor
+	decisive *met    // the limit that refused, else the one with the lowest share left; nil if none was met
+	reason   string  // why the request was refused
+}
+
+// met is one limit that the request met and what its bucket said.
+type met struct {
+	descriptors.Match
+	buckets.Outcome
+}
+
+// shown is what a descriptor's status shows: one of the limits it met, or none.
+type shown struct {
+	*met
+	over bool
+}
+
+func newVerdict(count int, found descriptors.Resolution, outcomes []buckets.Outcome) *verdict {
+	v := &verdict{met: make([]met, len(found.Matches)), statuses: make([]shown, count)}
+	for i, m := range found.Matches {
+		v.met[i].Match = m
+		if m.Limit.Unlimited {
+			v.met[i].Admitted = true
+		} else {
+			v.met[i].Outcome, outcomes = outcomes[0], outcomes[1:]
+		}
+	}
+	for i := range v.met {
+		m := &v.met[i]
+		status := &v.statuses[m.Descriptor]
+		if m.tellsMoreThan(status.met) {
+			status.met = m
+		}
+		if m.tellsMoreThan(v.decisive) {
+			v.decisive = m
+		}
+		if m.refuses() {
+			status.over, v.over, v.reason = true, true, "limit"
+		}
+	}
+	if found.DenyUnmatched {
+		for _, i := range found.Unmatched {
+			v.statuses[i].over, v.over = true, true
+			if v.reason == "" {
+				v.reason = "unmatched"
+			}
+		}
+	}
+	return v
+}
+
+func (m *met) refuses() bool { return !m.Admitted && m.Charge.Role == buckets.Enforce }
+
+// tellsMoreThan orders the limits that one status, or one set of headers, could
+// show: what refuses before what admits, and of two that refuse the one that
+// refuses longer; else what is enforced before what is in shadow mode, and the
+// lower share left.
+func (m *met) tellsMoreThan(other *met) bool {
+	switch {
+	case other == nil:
+		return true
+	case m.refuses() != other.refuses():
+		return m.refuses()
+	case m.refuses() && m.Charge.Hopeless() != other.Charge.Hopeless():
+		return m.Charge.Hopeless()
+	case m.refuses():
+		return m.delay() > other.delay()
+	case m.Charge.Role != other.Charge.Role:
+		return other.Charge.Role == buckets.Shadow
+	}
+	return m.showsLevel() && (!other.showsLevel() || m.lessLeft(other))
+}
+
+// showsLevel tells whether a number of remaining tokens means anything.
+func (m *met) showsLevel() bool { return !m.Limit.Unlimited && !m.Blind }
+
+// lessLeft compares free/full of the two buckets without dividing.
+func (m *met) lessLeft(other *met) bool {
+	a, b := m.Charge.Bucket, other.Charge.Bucket
+	mineHigh, mineLow := bits.Mul64(uint64(a.Full()-m.Used), uint64(b.Full()))
+	otherHigh, otherLow := bits.Mul64(uint64(b.Full()-other.Used), uint64(a.Full()))
+	return mineHigh < otherHigh || mineHigh == otherHigh && mineLow < otherLow
+}
+
+// delay is how long until the refused charge would have passed.
+func (m *met) delay() time.Duration { return m.Charge.Bucket.Refill(m.Short) }
+
+// remaining is the number of whole tokens left to show, 0 where the limit is
+// over: Envoy shows the lowest of all statuses, and a refusal must be it.
+func (m *met) remaining() int64 {
+	if !m.Admitted {
+		return 0
+	}
+	return m.Charge.Bucket.Remaining(m.Used)
+}
+
+// retryAfter is when all limits that refused would admit the request, and
+// whether there is any such time.
+func (v *verdict) retryAfter() (time.Duration, bool) {
+	var longest time.Duration
+	for i := range v.met {
+		m := &v.met[i]
+		if !m.refuses() {
+			continue
+		}
+		if m.Charge.Hopeless() || m.Blind {
+			return 0, false
+		}
+		longest = max(longest, m.delay())
+	}
+	return longest, longest > 0
+}
+
+// outcomeOf is what the metrics say of one limit.
+func (v *verdict) outcomeOf(m met) Outcome {
+	switch {
+	case m.Charge.Mode == buckets.Refund:
+		return Refunded
+	case m.refuses():
+		return Denied
+	case !m.Admitted:
+		return ShadowDenied
+	case v.over:
+		return NotCharged
+	}
+	return Allowed
+}
