@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -65,7 +66,8 @@ type silentError struct{}
 
 func (silentError) Error() string { return "failed" }
 
-// lines are the messages of joined errors, each as one line.
+// lines are the messages of joined errors, each as one line without control
+// characters: some of what they quote was never meant for a terminal.
 func lines(err error) []string {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []string
@@ -77,7 +79,13 @@ func lines(err error) []string {
 	if failure, ok := err.(failureError); ok {
 		return lines(failure.error)
 	}
-	return []string{strings.Join(strings.Fields(err.Error()), " ")}
+	printable := strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) || unicode.IsSpace(r) {
+			return r
+		}
+		return '?'
+	}, err.Error())
+	return []string{strings.Join(strings.Fields(printable), " ")}
 }
 
 func newRoot(world World) *cobra.Command {
@@ -99,7 +107,6 @@ all its replicas share.`,
 	root.SetOut(world.Stdout)
 	root.SetErr(world.Stderr)
 	root.SetFlagErrorFunc(flagError)
-	root.SetHelpCommand(&cobra.Command{Hidden: true, Args: noArguments})
 	root.SetHelpFunc(help)
 	root.AddCommand(newServe(world), newHealth(world), newVersion(world))
 	return root

@@ -1,9 +1,9 @@
 package config
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 )
@@ -27,7 +27,7 @@ func AddFlags(flags *pflag.FlagSet, names ...string) {
 		if len(names) > 0 && !slices.Contains(names, s.name) {
 			continue
 		}
-		flag := &pflag.Flag{Name: s.name, Usage: s.usage, DefValue: fmt.Sprint(s.def), Value: &text{kind: s.value}}
+		flag := &pflag.Flag{Name: s.name, Usage: s.usage, DefValue: s.defaultText(), Value: &text{kind: s.value}}
 		if s.kind() == "bool" {
 			flag.Value, flag.NoOptDefVal = &text{kind: "bool"}, "true"
 		}
@@ -45,10 +45,11 @@ func addFlag(flags *pflag.FlagSet, flag *pflag.Flag, group string) {
 }
 
 // Usages describes the flags that AddFlags defined, group by group under its
-// heading, in lines of at most columns.
+// heading, in lines of at most columns. Each text stands below its flag: beside
+// names as long as --grpc-max-connection-age-grace there is no room to read.
 func Usages(flags *pflag.FlagSet, columns int) string {
 	var order []string
-	groups := map[string]*pflag.FlagSet{}
+	groups := map[string]*strings.Builder{}
 	flags.VisitAll(func(flag *pflag.Flag) {
 		group := "Other"
 		if names := flag.Annotations[groupAnnotation]; len(names) > 0 {
@@ -56,19 +57,44 @@ func Usages(flags *pflag.FlagSet, columns int) string {
 		}
 		if groups[group] == nil {
 			order = append(order, group)
-			groups[group] = pflag.NewFlagSet(group, pflag.ContinueOnError)
-			groups[group].SortFlags = false
+			groups[group] = &strings.Builder{}
 		}
-		groups[group].AddFlag(flag)
+		describe(groups[group], flag, columns)
 	})
-	var out bytes.Buffer
+	var out strings.Builder
 	for i, group := range order {
 		if i > 0 {
 			out.WriteByte('\n')
 		}
-		fmt.Fprintf(&out, "%s:\n%s", group, groups[group].FlagUsagesWrapped(columns))
+		fmt.Fprintf(&out, "%s:\n%s", group, groups[group])
 	}
 	return out.String()
+}
+
+// describe writes one flag's name, default and text.
+func describe(out *strings.Builder, flag *pflag.Flag, columns int) {
+	const indent = "        "
+	out.WriteString("  ")
+	if flag.Shorthand != "" {
+		fmt.Fprintf(out, "-%s, ", flag.Shorthand)
+	}
+	out.WriteString("--" + flag.Name)
+	if kind := flag.Value.Type(); kind != "bool" {
+		out.WriteString(" " + kind)
+		if flag.DefValue != "" {
+			fmt.Fprintf(out, " (default %s)", flag.DefValue)
+		}
+	}
+	line := ""
+	for _, word := range strings.Fields(flag.Usage) {
+		if line != "" && len(indent)+len(line)+1+len(word) <= columns {
+			line += " " + word
+			continue
+		}
+		out.WriteString(line + "\n" + indent)
+		line = word
+	}
+	out.WriteString(line + "\n")
 }
 
 // text is a flag's value as it was written. [Load] parses it together with

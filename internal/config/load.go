@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -43,7 +44,9 @@ func Load(flags *pflag.FlagSet, environ []string, required ...string) (settings 
 			faults = append(faults, err)
 		}
 	}
-	faults = append(faults, missing(v, required)...)
+	if len(faults) == 0 { // otherwise what is missing may stand in what could not be read
+		faults = missing(v, required)
+	}
 	if len(faults) > 0 {
 		return Settings{}, warnings, errors.Join(faults...)
 	}
@@ -81,6 +84,10 @@ func fileName(flags *pflag.FlagSet, environment variables) (name string, named b
 	return DefaultFile, false
 }
 
+// secondDocument finds the line that starts a second YAML document, which viper
+// would not read: one of "---" after a line that is more than a comment.
+var secondDocument = regexp.MustCompile(`(?m)^ *[^\s#%-][^\n]*\n(?s:.*\n)?---(\s|$)`)
+
 // readFile reads the settings file. One that nobody named may be absent.
 func readFile(name string, named bool) ([]given, []error) {
 	content, err := os.ReadFile(name)
@@ -97,6 +104,9 @@ func readFile(name string, named bool) ([]given, []error) {
 	}
 	var values []given
 	var faults []error
+	if secondDocument.Match(content) {
+		faults = append(faults, fmt.Errorf("%s: more than one YAML document: remove the line --- and what is not meant", name))
+	}
 	keys := v.AllKeys()
 	slices.Sort(keys)
 	for _, key := range keys {

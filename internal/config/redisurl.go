@@ -46,6 +46,11 @@ func redisURL(value any) string {
 	if err != nil || !isRedisScheme(u.Scheme) || u.Hostname() == "" || u.Fragment != "" {
 		return remedy
 	}
+	if port := u.Port(); port != "" {
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			return remedy
+		}
+	}
 	if db := strings.TrimPrefix(u.Path, "/"); db != "" {
 		if _, err := strconv.ParseUint(db, 10, 31); err != nil {
 			return remedy

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"time"
@@ -145,3 +146,12 @@ func byKey(key string) (setting, bool) {
 
 // zero is the value of the setting's type that says nothing.
 func (s setting) zero() any { return reflect.Zero(reflect.TypeOf(s.def)).Interface() }
+
+// defaultText is the default as one would write it: 1m and not 1m0s.
+func (s setting) defaultText() string {
+	text := fmt.Sprint(s.def)
+	if strings.HasSuffix(text, "m0s") {
+		return strings.TrimSuffix(text, "0s")
+	}
+	return text
+}
