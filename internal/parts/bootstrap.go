@@ -1,0 +1,94 @@
+package parts
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// Addresses are the places of an Envoy bootstrap that differ from one run to
+// the next, each host:port.
+type Addresses struct {
+	Admin     string
+	Listeners map[string]string   // by the listener's name
+	Clusters  map[string][]string // by the cluster's name: its endpoints
+}
+
+// Readdress is the bootstrap with these addresses and nothing else changed.
+// What is not named keeps its own; a name that the bootstrap does not have is
+// an error.
+func Readdress(bootstrap []byte, to Addresses) ([]byte, error) {
+	var root map[string]any
+	if err := yaml.Unmarshal(bootstrap, &root); err != nil {
+		return nil, fmt.Errorf("envoy bootstrap: %w", err)
+	}
+	resources, ok := root["static_resources"].(map[string]any)
+	if !ok {
+		return nil, errors.New("envoy bootstrap: no static_resources")
+	}
+	var errs []error
+	if to.Admin != "" {
+		address, err := socketAddress(to.Admin)
+		root["admin"] = map[string]any{"address": address}
+		errs = append(errs, err)
+	}
+	for name, addr := range to.Listeners {
+		listener, err := named(resources, "listeners", name)
+		if err == nil {
+			listener["address"], err = socketAddress(addr)
+		}
+		errs = append(errs, err)
+	}
+	for name, addrs := range to.Clusters {
+		cluster, err := named(resources, "clusters", name)
+		if err == nil {
+			cluster["load_assignment"], err = assignment(name, addrs)
+		}
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return yaml.Marshal(root)
+}
+
+// named is the element of resources[list] with that name.
+func named(resources map[string]any, list, name string) (map[string]any, error) {
+	elements, _ := resources[list].([]any)
+	for _, e := range elements {
+		if m, ok := e.(map[string]any); ok && m["name"] == name {
+			return m, nil
+		}
+	}
+	return nil, fmt.Errorf("envoy bootstrap: static_resources.%s has none named %q", list, name)
+}
+
+func assignment(cluster string, addrs []string) (map[string]any, error) {
+	var endpoints []any
+	for _, addr := range addrs {
+		address, err := socketAddress(addr)
+		if err != nil {
+			return nil, err
+		}
+		endpoints = append(endpoints, map[string]any{"endpoint": map[string]any{"address": address}})
+	}
+	return map[string]any{
+		"cluster_name": cluster,
+		"endpoints":    []any{map[string]any{"lb_endpoints": endpoints}},
+	}, nil
+}
+
+func socketAddress(addr string) (map[string]any, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"socket_address": map[string]any{"address": host, "port_value": number}}, nil
+}
