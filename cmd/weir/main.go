@@ -10,13 +10,11 @@ import (
 	"github.com/weir-rls/weir/internal/cli"
 )
 
-var version string // set by the linker: -X main.version=v1.2.3
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(cli.Run(ctx, cli.World{
-		Args: os.Args[1:], Environ: os.Environ(), Version: version,
+		Args: os.Args[1:], Environ: os.Environ(),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	}))
 }

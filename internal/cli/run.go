@@ -24,7 +24,6 @@ type World struct {
 	Stdin   io.Reader
 	Stdout  io.Writer
 	Stderr  io.Writer
-	Version string // set by the linker; empty in a plain go build
 }
 
 // Exit codes.

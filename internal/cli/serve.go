@@ -31,7 +31,7 @@ SIGTERM or Ctrl-C drains and stops; a second one stops at once.`,
 		for _, warning := range warnings {
 			log.Warn("settings", "warning", warning)
 		}
-		a, err := app.New(settings, app.Options{Log: log, Version: versionOf(world)})
+		a, err := app.New(settings, app.Options{Log: log, Version: buildVersion()})
 		if err != nil {
 			return failureError{err}
 		}

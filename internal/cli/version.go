@@ -14,17 +14,20 @@ func newVersion(world World) *cobra.Command {
 		Short: "Print the version",
 		Args:  noArguments,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(world.Stdout, "weir %s %s %s/%s\n", versionOf(world), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintf(world.Stdout, "weir %s %s %s/%s\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
 		},
 	}
 }
 
-// versionOf is the linker's version, else what the Go tool recorded: the
+// version is set by the linker: -X github.com/weir-rls/weir/internal/cli.version=v1.2.3
+var version string
+
+// buildVersion is the linker's version, else what the Go tool recorded: the
 // module's version, or the commit it was built from.
-func versionOf(world World) string {
-	if world.Version != "" {
-		return world.Version
+func buildVersion() string {
+	if version != "" {
+		return version
 	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {

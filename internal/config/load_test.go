@@ -77,7 +77,7 @@ func field(t *testing.T, settings Settings, s setting) string {
 			continue
 		}
 		if url, ok := v.Field(i).Interface().(RedisURL); ok {
-			return string(url)
+			return url.Reveal()
 		}
 		return fmt.Sprint(v.Field(i).Interface())
 	}

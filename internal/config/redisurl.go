@@ -8,7 +8,7 @@ import (
 )
 
 // RedisURL says which Redis to use and may hold a password. Printed, logged or
-// marshalled it shows no user and no password; string(u) is the whole URL.
+// marshalled it shows no user and no password.
 type RedisURL string
 
 // String is the URL without what may be secret. Of a text that is no such URL
@@ -27,6 +27,9 @@ func (u RedisURL) String() string {
 	}
 	return parsed.Scheme + "://" + user + parsed.Host + parsed.EscapedPath()
 }
+
+// Reveal is the whole URL, for whoever connects to it.
+func (u RedisURL) Reveal() string { return string(u) }
 
 // GoString is String for %#v.
 func (u RedisURL) GoString() string { return strconv.Quote(u.String()) }

@@ -35,8 +35,8 @@ func TestPasswordIsNeverPrinted(t *testing.T) {
 		}
 		write(t, DefaultFile, content)
 		settings, warnings, err := loadHere(t, args, environ)
-		if err == nil && string(settings.RedisURL) != url {
-			r.Fatalf("got %s, want %s", string(settings.RedisURL), url)
+		if err == nil && settings.RedisURL.Reveal() != url {
+			r.Fatalf("got %s, want %s", settings.RedisURL.Reveal(), url)
 		}
 		for _, said := range append(sayings(settings), fmt.Sprint(warnings), fmt.Sprint(err), RedisURL(url).String()) {
 			if strings.Contains(said, password) {
