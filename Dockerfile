@@ -1,0 +1,26 @@
+# Two images from one file:
+#   docker build -t weir .
+#   docker build -t weir-upstream --target upstream .   (the demo's upstream, for docker-compose.yaml)
+FROM golang:1.26 AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+ARG VERSION=dev
+RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -o /out/ \
+    -ldflags "-s -w -X github.com/weir-rls/weir/internal/cli.version=${VERSION}" ./cmd/weir ./examples/demo
+
+FROM gcr.io/distroless/static-debian12:nonroot AS upstream
+COPY --from=build /out/demo /demo
+USER 65532:65532
+EXPOSE 9000
+ENTRYPOINT ["/demo", "-upstream", "0.0.0.0:9000"]
+
+# The last stage is what a build without --target makes.
+FROM gcr.io/distroless/static-debian12:nonroot AS weir
+COPY --from=build /out/weir /weir
+USER 65532:65532
+EXPOSE 8081 8080
+HEALTHCHECK --interval=5s --timeout=2s --start-period=2s CMD ["/weir", "health"]
+ENTRYPOINT ["/weir"]
+CMD ["serve", "--help"]
