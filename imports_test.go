@@ -1,0 +1,247 @@
+package weir
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/weir-rls/weir/"
+
+// rule forbids imports. It speaks of shipping code only: test files and the
+// packages that are tests as a whole may import what they like.
+type rule struct {
+	name string
+	// breaks tells whether a package (its directory) may not import a path.
+	breaks func(dir, path string) bool
+	why    string
+}
+
+var rules = []rule{
+	{
+		"the service imports only descriptors and buckets",
+		roomImportsOnly("service", "descriptors", "buckets"),
+		"it translates: whoever reads it needs to know the two ends of the translation and nothing of stores, files or settings",
+	},
+	{
+		"descriptors import only buckets",
+		roomImportsOnly("descriptors", "buckets"),
+		"rules are compiled into charges and know nothing of who asks or of where buckets live",
+	},
+	{
+		"buckets import only the standard library",
+		func(dir, path string) bool { return dir == "buckets" && !standard(path) },
+		"the arithmetic is pure: it must be provable, and portable to another store, without anything else",
+	},
+	{
+		"a store or guard imports only buckets",
+		func(dir, path string) bool {
+			return strings.HasPrefix(dir, "buckets/") && ours(path) && path != module+"buckets" && path != module+dir
+		},
+		"adapters of one port do not know each other; internal/app puts them together",
+	},
+	{
+		"only buckets/redis imports go-redis",
+		only(prefixes("github.com/redis/"), "buckets/redis"),
+		"a second place that talks to Redis would have its own time-outs, retries and keys",
+	},
+	{
+		"only internal/config imports viper",
+		only(prefixes("github.com/spf13/viper"), "internal/config"),
+		"viper lower-cases keys and splits them at dots, which is right for settings and wrong for everything else",
+	},
+	{
+		"only service, envoy and internal/app import gRPC and Envoy's API",
+		only(prefixes("google.golang.org/grpc", "google.golang.org/protobuf", "google.golang.org/genproto",
+			"github.com/envoyproxy/", "github.com/cncf/xds"), "service", "envoy", "internal/app"),
+		"a wire format that leaks inwards becomes the model of the domain, and every change of Envoy's API a change of everything",
+	},
+	{
+		"only internal/telemetry imports Prometheus and OpenTelemetry",
+		only(prefixes("github.com/prometheus/", "go.opentelemetry.io/"), "internal/telemetry"),
+		"names and labels in one place stay bounded and few; everyone else calls observer functions",
+	},
+	{
+		"only cmd/weir imports internal/cli",
+		only(exactly(module+"internal/cli"), "cmd/weir"),
+		"the command line is the outermost shell; code that is wanted elsewhere belongs further in",
+	},
+	{
+		"nothing imports cmd",
+		only(prefixes(module + "cmd")),
+		"a command is a doorbell; behind it is internal/cli",
+	},
+	{
+		"only internal/cli imports internal/app",
+		only(exactly(module+"internal/app"), "internal/cli"),
+		"internal/app wires all rooms; a room that imported it would import every other",
+	},
+	{
+		"only examples and tests import internal/parts",
+		func(dir, path string) bool {
+			return within(strings.TrimPrefix(path, module), "internal/parts") && !within(dir, "internal/parts") && !within(dir, "examples")
+		},
+		"it starts Envoy and Redis as child processes, which weir itself never does",
+	},
+	{
+		"shipping code imports no tests",
+		func(dir, path string) bool { return path == "testing" || exempt(strings.TrimPrefix(path, module)) },
+		"what is exempt from these rules must not come back in through the rooms that are not",
+	},
+}
+
+// roomImportsOnly lets a room and what is below it import the named rooms of
+// this module.
+func roomImportsOnly(room string, allowed ...string) func(dir, path string) bool {
+	return func(dir, path string) bool {
+		target := strings.TrimPrefix(path, module)
+		return within(dir, room) && ours(path) && !within(target, room) && !slices.Contains(allowed, target)
+	}
+}
+
+// only lets nobody but the named packages import what matches.
+func only(matches func(path string) bool, allowed ...string) func(dir, path string) bool {
+	return func(dir, path string) bool { return matches(path) && !slices.Contains(allowed, dir) }
+}
+
+func prefixes(all ...string) func(path string) bool {
+	return func(path string) bool {
+		return slices.ContainsFunc(all, func(p string) bool { return strings.HasPrefix(path, p) })
+	}
+}
+
+func exactly(wanted string) func(path string) bool {
+	return func(path string) bool { return path == wanted }
+}
+
+func within(dir, room string) bool { return dir == room || strings.HasPrefix(dir, room+"/") }
+func ours(path string) bool        { return strings.HasPrefix(path, module) }
+func standard(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return !strings.Contains(first, ".")
+}
+
+// exempt tells of the directories that are tests as a whole.
+func exempt(dir string) bool {
+	return within(dir, "e2e") || within(dir, "buckets/storetest") || within(dir, "internal/parts/partstest")
+}
+
+// source is a parsed Go file of this module.
+type source struct {
+	dir, name string
+	file      *ast.File
+	set       *token.FileSet
+}
+
+// sources parses every Go file of the module that matches.
+func sources(t *testing.T, mode parser.Mode, matches func(dir, name string) bool) []source {
+	t.Helper()
+	var all []source
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		hidden := len(entry.Name()) > 1 && strings.HasPrefix(entry.Name(), ".")
+		if entry.IsDir() && (hidden || entry.Name() == "testdata" || entry.Name() == "vendor") {
+			return filepath.SkipDir
+		}
+		dir := filepath.ToSlash(filepath.Dir(path))
+		if entry.IsDir() || !strings.HasSuffix(path, ".go") || !matches(dir, entry.Name()) {
+			return nil
+		}
+		set := token.NewFileSet()
+		file, err := parser.ParseFile(set, path, nil, mode)
+		all = append(all, source{dir, filepath.ToSlash(path), file, set})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func shipping(dir, name string) bool { return !strings.HasSuffix(name, "_test.go") && !exempt(dir) }
+
+func TestImportRules(t *testing.T) {
+	dirs := map[string]bool{}
+	for _, s := range sources(t, parser.ImportsOnly, shipping) {
+		dirs[s.dir] = true
+		for _, spec := range s.file.Imports {
+			path, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, broken := range violations(s.dir, path) {
+				t.Errorf("%s: %s", s.set.Position(spec.Pos()), broken)
+			}
+		}
+	}
+	// A walk that looks in the wrong place finds nothing wrong there.
+	for _, room := range []string{"buckets", "descriptors", "service", "internal/app", "internal/config", "cmd/weir"} {
+		if !dirs[room] {
+			t.Errorf("no Go file found in %s: has it moved? Then the rules must follow it", room)
+		}
+	}
+}
+
+// violations are the rules that an import breaks, with their reasons.
+func violations(dir, path string) (broken []string) {
+	for _, r := range rules {
+		if r.breaks(dir, path) {
+			broken = append(broken, fmt.Sprintf("import of %s breaks the rule that %s: %s", path, r.name, r.why))
+		}
+	}
+	return broken
+}
+
+// Each rule is broken once and kept once, for a rule that never fails guards
+// nothing.
+func TestImportRules_CatchWhatTheyForbid(t *testing.T) {
+	for _, c := range []struct {
+		dir, path string
+		allowed   bool
+	}{
+		{"service", module + "buckets/redis", false},
+		{"service", module + "internal/config", false},
+		{"service", module + "descriptors", true},
+		{"descriptors", module + "service", false},
+		{"descriptors", module + "buckets/memory", false},
+		{"descriptors", "google.golang.org/grpc/codes", false},
+		{"descriptors", "go.yaml.in/yaml/v4", true},
+		{"buckets", "golang.org/x/sync/errgroup", false},
+		{"buckets", module + "buckets/memory", false},
+		{"buckets", "math/bits", true},
+		{"buckets/memory", module + "buckets/redis", false},
+		{"buckets/guard", module + "descriptors", false},
+		{"buckets/guard", module + "buckets", true},
+		{"buckets/guard", "github.com/redis/go-redis/v9", false},
+		{"buckets/redis", "github.com/redis/go-redis/v9", true},
+		{"internal/app", "github.com/redis/go-redis/v9", false},
+		{"internal/app", "google.golang.org/grpc", true},
+		{"internal/app", "github.com/prometheus/client_golang/prometheus", false},
+		{"internal/cli", "github.com/spf13/viper", false},
+		{"internal/cli", "google.golang.org/grpc/health", false},
+		{"internal/cli", module + "internal/app", true},
+		{"admin", module + "internal/app", false},
+		{"admin", "github.com/envoyproxy/go-control-plane/envoy/type/v3", false},
+		{"admin", "go.opentelemetry.io/otel", false},
+		{"internal/app", module + "internal/cli", false},
+		{"examples/demo", module + "cmd/weir", false},
+		{"internal/app", module + "buckets/storetest", false},
+		{"internal/app", "testing", false},
+		{"internal/app", module + "internal/parts", false},
+		{"examples/demo", module + "internal/parts", true},
+		{"service", "log/slog", true},
+	} {
+		if broken := violations(c.dir, c.path); (len(broken) == 0) != c.allowed {
+			t.Errorf("%s importing %s: allowed should be %v, got %q", c.dir, c.path, c.allowed, broken)
+		}
+	}
+}
