@@ -1,10 +1,35 @@
 package descriptors
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/weir-rls/weir/buckets"
 )
+
+// Rules is an immutable snapshot of all domains.
+type Rules struct {
+	domains map[string]*domain
+	names   []string
+	limits  []*Limit
+}
+
+// newRules makes a snapshot of compiled domains.
+func newRules(domains map[string]*domain) *Rules {
+	r := &Rules{domains: domains, names: slices.Sorted(maps.Keys(domains))}
+	for _, name := range r.names {
+		r.limits = append(r.limits, domains[name].limits...)
+	}
+	return r
+}
+
+// Domains names the domains that have rules, in order.
+func (r *Rules) Domains() []string { return slices.Clone(r.names) }
+
+// Limits are all limits of all domains, in order of domain, file and rule.
+// Overrides are not among them.
+func (r *Rules) Limits() []*Limit { return slices.Clone(r.limits) }
 
 // Limit is one compiled limit of a rule, or of an override.
 type Limit struct {
@@ -22,6 +47,9 @@ type Limit struct {
 	OnStoreError buckets.OnStoreError
 	Response     Response
 	Weight       Weight
+
+	id  string // buckets.Charge.Limit: by domain and name, and by path where names repeat
+	key string // of bucket keys, see limitID
 }
 
 // Response is the template of what a refused caller sees.

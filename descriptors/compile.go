@@ -1,0 +1,175 @@
+package descriptors
+
+import (
+	"cmp"
+	"strings"
+)
+
+// domain is what is compiled of one domain, from one file or several.
+type domain struct {
+	name          string
+	head          []byte // of every bucket key, see keyHead
+	tag           int
+	root          node
+	passive       map[string]struct{}
+	denyUnmatched bool
+	defaults      Limit    // what an override has
+	limits        []*Limit // in order of files and rules
+}
+
+// node is a place in the tree of descriptors.
+type node struct {
+	exact    map[Entry]*node
+	patterns map[string][]pattern // by key, in file order
+	any      map[string]*node     // by key: whatever the value
+	limits   []*Limit
+}
+
+type pattern struct {
+	glob glob
+	node *node
+}
+
+// compiler builds one domain and collects what is wrong with its files
+// together.
+type compiler struct {
+	domain *domain
+	names  map[string]place    // of `limits`, unique in the domain
+	ids    map[string]struct{} // Limit.id, unique too where names are not
+	faults Faults
+}
+
+// compile builds a domain from its files. They may have faults of their own:
+// those found here come beside them.
+func compile(name string, files []*file) (*domain, Faults) {
+	d := &domain{name: name, passive: map[string]struct{}{}, defaults: files[0].defaults}
+	d.head, d.tag = keyHead(name)
+	c := compiler{domain: d, names: map[string]place{}, ids: map[string]struct{}{}}
+	c.settings(files)
+	var rules []*rule
+	for _, f := range files {
+		rules = append(rules, f.rules...)
+	}
+	c.level(&d.root, rules, "")
+	return d, c.faults
+}
+
+func (c *compiler) fail(p place, message, remedy string) {
+	if len(c.faults) < maxFaults {
+		c.faults = append(c.faults, p.fault(Error, message, remedy))
+	}
+}
+
+// settings merges what files say of the domain as a whole: passive entries of
+// one are passive in all, unmatched must agree where it is stated.
+func (c *compiler) settings(files []*file) {
+	var stated *file
+	for _, f := range files {
+		for _, key := range f.passive {
+			c.domain.passive[key] = struct{}{}
+		}
+		switch {
+		case f.unmatchedAt.line == 0:
+		case stated == nil:
+			stated, c.domain.denyUnmatched = f, f.denyUnmatched
+		case stated.denyUnmatched != f.denyUnmatched:
+			c.fail(f.unmatchedAt, "unmatched differs from "+stated.unmatchedAt.String()+", a file of the same domain", "state it once")
+		}
+	}
+}
+
+// level compiles the rules of one level under n. path is the name of n.
+func (c *compiler) level(n *node, rules []*rule, path string) {
+	seen := map[Entry]place{}
+	for _, r := range rules {
+		name, composite := r.key, Entry{Key: r.key}
+		if r.hasValue {
+			name, composite.Value = r.key+"="+r.value, r.value
+		}
+		if first, twice := seen[composite]; twice {
+			c.fail(r.at, "the descriptor "+quote(name)+" is here a second time, first at "+first.String(), "join the two")
+		} else {
+			seen[composite] = r.at
+		}
+		if _, passive := c.domain.passive[r.key]; passive {
+			c.fail(r.at, quote(r.key)+" is passive, so no descriptor can meet it", "take it off passive, or remove this")
+		}
+		child := &node{}
+		n.add(r, child)
+		if path != "" {
+			name = path + "/" + name
+		}
+		c.limits(child, r, name)
+		c.level(child, r.children, name)
+	}
+}
+
+// add makes child the node that r's entry leads to.
+func (n *node) add(r *rule, child *node) {
+	switch {
+	case !r.hasValue:
+		if n.any == nil {
+			n.any = map[string]*node{}
+		}
+		n.any[r.key] = child
+	case strings.Contains(r.value, "*"):
+		if n.patterns == nil {
+			n.patterns = map[string][]pattern{}
+		}
+		n.patterns[r.key] = append(n.patterns[r.key], pattern{newGlob(r.value), child})
+	default:
+		if n.exact == nil {
+			n.exact = map[Entry]*node{}
+		}
+		n.exact[Entry{r.key, r.value}] = child
+	}
+}
+
+// limits compiles the limits of one rule, whose path is their default name.
+func (c *compiler) limits(n *node, r *rule, path string) {
+	unnamed := map[string]place{}
+	for _, s := range r.limits {
+		if s.name == "" {
+			if first, twice := unnamed[s.algorithm]; twice {
+				c.fail(s.at, "a second unnamed limit of the same algorithm, the first is at "+first.String(), "give them names")
+			}
+			unnamed[s.algorithm] = s.at
+		}
+		l := s.limit
+		l.Domain = c.domain.name
+		l.Name = cmp.Or(s.name, defaultName(path, s.algorithm, len(r.limits) > 1))
+		l.key = limitID(s.name, s.algorithm)
+		if !s.reference {
+			c.unique(l.Name, s)
+		}
+		l.id = l.Domain + "\x00" + l.Name
+		if _, taken := c.ids[l.id]; taken {
+			l.id += "\x00" + path
+		}
+		c.ids[l.id] = struct{}{}
+		n.limits = append(n.limits, &l)
+		c.domain.limits = append(c.domain.limits, &l)
+	}
+}
+
+// unique reports a name that another of the domain's `limits` has.
+func (c *compiler) unique(name string, s *limitSpec) {
+	if first, twice := c.names[name]; twice {
+		c.fail(s.at, "the name "+quote(name)+" is taken by the limit at "+first.String(), "choose another name")
+		return
+	}
+	c.names[name] = s.at
+}
+
+// defaultName is the name of a limit that states none: its path, with its
+// algorithm where the descriptor has several limits.
+func defaultName(path, algorithm string, several bool) string {
+	if several {
+		path += ":" + algorithm
+	}
+	if name := printable(path, maxName); name == path && len(name) <= maxName {
+		return name
+	}
+	// Cut and escaped, two paths might become one; the hash keeps them apart.
+	return printable(path, maxName/4) + "#" + string(appendHash(nil, path)[:12])
+}

@@ -1,0 +1,71 @@
+package descriptors
+
+import (
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// entry reads the key and value that a rule matches; it fails without a key.
+func (w *walker) entry(n *yaml.Node, fields map[string]field, r *rule) bool {
+	k, ok := fields["key"]
+	if !ok || k.null() {
+		w.fail(n, "write the key of an entry that Envoy sends", "the descriptor has no key")
+		return false
+	}
+	if r.key, ok = w.str(k); !ok {
+		return false
+	}
+	r.at = at(w.text, k.value)
+	switch {
+	case r.key == "":
+		w.fail(k.value, "write the key of an entry that Envoy sends", "the key is empty")
+		return false
+	case strings.Contains(r.key, "*"):
+		w.fail(k.value, "write it in the value", "a * in a key is not supported yet")
+		return false
+	}
+	v, ok := fields["value"]
+	if !ok {
+		return true
+	}
+	if v.null() {
+		w.warn(v.value, `remove it if that is meant, else write "null"`, "the value is empty: the descriptor meets every value of %s", quote(r.key))
+		return true
+	}
+	if r.value, ok = w.str(v); !ok {
+		return false
+	}
+	if r.value == "" {
+		w.warn(v.value, "remove it if that is meant", "the value is empty: the descriptor meets every value of %s", quote(r.key))
+		return true
+	}
+	r.hasValue, r.at = true, at(w.text, v.value)
+	return true
+}
+
+// ruleLimits reads what a rule limits: rate_limit or limits.
+func (w *walker) ruleLimits(fields map[string]field, r *rule) {
+	one, hasOne := fields["rate_limit"]
+	several, hasSeveral := fields["limits"]
+	if hasOne {
+		if s := w.rateLimit(one); s != nil {
+			r.limits = append(r.limits, s)
+		}
+	}
+	if hasSeveral {
+		r.limits = append(r.limits, w.limits(several)...)
+	}
+	if hasOne && hasSeveral {
+		w.fail(several.key, "move the rate_limit into limits", "the descriptor has both rate_limit and limits")
+	}
+	if s, ok := fields["shadow_mode"]; ok {
+		shadow, _ := w.boolean(s)
+		for _, l := range r.limits {
+			l.limit.Shadow = l.limit.Shadow || shadow
+		}
+		if shadow && len(r.limits) == 0 {
+			w.warn(s.key, "write it where the limit is", "shadow_mode means nothing on a descriptor without a limit")
+		}
+	}
+}

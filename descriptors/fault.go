@@ -1,0 +1,102 @@
+package descriptors
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Severity tells whether a fault keeps a file from being used.
+type Severity uint8
+
+const (
+	Error   Severity = iota // the file's domain keeps its last good rules
+	Warning                 // the file is used; what it says may surprise
+)
+
+func (s Severity) String() string {
+	if s == Warning {
+		return "warning"
+	}
+	return "error"
+}
+
+// Fault is one thing wrong with a rule file, with its place. Its texts are
+// bounded and free of control characters, whatever the file holds, so that they
+// may go to a terminal or a log as they are.
+type Fault struct {
+	File     string // as given, escaped
+	Line     int    // counted from 1; 0 where the file as a whole is meant
+	Column   int    // in characters, counted from 1; 0 with Line
+	Severity Severity
+	Message  string // what is wrong
+	Remedy   string // what to write instead; may be empty
+
+	Excerpt string // the line in question, or the part of a long one around Column; empty with Line 0
+	Caret   int    // terminal cells of Excerpt before the place
+}
+
+// Error is the fault in one line: "file:line:column: error: message: remedy".
+func (f Fault) Error() string {
+	var b strings.Builder
+	b.WriteString(f.File)
+	if f.Line > 0 {
+		fmt.Fprintf(&b, ":%d:%d", f.Line, f.Column)
+	}
+	fmt.Fprintf(&b, ": %v: %s", f.Severity, f.Message)
+	if f.Remedy != "" {
+		b.WriteString(": ")
+		b.WriteString(f.Remedy)
+	}
+	return b.String()
+}
+
+// Text is the fault for a reader at a terminal: the line of [Fault.Error], the
+// line of the file and a caret under the place, each ended by a newline.
+func (f Fault) Text() string {
+	if f.Line == 0 {
+		return f.Error() + "\n"
+	}
+	return fmt.Sprintf("%s\n    %s\n    %s^\n", f.Error(), f.Excerpt, strings.Repeat(" ", f.Caret))
+}
+
+// Faults are the faults of one or several files, in order of file and place.
+type Faults []Fault
+
+// Failed tells whether a fault is an error and not only a warning.
+func (fs Faults) Failed() bool { return fs.Count(Error) > 0 }
+
+// Count is the number of faults of one severity.
+func (fs Faults) Count(s Severity) int {
+	n := 0
+	for _, f := range fs {
+		if f.Severity == s {
+			n++
+		}
+	}
+	return n
+}
+
+// Text is the text of all faults, see [Fault.Text].
+func (fs Faults) Text() string {
+	var b strings.Builder
+	for _, f := range fs {
+		b.WriteString(f.Text())
+	}
+	return b.String()
+}
+
+// maxFaults bounds what one file can make of memory and of a terminal: through
+// aliases a short file can repeat one mistake without end.
+const maxFaults = 1000
+
+// tidy orders the faults, drops repeated ones (an alias shows one mistake
+// several times at one place) and bounds their number.
+func (fs Faults) tidy() Faults {
+	slices.SortStableFunc(fs, func(a, b Fault) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column),
+			cmp.Compare(a.Severity, b.Severity), cmp.Compare(a.Message, b.Message))
+	})
+	return slices.Compact(fs)
+}

@@ -1,0 +1,109 @@
+package descriptors
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// support says what becomes of a field that a rule file may have.
+type support uint8
+
+const (
+	works      support = iota
+	notYet             // refused, never ignored
+	onlyFalse          // a field of the reference service that is refused unless it states its default, false
+	notYetTree         // refused, and what it holds is free: nothing in it is looked at
+)
+
+// table names the fields of one kind of mapping.
+type table struct {
+	what   string // for messages: "unknown field ... in <what>"
+	fields map[string]support
+}
+
+var (
+	fileFields = table{"the file", map[string]support{
+		"domain": works, "defaults": works, "descriptors": works, "passive": works, "unmatched": works,
+		"pools": notYet, "presets": notYet, "matching": notYet, "responses": notYet,
+	}}
+	defaultsFields = table{"defaults", map[string]support{
+		"on_store_error": works, "response": works, "time_zone": notYet,
+	}}
+	ruleFields = table{"a descriptor", map[string]support{
+		"key": works, "value": works, "rate_limit": works, "limits": works, "descriptors": works, "shadow_mode": works,
+		"quota_mode": onlyFalse, "detailed_metric": onlyFalse, "value_to_metric": onlyFalse, "share_threshold": onlyFalse,
+		"metadata": notYetTree, "value_cidr": notYet, "value_regex": notYet, "draw": notYet, "breaker": notYet,
+	}}
+	rateLimitFields = table{"rate_limit", map[string]support{
+		"unit": works, "requests_per_unit": works, "unlimited": works, "name": works, "replaces": notYet,
+	}}
+	limitFields = table{"a limit", map[string]support{
+		"algorithm": works, "rate": works, "burst": works, "weight": works, "name": works, "shadow_mode": works,
+		"on_store_error": works, "response": works,
+		"initial": notYet, "count": notYet, "max_debt": notYet, "max_wait": notYet, "max_waiters": notYet, "slots": notYet,
+		"slot_ttl": notYet, "time_zone": notYet, "enforce_percent": notYet, "enabled": notYet, "lease": notYet,
+	}}
+	weightFields = table{"weight", map[string]support{
+		"by": works, "values": works, "default": works,
+	}}
+)
+
+// suggest is the remedy for a field that t does not have: a field of nearly the
+// same name, else the place where a field of this name belongs, else what t has.
+func (t table) suggest(name string) string {
+	best, least := "", max(2, len(name)/3)+1
+	for _, known := range slices.Sorted(maps.Keys(t.fields)) {
+		if d := distance(strings.ToLower(name), known, least); d < least {
+			best, least = known, d
+		}
+	}
+	if best != "" {
+		return `did you mean "` + best + `"?`
+	}
+	for _, other := range []table{limitFields, rateLimitFields, ruleFields, weightFields, fileFields} {
+		if _, ok := other.fields[name]; ok {
+			return "it belongs in " + other.what
+		}
+	}
+	return "known here: " + strings.Join(t.working(), ", ")
+}
+
+// working names what t has and supports, in order.
+func (t table) working() []string {
+	var names []string
+	for name, s := range t.fields {
+		if s == works {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// distance is the number of letters to insert, delete, replace or swap with a
+// neighbour that turns a into b, or limit if it is no less.
+func distance(a, b string, limit int) int {
+	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
+		return limit
+	}
+	before, previous, current := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range previous {
+		previous[j] = j
+	}
+	for i := range len(a) {
+		current[0] = i + 1
+		for j := range len(b) {
+			replace := previous[j]
+			if a[i] != b[j] {
+				replace++
+			}
+			current[j+1] = min(replace, previous[j+1]+1, current[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				current[j+1] = min(current[j+1], before[j-1]+1)
+			}
+		}
+		before, previous, current = previous, current, before
+	}
+	return min(previous[len(b)], limit)
+}

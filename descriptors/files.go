@@ -1,0 +1,155 @@
+package descriptors
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Options are the choices of whoever runs weir about rule files as a whole.
+type Options struct {
+	MergeDomains bool // several files may state one domain; their descriptors are joined
+}
+
+// Load reads rule files, each path a file or a directory of them, and compiles
+// what has no errors. It answers all faults of all files, ordered by place, and
+// nil rules if no domain could be compiled.
+func Load(paths []string, opts Options) (*Rules, Faults) {
+	var faults Faults
+	var names []string
+	for _, path := range paths {
+		found, err := list(path)
+		if err != nil {
+			faults = append(faults, fileFault(path, err))
+		}
+		names = append(names, found...)
+	}
+	slices.Sort(names)
+	var files []*file
+	for _, name := range slices.Compact(names) {
+		files = append(files, readFile(name))
+	}
+	set := assemble(files, opts)
+	if faults = append(faults, set.faults...).tidy(); len(set.domains) == 0 {
+		return nil, faults
+	}
+	return newRules(set.domains), faults
+}
+
+// list names the rule files of a path: itself, or what a directory holds of
+// them. Entries beginning with a dot are not looked at: a ConfigMap keeps its
+// versions there and links to them from beside.
+func list(path string) ([]string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return []string{path}, nil
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		ext := filepath.Ext(e.Name())
+		if strings.HasPrefix(e.Name(), ".") || ext != ".yaml" && ext != ".yml" {
+			continue
+		}
+		name := filepath.Join(path, e.Name())
+		if info, err := os.Stat(name); err == nil && info.IsDir() {
+			continue
+		}
+		names = append(names, name)
+	}
+	return names, nil
+}
+
+// readFile reads and parses a rule file; that it cannot be read is a fault too.
+func readFile(name string) *file {
+	content, err := readBounded(name)
+	if err != nil {
+		return &file{text: newText(name, nil), faults: Faults{fileFault(name, err)}}
+	}
+	return parse(newText(name, content))
+}
+
+// readBounded reads a file, but no further than what parse needs to see that
+// it is too large.
+func readBounded(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxFileSize+1))
+}
+
+// fileFault says that a file could not be read.
+func fileFault(name string, err error) Fault {
+	if pe, ok := errors.AsType[*os.PathError](err); ok {
+		err = pe.Err
+	}
+	return place{text: newText(name, nil)}.fault(Error, "cannot be read: "+printable(err.Error(), maxShown), "")
+}
+
+// assembly is what files make together.
+type assembly struct {
+	domains map[string]*domain  // those without errors
+	bad     map[string]struct{} // domains that have an error in a file of theirs or between them
+	faults  Faults              // of the files and of the domains
+}
+
+// assemble groups files by domain and compiles each group. Also files with
+// faults take part, so that all faults are known at once.
+func assemble(files []*file, opts Options) assembly {
+	a := assembly{domains: map[string]*domain{}, bad: map[string]struct{}{}}
+	groups, order := map[string][]*file{}, []string{}
+	for _, f := range files {
+		name := f.domain
+		if len(groups[name]) == 0 {
+			order = append(order, name)
+		}
+		groups[name] = append(groups[name], f)
+	}
+	for _, name := range order {
+		a.add(name, groups[name], opts)
+	}
+	return a
+}
+
+// add compiles one domain. Files whose domain is unknown share the empty name
+// and are looked at one by one.
+func (a *assembly) add(name string, group []*file, opts Options) {
+	var faults Faults
+	if name != "" && !opts.MergeDomains {
+		for _, f := range group[1:] {
+			faults = append(faults, f.domainAt.fault(Error,
+				fmt.Sprintf("the domain %s is also that of %s", quote(name), group[0].domainAt), "keep one file for each domain, or merge domains"))
+		}
+	}
+	if name != "" && opts.MergeDomains {
+		d, found := compile(name, group)
+		faults = append(faults, found...)
+		a.domains[name] = d
+	} else {
+		for _, f := range group {
+			d, found := compile(name, []*file{f})
+			faults = append(faults, found...)
+			a.domains[name] = d
+		}
+	}
+	for _, f := range group {
+		faults = append(faults, f.faults...)
+	}
+	if faults.Failed() || name == "" {
+		a.bad[name] = struct{}{}
+		delete(a.domains, name)
+	}
+	a.faults = append(a.faults, faults...)
+}

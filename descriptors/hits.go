@@ -1,0 +1,64 @@
+package descriptors
+
+import (
+	"math"
+	"math/bits"
+
+	"github.com/weir-rls/weir/buckets"
+)
+
+// hits is how many hits a descriptor counts for and what they do: its own, 0
+// included, which is a look that is judged as one hit; else the request's; else
+// one. Negative hits are given back.
+func (desc *Descriptor) hits(ofRequest uint64) (hits uint64, mode buckets.Mode) {
+	hits = max(ofRequest, 1)
+	if desc.HasHits {
+		hits = desc.Hits
+	}
+	switch {
+	case desc.Negative:
+		return hits, buckets.Refund
+	case hits == 0:
+		return 1, buckets.Look
+	}
+	return hits, buckets.Take
+}
+
+// cost is weight x hits, or the largest number where that overflows: a client
+// may send any hits.
+func cost(weight int64, hits uint64) int64 {
+	high, low := bits.Mul64(uint64(weight), hits)
+	if high > 0 || low > math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return int64(low)
+}
+
+// weight is what one hit of descriptor i costs: the entry that decides is
+// looked for in the rule's own entries, then in the passive ones beside them,
+// then in the other descriptors. The first that is found decides, so that an
+// entry a client can add further on never outweighs it.
+func (d *domain) weight(w Weight, req *Request, i int) int64 {
+	if w.By == "" {
+		return w.Default
+	}
+	value, found := lookup(req.Descriptors[i].Entries, w.By)
+	for j := 0; !found && j < len(req.Descriptors); j++ {
+		value, found = lookup(req.Descriptors[j].Entries, w.By)
+	}
+	if n, listed := w.Values[value]; found && listed {
+		return n
+	}
+	return w.Default
+}
+
+// lookup is the value of the first entry with a key. A key is passive in the
+// whole domain or not at all, so own and passive entries need no telling apart.
+func lookup(entries []Entry, key string) (value string, found bool) {
+	for i := range entries {
+		if entries[i].Key == key {
+			return entries[i].Value, true
+		}
+	}
+	return "", false
+}

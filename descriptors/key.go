@@ -1,0 +1,115 @@
+package descriptors
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"strconv"
+)
+
+const (
+	// maxLiteral is the longest key or value that stands in a bucket's key as it
+	// is; a longer one is hashed.
+	maxLiteral = 256
+	// maxKey bounds a bucket's key, without its hash tag and the limit's id. A
+	// descriptor may have any number of entries.
+	maxKey = 2048
+)
+
+// A bucket's key is
+//
+//	{tag}domain,key=value,key=value/id
+//
+// in which domain, key and value are each written as length:bytes, or as # and
+// 43 letters of a SHA-256 if they are longer than maxLiteral, and everything
+// between the tag and the id as ! and 43 letters if it is longer than maxKey.
+// Lengths make the key unambiguous whatever the values hold, and as no length
+// begins with # or !, a value that looks like a hash is not taken for one. The
+// id is the last part and may hold any bytes. The key does not carry the rate:
+// a changed rate carries the tokens used.
+
+// keyHead is the part of a domain's keys that all of them begin with, and the
+// length of its tag.
+func keyHead(domain string) (head []byte, tag int) {
+	head = append(head, '{')
+	head = appendTag(head, domain)
+	head = append(head, '}')
+	return appendItem(head, domain), len(head)
+}
+
+// appendTag appends a domain so that it can stand between the braces that
+// decide a key's hash slot: never empty, without braces, bounded.
+func appendTag(b []byte, domain string) []byte {
+	const plain, hex = "-._~/:", "0123456789ABCDEF"
+	if domain == "" || len(domain) > maxLiteral {
+		return appendHash(append(b, '#'), domain)
+	}
+	for i := range len(domain) {
+		c := domain[i]
+		if '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || contains(plain, c) {
+			b = append(b, c)
+		} else {
+			b = append(b, '%', hex[c>>4], hex[c&15])
+		}
+	}
+	return b
+}
+
+func contains(s string, c byte) bool {
+	for i := range len(s) {
+		if s[i] == c {
+			return true
+		}
+	}
+	return false
+}
+
+// bucketKey is the key of the bucket that a descriptor's entries, without the
+// passive ones, have at the limit with an id.
+func (d *domain) bucketKey(entries []Entry, id string) string {
+	var space [512]byte
+	b := append(space[:0], d.head...)
+	for i := range entries {
+		if d.isPassive(entries[i].Key) {
+			continue
+		}
+		b = appendItem(append(b, ','), entries[i].Key)
+		b = appendItem(append(b, '='), entries[i].Value)
+	}
+	if len(b)-d.tag > maxKey {
+		body := string(b[d.tag:])
+		b = appendHash(append(b[:d.tag], '!'), body)
+	}
+	return string(append(append(b, '/'), id...))
+}
+
+// appendItem appends s with its length, or its hash if it is long.
+func appendItem(b []byte, s string) []byte {
+	if len(s) > maxLiteral {
+		return appendHash(append(b, '#'), s)
+	}
+	b = strconv.AppendInt(b, int64(len(s)), 10)
+	return append(append(b, ':'), s...)
+}
+
+func appendHash(b []byte, s string) []byte {
+	sum := sha256.Sum256([]byte(s))
+	return base64.RawURLEncoding.AppendEncode(b, sum[:])
+}
+
+// limitID is the id of a rule's limit in bucket keys: its name, else its
+// algorithm, told apart so that a limit may be named after an algorithm. Never
+// its index: reordering limits must not swap buckets.
+func limitID(name, algorithm string) string {
+	if name != "" {
+		return "n:" + name
+	}
+	return "a:" + algorithm
+}
+
+// overrideID is the id of a limit that came with a request.
+func overrideID(o *Override) string {
+	b := append(make([]byte, 0, 32), "o:"...)
+	b = strconv.AppendUint(b, uint64(o.Requests), 10)
+	b = strconv.AppendUint(append(b, '/'), uint64(max(o.Multiplier, 1)), 10)
+	return string(strconv.AppendUint(append(b, '*'), uint64(o.Unit), 10))
+}

@@ -1,0 +1,231 @@
+package descriptors
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/weir-rls/weir/buckets"
+	"go.yaml.in/yaml/v4"
+)
+
+const (
+	day  = 24 * time.Hour
+	week = 7 * day
+
+	// maxTokens bounds what a rate may add in a period: it is Envoy's bound too,
+	// which reports the number as 32 bits.
+	maxTokens = math.MaxUint32
+	// maxPeriod is the longest period of a token bucket: budgets of a month or a
+	// year want calendar windows.
+	maxPeriod = 4 * week
+)
+
+// rateForms is the remedy for a rate that cannot be read.
+const rateForms = "write N/PERIOD with N from 0 to 4294967295 and a period of s, min, hour, day or week, or of several as in 30s, 5min or 1500ms"
+
+// periods are the units of a rate.
+var periods = map[string]time.Duration{
+	"ms": time.Millisecond, "s": time.Second, "min": time.Minute, "hour": time.Hour, "day": day, "week": week,
+}
+
+// limitSpec is a limit as a file states it.
+type limitSpec struct {
+	limit     Limit // without Domain and Name
+	algorithm string
+	name      string // empty if the file gives none
+	at        place  // of the name, else of the limit
+	reference bool   // of the form rate_limit, whose names need not be unique
+}
+
+// limits reads a list of limits.
+func (w *walker) limits(f field) []*limitSpec {
+	items, ok := w.items(f)
+	switch {
+	case !ok:
+		return nil
+	case len(items) == 0:
+		w.fail(f.value, "remove it, or state a limit", "limits is empty")
+	case len(items) > buckets.MaxCharges:
+		w.fail(f.value, "", "%d limits on one descriptor, more than %d", len(items), buckets.MaxCharges)
+	}
+	var specs []*limitSpec
+	for _, n := range items {
+		if s := w.limit(n); s != nil {
+			specs = append(specs, s)
+		}
+	}
+	return specs
+}
+
+// limit reads one limit of weir's own form.
+func (w *walker) limit(n *yaml.Node) *limitSpec {
+	fields, ok := w.fields(n, limitFields)
+	if !ok {
+		return nil
+	}
+	s := &limitSpec{algorithm: "token_bucket", at: at(w.text, n), limit: w.defaults}
+	if f, ok := fields["algorithm"]; ok {
+		w.word(f, []string{"token_bucket"}, []string{"fixed_window", "sliding_window", "concurrency"})
+	}
+	if f, ok := fields["name"]; ok {
+		s.name, s.at = w.name(f), at(w.text, f.value)
+	}
+	if f, ok := fields["shadow_mode"]; ok {
+		s.limit.Shadow, _ = w.boolean(f)
+	}
+	if f, ok := fields["on_store_error"]; ok {
+		s.limit.OnStoreError = w.onStoreError(f)
+	}
+	if f, ok := fields["response"]; ok {
+		s.limit.Response = w.response(f)
+	}
+	sound := w.bucket(n, fields, &s.limit)
+	if f, ok := fields["weight"]; ok {
+		s.limit.Weight = w.weight(f, s.limit.Bucket.Capacity, sound)
+	}
+	return s
+}
+
+// bucket reads rate and burst into limit. sound tells that the bucket's
+// capacity is known.
+func (w *walker) bucket(n *yaml.Node, fields map[string]field, limit *Limit) (sound bool) {
+	f, ok := fields["rate"]
+	if !ok {
+		w.fail(n, "state one, as in rate: 10/s", "the limit has no rate")
+		return false
+	}
+	text, ok := w.str(f)
+	if !ok {
+		return false
+	}
+	tokens, period, err := parseRate(text)
+	if err != nil {
+		w.fail(f.value, rateForms, "%v", err)
+		return false
+	}
+	burst, stated := tokens, false
+	if b, ok := fields["burst"]; ok {
+		if burst, ok = w.integer(b, 1, buckets.MaxTicks); !ok {
+			return false
+		}
+		stated = true
+	}
+	return w.compileBucket(f.value, limit, tokens, period, burst, stated)
+}
+
+// compileBucket fills the numbers of limit, or reports at n why they cannot be.
+func (w *walker) compileBucket(n *yaml.Node, limit *Limit, tokens int64, period time.Duration, burst int64, burstStated bool) bool {
+	bucket, err := buckets.NewTokenBucket(tokens, period, burst)
+	if err != nil {
+		w.fail(n, "", "%v", err)
+		return false
+	}
+	limit.Requests, limit.Period, limit.Bucket = tokens, period, bucket
+	if period >= day && tokens > 0 && !burstStated {
+		w.warn(n, "state a smaller burst if that is too much",
+			"a full bucket refills while it is used: up to %d may pass within %s", 2*tokens, periodText(period))
+	}
+	return tokens > 0
+}
+
+// errPeriod is a period that weir will keep in calendar windows.
+var errPeriod = errors.New("a token bucket of a month or a year is not supported, and calendar windows are not supported yet")
+
+// parseRate reads N/PERIOD.
+func parseRate(s string) (tokens int64, period time.Duration, err error) {
+	number, unit, found := strings.Cut(s, "/")
+	if !found {
+		return 0, 0, fmt.Errorf("the rate %s has no period", quote(s))
+	}
+	if tokens, err = decimal(number); err != nil || tokens > maxTokens {
+		return 0, 0, fmt.Errorf("%s is not a number of tokens", quote(number))
+	}
+	letters := strings.TrimLeft(unit, "0123456789")
+	count := int64(1)
+	if digits := unit[:len(unit)-len(letters)]; digits != "" {
+		if count, err = decimal(digits); err != nil || count == 0 {
+			return 0, 0, fmt.Errorf("%s is not a period", quote(unit))
+		}
+	}
+	if letters == "month" || letters == "year" {
+		return 0, 0, errPeriod
+	}
+	one, known := periods[letters]
+	if !known {
+		return 0, 0, fmt.Errorf("%s is not a period", quote(unit))
+	}
+	if count > int64(maxPeriod/one) {
+		return 0, 0, fmt.Errorf("the period %s is longer than 4 weeks: %w", quote(unit), errPeriod)
+	}
+	return tokens, time.Duration(count) * one, nil
+}
+
+// decimal reads a number in plain digits: no sign, no leading zero.
+func decimal(s string) (int64, error) {
+	v, err := strconv.ParseInt(s, 10, 64)
+	if err == nil && (v < 0 || strconv.FormatInt(v, 10) != s) {
+		err = strconv.ErrSyntax
+	}
+	return v, err
+}
+
+// periodText is a period in its largest whole unit, as in "day" or "2 weeks".
+func periodText(period time.Duration) string {
+	for _, u := range []struct {
+		name string
+		unit time.Duration
+	}{{"week", week}, {"day", day}, {"hour", time.Hour}, {"minute", time.Minute}, {"second", time.Second}} {
+		switch n := period / u.unit; {
+		case period%u.unit != 0:
+		case n == 1:
+			return "a " + u.name
+		default:
+			return fmt.Sprintf("%d %ss", n, u.name)
+		}
+	}
+	return period.String()
+}
+
+// onStoreError and response read the fields that defaults and limits share.
+func (w *walker) onStoreError(f field) buckets.OnStoreError {
+	word, _ := w.word(f, []string{"local", "allow", "deny", "error"}, nil)
+	switch word {
+	case "allow":
+		return buckets.Allow
+	case "deny":
+		return buckets.Deny
+	case "error":
+		return buckets.Fail
+	}
+	return buckets.Local
+}
+
+func (w *walker) response(f field) Response {
+	if word, _ := w.word(f, []string{"plain", "openai"}, []string{"azure", "problem"}); word == "openai" {
+		return OpenAIResponse
+	}
+	return PlainResponse
+}
+
+// maxName bounds the name of a limit, which travels with every refusal.
+const maxName = 200
+
+// name reads a limit's name.
+func (w *walker) name(f field) string {
+	name, ok := w.str(f)
+	switch {
+	case !ok:
+		return ""
+	case name == "":
+		w.fail(f.value, "remove it, or write one", "the name is empty")
+	case len(name) > maxName:
+		w.fail(f.value, "", "the name has %d bytes, more than %d", len(name), maxName)
+	case printable(name, maxName) != name:
+		w.fail(f.value, "", "the name %s has unprintable characters", quote(name))
+	}
+	return name
+}

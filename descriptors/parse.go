@@ -1,0 +1,151 @@
+package descriptors
+
+import "go.yaml.in/yaml/v4"
+
+// maxDepth bounds how deep descriptors nest. A request's descriptor has a
+// handful of entries, and reading nests as deep as the file does.
+const maxDepth = 100
+
+// file is a rule file that was read, as far as it could be.
+type file struct {
+	text     *text
+	domain   string // empty if it could not be read
+	domainAt place
+	rules    []*rule
+	passive  []string
+
+	unmatchedAt   place // of unmatched, if the file states it
+	denyUnmatched bool
+
+	defaults Limit // what a limit that states nothing has
+	faults   Faults
+}
+
+// rule is one descriptor of a file: an entry that a request's may meet, the
+// limits that apply when it is the last one, and the descriptors below it.
+type rule struct {
+	key, value string
+	hasValue   bool
+	at         place // of the value, else of the key
+	limits     []*limitSpec
+	children   []*rule
+}
+
+// parse reads a rule file and all its faults.
+func parse(t *text) *file {
+	f := &file{text: t}
+	root, fault := readYAML(t)
+	if fault != nil {
+		f.faults = Faults{*fault}
+		return f
+	}
+	w := newWalker(t)
+	w.file(resolved(root), f)
+	f.faults = w.faults
+	return f
+}
+
+func (w *walker) file(n *yaml.Node, f *file) {
+	fields, ok := w.fields(n, fileFields)
+	if !ok {
+		return
+	}
+	if d, ok := fields["domain"]; !ok || d.null() {
+		w.fail(n, `write "domain: NAME", what Envoy's rate limit filter sends as its domain`, "the file has no domain")
+	} else if f.domain, ok = w.str(d); ok {
+		f.domainAt = at(w.text, d.value)
+		if f.domain == "" {
+			w.fail(d.value, "write what Envoy's rate limit filter sends as its domain", "the domain is empty")
+		}
+	}
+	if d, ok := fields["defaults"]; ok {
+		w.setDefaults(d)
+	}
+	f.defaults = w.defaults
+	if p, ok := fields["passive"]; ok {
+		f.passive = w.passive(p)
+	}
+	if u, ok := fields["unmatched"]; ok {
+		word, _ := w.word(u, []string{"allow", "deny"}, nil)
+		f.unmatchedAt, f.denyUnmatched = at(w.text, u.value), word == "deny"
+	}
+	if d, ok := fields["descriptors"]; ok {
+		f.rules = w.rules(d, 1)
+	}
+}
+
+// setDefaults reads what limits that state none of their own have.
+func (w *walker) setDefaults(d field) {
+	fields, ok := w.fields(d.value, defaultsFields)
+	if !ok {
+		return
+	}
+	if e, ok := fields["on_store_error"]; ok {
+		w.defaults.OnStoreError = w.onStoreError(e)
+	}
+	if r, ok := fields["response"]; ok {
+		w.defaults.Response = w.response(r)
+	}
+}
+
+// passive reads the keys of entries that take no part in matching.
+func (w *walker) passive(f field) []string {
+	items, _ := w.items(f)
+	var keys []string
+	for _, n := range items {
+		key, ok := w.str(field{key: f.key, value: n})
+		if ok && key == "" {
+			w.fail(n, "name the key of an entry", "a passive entry has an empty key")
+		}
+		keys = append(keys, key)
+	}
+	return keys
+}
+
+// rules reads a list of descriptors at a depth of nesting.
+func (w *walker) rules(f field, depth int) []*rule {
+	if f.null() {
+		w.warn(f.value, "remove it, or state descriptors", "descriptors is empty")
+		return nil
+	}
+	if depth > maxDepth {
+		w.fail(f.value, "", "descriptors nest deeper than %d", maxDepth)
+		return nil
+	}
+	items, _ := w.items(f)
+	if !w.enter(f.value) {
+		return nil
+	}
+	defer w.leave(f.value)
+	var rules []*rule
+	for _, n := range items {
+		if r := w.rule(n, depth); r != nil {
+			rules = append(rules, r)
+		}
+	}
+	return rules
+}
+
+func (w *walker) rule(n *yaml.Node, depth int) *rule {
+	fields, ok := w.fields(n, ruleFields)
+	if !ok || !w.enter(n) {
+		return nil
+	}
+	defer w.leave(n)
+	r := &rule{at: at(w.text, n)}
+	sound := w.entry(n, fields, r)
+	w.ruleLimits(fields, r)
+	below, nested := fields["descriptors"]
+	if nested {
+		r.children = w.rules(below, depth+1)
+	}
+	_, one := fields["rate_limit"]
+	_, several := fields["limits"]
+	if sound && !one && !several && len(r.children) == 0 && !nested {
+		w.warn(n, "write rate_limit: {unlimited: true} if that is meant", "the descriptor limits nothing: requests that meet it pass")
+	}
+	if !sound {
+		return nil
+	}
+	return r
+}

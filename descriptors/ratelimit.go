@@ -1,0 +1,71 @@
+package descriptors
+
+import (
+	"math"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// units are the periods of the reference's form that a token bucket serves.
+var units = map[string]Unit{
+	"second": Second, "minute": Minute, "hour": Hour, "day": Day, "week": Week, "month": Month, "year": Year,
+}
+
+// rateLimit reads the reference's form of a limit: requests_per_unit tokens in
+// each unit, and as many at most at once.
+func (w *walker) rateLimit(f field) *limitSpec {
+	if f.null() {
+		w.warn(f.value, "remove it, or state a unit and requests_per_unit", "rate_limit is empty and limits nothing")
+		return nil
+	}
+	fields, ok := w.fields(f.value, rateLimitFields)
+	if !ok {
+		return nil
+	}
+	s := &limitSpec{algorithm: "token_bucket", at: at(w.text, f.key), reference: true, limit: w.defaults}
+	if name, ok := fields["name"]; ok && !name.null() {
+		s.name, s.at = w.name(name), at(w.text, name.value)
+	}
+	unlimited := false
+	if u, ok := fields["unlimited"]; ok {
+		unlimited, _ = w.boolean(u)
+	}
+	unit, unitStated := fields["unit"]
+	if unlimited {
+		s.limit.Unlimited = true
+		if unitStated {
+			w.fail(unit.value, "remove unit or unlimited", "an unlimited rate_limit has a unit")
+		}
+		if n, ok := fields["requests_per_unit"]; ok {
+			w.warn(n.key, "remove it", "requests_per_unit means nothing beside unlimited: true")
+		}
+		return s
+	}
+	if !unitStated {
+		w.fail(f.value, "write unit: second, minute, hour, day or week", "the rate_limit has no unit")
+		return s
+	}
+	w.perUnit(f.value, unit, fields, &s.limit)
+	return s
+}
+
+// perUnit reads requests_per_unit in unit into limit.
+func (w *walker) perUnit(n *yaml.Node, unit field, fields map[string]field, limit *Limit) {
+	requests := int64(0)
+	if f, ok := fields["requests_per_unit"]; !ok {
+		w.warn(n, "write requests_per_unit: 0 if that is meant", "the rate_limit has no requests_per_unit and refuses everything")
+	} else if requests, ok = w.loose(f, 0, math.MaxUint32); !ok {
+		return
+	}
+	u, known := units[strings.ToLower(unit.value.Value)]
+	switch {
+	case unit.value.Kind != yaml.ScalarNode || !known:
+		w.fail(unit.value, "use second, minute, hour, day or week", "unit cannot be %s", kindOf(unit.value))
+	case u == Month || u == Year:
+		w.fail(unit.value, "use second, minute, hour, day or week", "unit: %s is not supported yet", unit.value.Value)
+	default:
+		period, _ := u.period(1)
+		w.compileBucket(unit.value, limit, requests, period, requests, false)
+	}
+}
