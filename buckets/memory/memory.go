@@ -98,12 +98,9 @@ func (s *Store) Take(_ context.Context, charges []buckets.Charge) ([]buckets.Out
 		}
 		used[i] = c.Bucket.Used(found[i].state, now)
 	}
-	before := used
 	outcomes := buckets.Judge(charges, used[:len(charges)], now)
 	for i, c := range charges {
-		if used[i] != before[i] {
-			s.write(found[i], c.Bucket.State(used[i], now), used[i])
-		}
+		s.write(found[i], c.Bucket, used[i], now)
 	}
 	return outcomes, nil
 }

@@ -9,8 +9,9 @@ import (
 
 // bucket is one entry. It is in the queue while it is held, under the instant
 // at which it was full when it was queued: taking moves that instant later, so
-// the queue may have a bucket too early, never too late, and puts it right when
-// it comes to the front. That saves a sift on each request.
+// the queue may have a bucket too early and puts it right when it comes to the
+// front. That saves a sift on each request. What moves the instant earlier, a
+// refund or a faster rate, is put right at once.
 type bucket struct {
 	key    string
 	state  buckets.State
@@ -62,16 +63,31 @@ func (s *Store) newcomer(key string, limit buckets.TokenBucket, now int64) *buck
 	return b
 }
 
-// write stores a bucket's new state and forgets it when it is full.
-func (s *Store) write(b *bucket, state buckets.State, used int64) {
-	b.state = state
+// write stores a bucket's level, or forgets the bucket when it is full. A level
+// that was converted from another rate, or cut to a lowered capacity, is stored
+// even where the request was refused: else it would go on refilling at the old
+// rate, and the delay that the caller was told would not hold.
+func (s *Store) write(b *bucket, limit buckets.TokenBucket, used, now int64) {
 	switch {
+	case limit.Capacity == 0: // closed for a while; what the bucket owes is kept for when it opens
+		return
 	case used == 0:
 		s.forget(b)
+		return
+	}
+	state := limit.State(used, now)
+	if state == b.state {
+		return
+	}
+	earlier := state.FullAt() < b.queued
+	b.state = state
+	switch {
 	case b.place < 0:
 		b.queued = state.FullAt()
 		s.held[b.key] = b
 		heap.Push(&s.byFullAt, b)
+	case earlier:
+		s.requeue(b)
 	}
 }
 

@@ -181,3 +181,51 @@ func TestManyFullBucketsAreForgottenAFewAtATime(t *testing.T) {
 		t.Errorf("one call swept %d buckets, and every caller waited for it", 1001-got)
 	}
 }
+
+// A refusal after a change of rate must leave the bucket on the new rate: the
+// caller was told a delay at that rate.
+func TestARefusalMovesTheBucketToANewRate(t *testing.T) {
+	c := newClock()
+	s := New(Options{Now: func() time.Time { return c.now }})
+	slow, err := buckets.NewTokenBucket(1, 24*time.Hour, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	charge := buckets.Charge{Key: "{k}", Bucket: slow, Cost: 1}
+	take(t, s, charge)
+	charge.Bucket = bucket10(t, 1)
+	refused := take(t, s, charge)[0]
+	if refused.Admitted {
+		t.Fatal("a change of rate filled the bucket")
+	}
+	c.now = c.now.Add(charge.Bucket.Refill(refused.Short))
+	if !take(t, s, charge)[0].Admitted {
+		t.Error("refused again after the delay that was promised")
+	}
+}
+
+func TestALowerCapacityHoldsFromTheFirstRefusalOn(t *testing.T) {
+	c := newClock()
+	s := New(Options{Now: func() time.Time { return c.now }})
+	charge := buckets.Charge{Key: "{k}", Bucket: bucket10(t, 1000), Cost: 1000}
+	take(t, s, charge)
+	charge.Bucket, charge.Cost = bucket10(t, 10), 1
+	refused := take(t, s, charge)[0]
+	c.now = c.now.Add(charge.Bucket.Refill(refused.Short))
+	if refused.Admitted || !take(t, s, charge)[0].Admitted {
+		t.Error("a bucket whose capacity was lowered did not refill from its new capacity on")
+	}
+}
+
+func TestClosingALimitForgivesNothing(t *testing.T) {
+	c := newClock()
+	s := New(Options{Now: func() time.Time { return c.now }})
+	charge := buckets.Charge{Key: "{k}", Bucket: bucket10(t, 10), Cost: 10}
+	take(t, s, charge)
+	charge.Bucket = buckets.TokenBucket{}
+	take(t, s, charge)
+	charge.Bucket, charge.Cost = bucket10(t, 10), 1
+	if take(t, s, charge)[0].Admitted {
+		t.Error("a rate of 0 in between filled the bucket")
+	}
+}

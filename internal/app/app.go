@@ -145,7 +145,7 @@ func ignoreClosed(err error) error {
 
 func (a *App) newGRPCServer() *grpc.Server {
 	s := a.settings
-	server := grpc.NewServer(append(service.RecoverPanics(a.log, a.metrics.Panic),
+	server := grpc.NewServer(append(service.RecoverPanics(a.log, a.metrics.Panic), service.AcceptAnyText(),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionAge: s.GRPCMaxConnectionAge, MaxConnectionAgeGrace: s.GRPCMaxConnectionAgeGrace,
 			Time: s.GRPCKeepaliveTime, Timeout: s.GRPCKeepaliveTimeout,

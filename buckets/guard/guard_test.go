@@ -1,0 +1,152 @@
+package guard_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/weir-rls/weir/buckets"
+	"github.com/weir-rls/weir/buckets/guard"
+	"github.com/weir-rls/weir/buckets/memory"
+)
+
+var errDown = errors.New("connection refused")
+
+// storeFunc is a store that fails on demand, which no real one does.
+type storeFunc func(context.Context, []buckets.Charge) ([]buckets.Outcome, error)
+
+func (f storeFunc) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.Outcome, error) {
+	return f(ctx, charges)
+}
+
+var down = storeFunc(func(context.Context, []buckets.Charge) ([]buckets.Outcome, error) { return nil, errDown })
+
+// silent answers nothing until the call's context ends.
+var silent = storeFunc(func(ctx context.Context, _ []buckets.Charge) ([]buckets.Outcome, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+})
+
+func newGuard(shared buckets.Store) *guard.Guard {
+	return guard.New(guard.Options{
+		Store: shared, Local: memory.New(memory.Options{}), Timeout: 10 * time.Millisecond,
+		Observe: func(time.Duration, error) {},
+	})
+}
+
+func charge(key string, cost int64, policy buckets.OnStoreError) buckets.Charge {
+	bucket, err := buckets.NewTokenBucket(1, time.Hour, 10)
+	if err != nil {
+		panic(err)
+	}
+	return buckets.Charge{Key: key, Bucket: bucket, Cost: cost, OnStoreError: policy}
+}
+
+func admitted(t *testing.T, g *guard.Guard, charges ...buckets.Charge) []bool {
+	t.Helper()
+	outcomes, err := g.Take(t.Context(), charges)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []bool
+	for _, o := range outcomes {
+		out = append(out, o.Admitted)
+	}
+	return out
+}
+
+func TestEachPolicyDecidesWhileTheStoreIsDown(t *testing.T) {
+	g := newGuard(down)
+	if got := admitted(t, g, charge("{a}", 1000, buckets.Allow)); !got[0] {
+		t.Error("allow refused")
+	}
+	if got := admitted(t, g, charge("{a}", 1, buckets.Deny)); got[0] {
+		t.Error("deny admitted")
+	}
+	if _, err := g.Take(t.Context(), []buckets.Charge{charge("{a}", 1, buckets.Fail)}); !errors.Is(err, errDown) {
+		t.Errorf("error answered %v, want the store's own error", err)
+	}
+	for i, want := range []bool{true, false} { // 6 and 6 of 10
+		if got := admitted(t, g, charge("{a}", 6, buckets.Local)); got[0] != want {
+			t.Errorf("call %d on a local bucket: admitted %v, want %v", i, got[0], want)
+		}
+	}
+}
+
+func TestAVerdictWithoutTheStoreIsMarkedBlind(t *testing.T) {
+	outcomes, err := newGuard(down).Take(t.Context(), []buckets.Charge{
+		charge("{a}", 1, buckets.Allow), charge("{b}", 1, buckets.Local),
+	})
+	if err != nil || !outcomes[0].Blind || outcomes[1].Blind {
+		t.Errorf("got %+v, %v: only the level of a locally judged bucket is known", outcomes, err)
+	}
+}
+
+// All or nothing also holds without the store: what deny refuses must not be
+// charged to the bucket beside it.
+func TestADeniedRequestTakesNothingLocally(t *testing.T) {
+	g := newGuard(down)
+	if got := admitted(t, g, charge("{a}", 10, buckets.Local), charge("{b}", 1, buckets.Deny)); got[1] {
+		t.Fatal("deny admitted")
+	}
+	if got := admitted(t, g, charge("{a}", 10, buckets.Local)); !got[0] {
+		t.Error("the refused request was charged")
+	}
+}
+
+func TestAShadowLimitNeverFailsACall(t *testing.T) {
+	shadow := charge("{a}", 1, buckets.Fail)
+	shadow.Role = buckets.Shadow
+	if got := admitted(t, newGuard(down), shadow, charge("{b}", 1, buckets.Allow)); !got[1] {
+		t.Error("a shadow limit decided over a request")
+	}
+}
+
+func TestASilentStoreCostsNoMoreThanTheTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		if got := admitted(t, newGuard(silent), charge("{a}", 1, buckets.Allow)); !got[0] {
+			t.Error("allow refused")
+		}
+		if took := time.Since(start); took != 10*time.Millisecond {
+			t.Errorf("the call took %v, want the timeout of 10ms", took)
+		}
+	})
+}
+
+// An answer that comes after the caller's deadline is an error to Envoy, and
+// admits: the verdict must be there before.
+func TestTheVerdictComesBeforeTheCallersDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := guard.New(guard.Options{
+			Store: silent, Local: memory.New(memory.Options{}), Timeout: time.Second, Observe: func(time.Duration, error) {},
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		outcomes, err := g.Take(ctx, []buckets.Charge{charge("{a}", 1, buckets.Deny)})
+		if err != nil || outcomes[0].Admitted {
+			t.Errorf("got %+v, %v, want a refusal", outcomes, err)
+		}
+		if ctx.Err() != nil {
+			t.Error("the verdict came after the caller's deadline")
+		}
+	})
+}
+
+func TestACallerThatLeftIsNoFailureOfTheStore(t *testing.T) {
+	observed := false
+	g := guard.New(guard.Options{
+		Store: silent, Local: memory.New(memory.Options{}), Timeout: time.Second,
+		Observe: func(time.Duration, error) { observed = true },
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := g.Take(ctx, []buckets.Charge{charge("{a}", 1, buckets.Allow)}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want that the caller left", err)
+	}
+	if observed {
+		t.Error("the store was blamed")
+	}
+}
