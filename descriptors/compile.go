@@ -129,9 +129,11 @@ func (n *node) add(r *rule, child *node) {
 func (c *compiler) limits(n *node, r *rule, path string) {
 	unnamed := map[string]place{}
 	for _, s := range r.limits {
+		repeated := false
 		if s.name == "" {
 			if first, twice := unnamed[s.algorithm]; twice {
 				c.fail(s.at, "a second unnamed limit of the same algorithm, the first is at "+first.String(), "give them names")
+				repeated = true
 			}
 			unnamed[s.algorithm] = s.at
 		}
@@ -139,7 +141,7 @@ func (c *compiler) limits(n *node, r *rule, path string) {
 		l.Domain = c.domain.name
 		l.Name = cmp.Or(s.name, defaultName(path, s.algorithm, len(r.limits) > 1))
 		l.key = limitID(s.name, s.algorithm)
-		if !s.reference {
+		if !s.reference && !repeated {
 			c.unique(l.Name, s)
 		}
 		l.id = l.Domain + "\x00" + l.Name

@@ -74,9 +74,19 @@ func list(path string) ([]string, error) {
 func readFile(name string) *file {
 	content, err := readBounded(name)
 	if err != nil {
-		return &file{text: newText(name, nil), faults: Faults{fileFault(name, err)}}
+		return unreadable(name, err)
 	}
-	return parse(newText(name, content))
+	return parseFile(name, content)
+}
+
+func parseFile(name string, content []byte) *file {
+	f := parse(newText(name, content))
+	f.raw = content
+	return f
+}
+
+func unreadable(name string, err error) *file {
+	return &file{text: newText(name, nil), unread: err.Error(), faults: Faults{fileFault(name, err)}}
 }
 
 // readBounded reads a file, but no further than what parse needs to see that
@@ -101,6 +111,7 @@ func fileFault(name string, err error) Fault {
 // assembly is what files make together.
 type assembly struct {
 	domains map[string]*domain  // those without errors
+	members map[string][]*file  // of each of domains
 	bad     map[string]struct{} // domains that have an error in a file of theirs or between them
 	faults  Faults              // of the files and of the domains
 }
@@ -108,7 +119,7 @@ type assembly struct {
 // assemble groups files by domain and compiles each group. Also files with
 // faults take part, so that all faults are known at once.
 func assemble(files []*file, opts Options) assembly {
-	a := assembly{domains: map[string]*domain{}, bad: map[string]struct{}{}}
+	a := assembly{domains: map[string]*domain{}, members: map[string][]*file{}, bad: map[string]struct{}{}}
 	groups, order := map[string][]*file{}, []string{}
 	for _, f := range files {
 		name := f.domain
@@ -133,23 +144,21 @@ func (a *assembly) add(name string, group []*file, opts Options) {
 				fmt.Sprintf("the domain %s is also that of %s", quote(name), group[0].domainAt), "keep one file for each domain, or merge domains"))
 		}
 	}
-	if name != "" && opts.MergeDomains {
-		d, found := compile(name, group)
-		faults = append(faults, found...)
-		a.domains[name] = d
-	} else {
-		for _, f := range group {
-			d, found := compile(name, []*file{f})
-			faults = append(faults, found...)
-			a.domains[name] = d
-		}
+	together := [][]*file{group}
+	if name == "" || !opts.MergeDomains {
+		together = slices.Collect(slices.Chunk(group, 1))
+	}
+	var compiled *domain
+	for _, files := range together {
+		d, found := compile(name, files)
+		compiled, faults = d, append(faults, found...)
 	}
 	for _, f := range group {
 		faults = append(faults, f.faults...)
 	}
-	if faults.Failed() || name == "" {
+	if a.faults = append(a.faults, faults...); name == "" || faults.Failed() {
 		a.bad[name] = struct{}{}
-		delete(a.domains, name)
+		return
 	}
-	a.faults = append(a.faults, faults...)
+	a.domains[name], a.members[name] = compiled, group
 }

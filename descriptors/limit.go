@@ -93,28 +93,34 @@ func (w *walker) limit(n *yaml.Node) *limitSpec {
 // bucket reads rate and burst into limit. sound tells that the bucket's
 // capacity is known.
 func (w *walker) bucket(n *yaml.Node, fields map[string]field, limit *Limit) (sound bool) {
-	f, ok := fields["rate"]
-	if !ok {
+	rate, stated := fields["rate"]
+	if !stated {
 		w.fail(n, "state one, as in rate: 10/s", "the limit has no rate")
-		return false
 	}
+	tokens, period, sound := int64(0), time.Duration(0), false
+	if stated {
+		tokens, period, sound = w.rate(rate)
+	}
+	burst := tokens
+	b, burstStated := fields["burst"]
+	if burstStated {
+		var ok bool
+		burst, ok = w.integer(b, 1, buckets.MaxTicks)
+		sound = sound && ok
+	}
+	return sound && w.compileBucket(rate.value, limit, tokens, period, burst, burstStated)
+}
+
+func (w *walker) rate(f field) (tokens int64, period time.Duration, ok bool) {
 	text, ok := w.str(f)
 	if !ok {
-		return false
+		return 0, 0, false
 	}
 	tokens, period, err := parseRate(text)
 	if err != nil {
 		w.fail(f.value, rateForms, "%v", err)
-		return false
 	}
-	burst, stated := tokens, false
-	if b, ok := fields["burst"]; ok {
-		if burst, ok = w.integer(b, 1, buckets.MaxTicks); !ok {
-			return false
-		}
-		stated = true
-	}
-	return w.compileBucket(f.value, limit, tokens, period, burst, stated)
+	return tokens, period, err == nil
 }
 
 // compileBucket fills the numbers of limit, or reports at n why they cannot be.

@@ -9,6 +9,8 @@ const maxDepth = 100
 // file is a rule file that was read, as far as it could be.
 type file struct {
 	text     *text
+	raw      []byte // the content as it was read
+	unread   string // why it could not be
 	domain   string // empty if it could not be read
 	domainAt place
 	rules    []*rule
@@ -127,6 +129,7 @@ func (w *walker) rules(f field, depth int) []*rule {
 }
 
 func (w *walker) rule(n *yaml.Node, depth int) *rule {
+	faults := len(w.faults)
 	fields, ok := w.fields(n, ruleFields)
 	if !ok || !w.enter(n) {
 		return nil
@@ -139,9 +142,8 @@ func (w *walker) rule(n *yaml.Node, depth int) *rule {
 	if nested {
 		r.children = w.rules(below, depth+1)
 	}
-	_, one := fields["rate_limit"]
-	_, several := fields["limits"]
-	if sound && !one && !several && len(r.children) == 0 && !nested {
+	_, limited := fields["rate_limit"]
+	if len(r.limits) == 0 && !limited && !nested && len(w.faults) == faults {
 		w.warn(n, "write rate_limit: {unlimited: true} if that is meant", "the descriptor limits nothing: requests that meet it pass")
 	}
 	if !sound {

@@ -1,7 +1,6 @@
 package descriptors
 
 import (
-	"math"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -52,11 +51,11 @@ func (w *walker) rateLimit(f field) *limitSpec {
 
 // perUnit reads requests_per_unit in unit into limit.
 func (w *walker) perUnit(n *yaml.Node, unit field, fields map[string]field, limit *Limit) {
-	requests := int64(0)
-	if f, ok := fields["requests_per_unit"]; !ok {
+	requests, sound := int64(0), true
+	if f, ok := fields["requests_per_unit"]; ok {
+		requests, sound = w.loose(f, 0, maxTokens)
+	} else {
 		w.warn(n, "write requests_per_unit: 0 if that is meant", "the rate_limit has no requests_per_unit and refuses everything")
-	} else if requests, ok = w.loose(f, 0, math.MaxUint32); !ok {
-		return
 	}
 	u, known := units[strings.ToLower(unit.value.Value)]
 	switch {
@@ -64,7 +63,7 @@ func (w *walker) perUnit(n *yaml.Node, unit field, fields map[string]field, limi
 		w.fail(unit.value, "use second, minute, hour, day or week", "unit cannot be %s", kindOf(unit.value))
 	case u == Month || u == Year:
 		w.fail(unit.value, "use second, minute, hour, day or week", "unit: %s is not supported yet", unit.value.Value)
-	default:
+	case sound:
 		period, _ := u.period(1)
 		w.compileBucket(unit.value, limit, requests, period, requests, false)
 	}

@@ -1,0 +1,200 @@
+package descriptors
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// Source keeps the rules of a path, a file or a directory of them, in step with
+// what stands there.
+type Source struct {
+	path    string
+	options Options
+	rules   atomic.Pointer[Rules]
+
+	mu      sync.Mutex
+	files   map[string]*file
+	broken  string // why the path itself could not be read, when it was last tried
+	domains map[string]*domain
+	members map[string][]*file // of each of domains
+	home    map[string]string  // the domain that each file last took part in, by file name
+}
+
+// Report says what a reload found.
+type Report struct {
+	Changed bool           // something is not as it was at the reload before; if not, the rest is empty
+	Domains []DomainReport // in order of names
+	Faults  Faults         // all there are now, also those of files that did not change
+}
+
+// DomainReport says what became of one domain.
+type DomainReport struct {
+	Name  string
+	State DomainState
+}
+
+// DomainState is what became of a domain in a reload.
+type DomainState uint8
+
+const (
+	Unchanged DomainState = iota
+	Loaded                // its new rules are live
+	Kept                  // its files have errors; its last good rules stay live
+	Refused               // its files have errors and it never had good rules
+	Removed               // its files are gone and so are its rules
+)
+
+func (s DomainState) String() string {
+	return [...]string{"unchanged", "loaded", "kept", "refused", "removed"}[s]
+}
+
+// NewSource makes a source. It has no rules until [Source.Reload] finds some.
+func NewSource(path string, opts Options) *Source {
+	return &Source{
+		path: path, options: opts,
+		files: map[string]*file{}, domains: map[string]*domain{}, members: map[string][]*file{}, home: map[string]string{},
+	}
+}
+
+// Rules is the snapshot that is live, nil until a domain was ever loaded.
+func (s *Source) Rules() *Rules { return s.rules.Load() }
+
+// Reload reads what changed and makes it live, domain by domain: one that has
+// an error in any of its files, or between them, keeps its last good rules as a
+// whole. A file that has errors goes on counting for the domain it was last
+// part of. A domain without files is removed. If the path itself cannot be read
+// everything is kept.
+func (s *Source) Reload() Report {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	names, err := list(s.path)
+	if err != nil {
+		if s.broken == err.Error() {
+			return Report{}
+		}
+		s.broken = err.Error()
+		return Report{Changed: true, Faults: Faults{fileFault(s.path, err)}, Domains: s.kept()}
+	}
+	files, changed := s.read(names)
+	if !changed && s.broken == "" {
+		return Report{}
+	}
+	s.broken = ""
+	s.files = files
+
+	var list []*file
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		list = append(list, files[name])
+	}
+	a := assemble(list, s.options)
+	frozen := s.frozen(list, a.bad)
+	report := Report{Changed: true, Faults: a.faults.tidy(), Domains: s.merge(a, frozen)}
+	s.settle(list, frozen)
+	if s.Rules() != nil || len(s.domains) > 0 {
+		s.rules.Store(newRules(maps.Clone(s.domains)))
+	}
+	return report
+}
+
+func (s *Source) kept() []DomainReport {
+	var reports []DomainReport
+	for _, name := range slices.Sorted(maps.Keys(s.domains)) {
+		reports = append(reports, DomainReport{name, Kept})
+	}
+	return reports
+}
+
+// read reads the named files; one with the content it had is not parsed again.
+func (s *Source) read(names []string) (files map[string]*file, changed bool) {
+	files = map[string]*file{}
+	changed = len(names) != len(s.files)
+	for _, name := range names {
+		before := s.files[name]
+		content, err := readBounded(name)
+		switch {
+		case err != nil:
+			now := unreadable(name, err)
+			if before != nil && before.unread == now.unread {
+				now = before
+			}
+			files[name] = now
+		case before != nil && before.unread == "" && bytes.Equal(before.raw, content):
+			files[name] = before
+		default:
+			files[name] = parseFile(name, content)
+		}
+		changed = changed || files[name] != before
+	}
+	return files, changed
+}
+
+// frozen names the domains that keep what they have: those with errors, and
+// those that a file leaves for one of them, as its rules would be live in
+// neither.
+func (s *Source) frozen(files []*file, bad map[string]struct{}) map[string]struct{} {
+	frozen := maps.Clone(bad)
+	for grown := true; grown; {
+		grown = false
+		for _, f := range files {
+			_, held := frozen[f.domain]
+			home, had := s.home[f.text.file]
+			if _, known := frozen[home]; held && had && !known {
+				frozen[home], grown = struct{}{}, true
+			}
+		}
+	}
+	return frozen
+}
+
+// merge takes over what was compiled of the domains that are not frozen, and
+// reports on each domain.
+func (s *Source) merge(a assembly, frozen map[string]struct{}) []DomainReport {
+	state := map[string]DomainState{}
+	for name := range s.domains {
+		if _, held := frozen[name]; held {
+			state[name] = Kept
+		} else if a.domains[name] == nil {
+			state[name] = Removed
+			delete(s.domains, name)
+			delete(s.members, name)
+		}
+	}
+	for name, d := range a.domains {
+		if _, held := frozen[name]; held {
+			continue
+		}
+		if slices.Equal(s.members[name], a.members[name]) {
+			state[name] = Unchanged
+			continue
+		}
+		state[name] = Loaded
+		s.domains[name], s.members[name] = d, a.members[name]
+	}
+	for name := range frozen {
+		if _, had := state[name]; !had && name != "" {
+			state[name] = Refused
+		}
+	}
+	var reports []DomainReport
+	for _, name := range slices.Sorted(maps.Keys(state)) {
+		reports = append(reports, DomainReport{name, state[name]})
+	}
+	return reports
+}
+
+// settle notes which domain each file is now part of.
+func (s *Source) settle(files []*file, frozen map[string]struct{}) {
+	home := map[string]string{}
+	for _, f := range files {
+		name := f.text.file
+		if _, held := frozen[f.domain]; !held {
+			home[name] = f.domain
+		} else if before, had := s.home[name]; had {
+			home[name] = before
+		}
+	}
+	s.home = home
+}

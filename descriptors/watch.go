@@ -1,0 +1,95 @@
+package descriptors
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+const (
+	// pollEvery bounds how long a change stays unseen where the system reports
+	// none: on network file systems, behind a link into another directory, or
+	// when its watches are used up.
+	pollEvery = 500 * time.Millisecond
+	// quiet is how long to wait for more after a report: an editor's save is
+	// several changes, and a file that is half written is better not read.
+	quiet = 50 * time.Millisecond
+	// settleWithin bounds that waiting, for a directory that never gets quiet.
+	settleWithin = 250 * time.Millisecond
+)
+
+// Watch reloads whenever something changes and calls onReload for each reload
+// that found a change, until ctx ends, whose error it returns. It begins with a
+// reload of its own. onReload is called from this goroutine only.
+//
+// A ConfigMap swaps a link beside its files, so the directory is watched and
+// not the files, and what decides is their content.
+func (s *Source) Watch(ctx context.Context, onReload func(Report)) error {
+	reload := func() {
+		if r := s.Reload(); r.Changed {
+			onReload(r)
+		}
+	}
+	events := make(<-chan fsnotify.Event)
+	watcher, err := fsnotify.NewWatcher()
+	if err == nil {
+		defer watcher.Close()
+		events = watcher.Events
+	}
+	poll := time.NewTicker(pollEvery)
+	defer poll.Stop()
+	for {
+		if watcher != nil {
+			// Again each time: the directory may be another one by the same name.
+			_ = watcher.Add(s.directory())
+			drainErrors(watcher)
+		}
+		reload()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-poll.C:
+		case <-events:
+			waitQuiet(ctx, events)
+		}
+	}
+}
+
+// directory is the directory to watch.
+func (s *Source) directory() string {
+	if info, err := os.Stat(s.path); err == nil && info.IsDir() {
+		return s.path
+	}
+	return filepath.Dir(s.path)
+}
+
+// waitQuiet waits until no event has come for a while.
+func waitQuiet(ctx context.Context, events <-chan fsnotify.Event) {
+	end := time.After(settleWithin)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-end:
+			return
+		case <-time.After(quiet):
+			return
+		case <-events:
+		}
+	}
+}
+
+// drainErrors drops what the watcher complains about: an overflow of its queue
+// is made good by the next poll, and it must not block on being heard.
+func drainErrors(w *fsnotify.Watcher) {
+	for {
+		select {
+		case <-w.Errors:
+		default:
+			return
+		}
+	}
+}
