@@ -11,9 +11,9 @@ local STATE = '<Bddddd'      -- format, tat, part, P, R, q: 41 bytes, a short st
 local CHARGE = '<BBddddd'    -- mode, role, cost and capacity in ticks, P, R, q
 
 -- Read once: TIME moves on within a script of Redis 7.0. Only tests send an
--- instant. What they store must outlive their clock, which may stand still, so
--- it gets an hour more than it needs and not a second.
-local now, spare = tonumber(ARGV[1]), 3600000
+-- instant. Keys live a second longer than they must; in tests, whose clock may
+-- stand still while the server's goes on, another hour.
+local now, spare = tonumber(ARGV[1]), 3601000
 if not now then
   local time = redis.call('TIME')
   now, spare = time[1] * 1000000 + time[2], 1000
@@ -88,5 +88,5 @@ local function keep(key, used, P, R, q)
   local whole = math.floor(used / R)
   local state = struct.pack(STATE, FORMAT, math.floor(now / q) + whole, used - whole * R, P, R, q)
   local ttl = math.ceil((whole + 1) * q / 1000) + spare
-  redis.call('SET', key, state, 'PX', math.min(ttl, MAX / 2)) -- Redis adds its own clock and must not overflow
+  redis.call('SET', key, state, 'PX', math.min(ttl, MAX)) -- 285,000 years; longer is no integer to Redis
 end
