@@ -107,7 +107,7 @@ all its replicas share.`,
 	root.SetErr(world.Stderr)
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpFunc(help)
-	root.AddCommand(newServe(world), newHealth(world), newVersion(world))
+	root.AddCommand(newServe(world), newCheck(world), newHealth(world), newVersion(world))
 	return root
 }
 

@@ -95,7 +95,10 @@ func readFile(name string, named bool) ([]given, []error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, []error{fmt.Errorf("settings file %w", err)}
+		if failed, ok := errors.AsType[*os.PathError](err); ok {
+			err = failed.Err
+		}
+		return nil, []error{fmt.Errorf("%s: the settings file cannot be read: %w", name, err)}
 	}
 	v := viper.New()
 	v.SetConfigType("yaml")

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The test binary is weir where this variable says so: the process under test
+// is the real main, without a build.
+const actAsWeir = "TEST_ACT_AS_WEIR"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(actAsWeir) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// start runs weir serve as a process until its log says that it listens.
+func start(t *testing.T, args ...string) (weir *exec.Cmd, log *bufio.Scanner) {
+	t.Helper()
+	rules := filepath.Join(t.TempDir(), "rules.yaml")
+	if err := os.WriteFile(rules, []byte("domain: d\ndescriptors:\n  - {key: a, limits: [{rate: 1/s}]}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	weir = exec.Command(os.Args[0], append([]string{"serve", "--rules", rules, "--grpc-listen=127.0.0.1:0", "--http-listen=127.0.0.1:0"}, args...)...)
+	weir.Env = append(os.Environ(), actAsWeir+"=1")
+	stderr, err := weir.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := weir.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = weir.Process.Kill() })
+	log = bufio.NewScanner(stderr)
+	await(t, log, `"listening"`)
+	return weir, log
+}
+
+// await reads the log up to a line with text in it.
+func await(t *testing.T, log *bufio.Scanner, text string) {
+	t.Helper()
+	for log.Scan() {
+		if strings.Contains(log.Text(), text) {
+			return
+		}
+	}
+	t.Fatalf("the log ends without %s", text)
+}
+
+func ended(weir *exec.Cmd, log *bufio.Scanner) <-chan *os.ProcessState {
+	done := make(chan *os.ProcessState, 1)
+	go func() {
+		for log.Scan() {
+		}
+		_ = weir.Wait()
+		done <- weir.ProcessState
+	}()
+	return done
+}
+
+func TestSIGTERM_DrainsAndExitsWithZero(t *testing.T) {
+	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+		weir, log := start(t, "--drain-delay=0s")
+		if err := weir.Process.Signal(signal); err != nil {
+			t.Fatal(err)
+		}
+		await(t, log, `"draining"`)
+		select {
+		case state := <-ended(weir, log):
+			if state.ExitCode() != 0 {
+				t.Errorf("%v: %v", signal, state)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("weir does not end after %v", signal)
+		}
+	}
+}
+
+// Whoever presses Ctrl-C twice does not want to wait for the drain.
+func TestSecondSignal_EndsTheDrainAtOnce(t *testing.T) {
+	weir, log := start(t, "--drain-delay=1h")
+	if err := weir.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	await(t, log, `"draining"`)
+	done := ended(weir, log)
+	again := time.NewTicker(20 * time.Millisecond) // the drain is logged before the first signal is quite done with
+	defer again.Stop()
+	deadline := time.After(20 * time.Second)
+	for {
+		select {
+		case state := <-done:
+			if status := state.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGTERM {
+				t.Errorf("%v", state)
+			}
+			return
+		case <-again.C:
+			_ = weir.Process.Signal(syscall.SIGTERM)
+		case <-deadline:
+			t.Fatal("a second signal does not end weir")
+		}
+	}
+}
