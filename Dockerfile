@@ -23,4 +23,3 @@ USER 65532:65532
 EXPOSE 8081 8080
 HEALTHCHECK --interval=5s --timeout=2s --start-period=2s CMD ["/weir", "health"]
 ENTRYPOINT ["/weir"]
-CMD ["serve", "--help"]

@@ -22,7 +22,7 @@ LDFLAGS := -s -w -X github.com/weir-rls/weir/internal/cli.version=$(VERSION)
 GOBUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 
 # The race detector needs a C compiler. The tests of whole processes stay
-# without it: what they run is built without it.
+# without it, and uncached: Go does not see what they run.
 RACE := $(if $(shell command -v gcc || command -v clang || command -v cc),-race)
 PROCESSES := /e2e|/examples/|/internal/parts
 
@@ -43,7 +43,7 @@ demo: build $(if $(ENVOY),,$(VENV_STAMP)) $(if $(filter redis,$(STORE)),redis) #
 test: tools ## Install what is missing and run all tests
 	@packages=$$(go list ./...); failed=0; \
 	go test $(RACE) -timeout 15m $$(grep -vE '$(PROCESSES)' <<<"$$packages") || failed=1; \
-	go test -timeout 15m $$(grep -E '$(PROCESSES)' <<<"$$packages") || failed=1; \
+	go test -count=1 -timeout 15m $$(grep -E '$(PROCESSES)' <<<"$$packages") || failed=1; \
 	exit $$failed
 
 .PHONY: fuzz
