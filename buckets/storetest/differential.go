@@ -26,7 +26,7 @@ type comparison struct {
 	model model
 
 	charges, refused, written int
-	trace                       []string
+	trace                     []string
 }
 
 // runDifferential compares a store with the model, operation by operation. A

@@ -39,10 +39,10 @@ type Record struct {
 
 // Run runs the whole suite, about 100,000 operations.
 func Run(t *testing.T, s Subject) {
-	t.Run("stories", func(t *testing.T) {})
-	t.Run("properties", func(t *testing.T) {})
+	t.Run("stories", func(t *testing.T) { runStories(t, s) })
+	t.Run("properties", func(t *testing.T) { runProperties(t, s) })
 	t.Run("M-11 same answers as the model", func(t *testing.T) { runDifferential(t, s) })
-	t.Run("M-13 linearizable", func(t *testing.T) {})
+	t.Run("M-13 linearizable", func(t *testing.T) { runConcurrent(t, s) })
 }
 
 // Clock is virtual time: it moves when a test says so.
