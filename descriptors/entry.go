@@ -50,11 +50,11 @@ func (w *walker) ruleLimits(fields map[string]field, r *rule) {
 	several, hasSeveral := fields["limits"]
 	if hasOne {
 		if s := w.rateLimit(one); s != nil {
-			r.limits = append(r.limits, s)
+			r.limits = []*limitSpec{s}
 		}
 	}
 	if hasSeveral {
-		r.limits = append(r.limits, w.limits(several)...)
+		r.limits = w.limits(several)
 	}
 	if hasOne && hasSeveral {
 		w.fail(several.key, "move the rate_limit into limits", "the descriptor has both rate_limit and limits")

@@ -58,7 +58,8 @@ func (f Fault) Text() string {
 	if f.Line == 0 {
 		return f.Error() + "\n"
 	}
-	return fmt.Sprintf("%s\n    %s\n    %s^\n", f.Error(), f.Excerpt, strings.Repeat(" ", f.Caret))
+	line := strings.TrimRight("    "+f.Excerpt, " ")
+	return fmt.Sprintf("%s\n%s\n    %s^\n", f.Error(), line, strings.Repeat(" ", f.Caret))
 }
 
 // Faults are the faults of one or several files, in order of file and place.

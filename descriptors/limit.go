@@ -24,8 +24,12 @@ const (
 	maxPeriod = 4 * week
 )
 
-// rateForms is the remedy for a rate that cannot be read.
-const rateForms = "write N/PERIOD with N from 0 to 4294967295 and a period of s, min, hour, day or week, or of several as in 30s, 5min or 1500ms"
+// Remedies for a rate that cannot be read.
+const (
+	rateForms   = "write N/PERIOD, as in 10/s"
+	numberForms = "write a whole number from 0 to 4294967295, without sign, point or leading zero"
+	periodForms = "use s, min, hour, day or week, or several of them as in 30s, 5min or 1500ms"
+)
 
 // periods are the units of a rate.
 var periods = map[string]time.Duration{
@@ -111,16 +115,53 @@ func (w *walker) bucket(n *yaml.Node, fields map[string]field, limit *Limit) (so
 	return sound && w.compileBucket(rate.value, limit, tokens, period, burst, burstStated)
 }
 
+// rate reads N/PERIOD.
 func (w *walker) rate(f field) (tokens int64, period time.Duration, ok bool) {
-	text, ok := w.str(f)
-	if !ok {
+	n := f.value
+	if n.Kind != yaml.ScalarNode || f.null() {
+		w.fail(n, rateForms, "rate cannot be %s", kindOf(n))
 		return 0, 0, false
 	}
-	tokens, period, err := parseRate(text)
-	if err != nil {
-		w.fail(f.value, rateForms, "%v", err)
+	number, unit, found := strings.Cut(n.Value, "/")
+	if !found {
+		w.fail(n, rateForms, "the rate %s has no period", quote(n.Value))
+		return 0, 0, false
 	}
-	return tokens, period, err == nil
+	tokens, err := decimal(number)
+	ok = err == nil && tokens <= maxTokens
+	if !ok {
+		w.fail(n, numberForms, "%s is not a number of tokens", quote(number))
+	}
+	period, message, remedy := parsePeriod(unit)
+	if message != "" {
+		w.fail(n, remedy, "%s", message)
+	}
+	return tokens, period, ok && message == ""
+}
+
+// parsePeriod reads a unit of time, or a number of them. What it cannot read it
+// explains in message and remedy.
+func parsePeriod(s string) (period time.Duration, message, remedy string) {
+	letters := strings.TrimLeft(s, "0123456789")
+	digits := s[:len(s)-len(letters)]
+	if letters == "month" || letters == "year" {
+		return 0, quote(s) + " is not supported yet: a token bucket holds at most 4 weeks", periodForms
+	}
+	unit, known := periods[letters]
+	if !known {
+		return 0, quote(s) + " is not a period", periodForms
+	}
+	if digits == "" {
+		return unit, "", ""
+	}
+	switch count, err := decimal(digits); {
+	case err != nil && !errors.Is(err, strconv.ErrRange) || count == 0:
+		return 0, quote(s) + " is not a period", periodForms
+	case err != nil || count > int64(maxPeriod/unit):
+		return 0, "the period " + quote(s) + " is longer than 4 weeks, which is not supported yet", periodForms
+	default:
+		return time.Duration(count) * unit, "", ""
+	}
 }
 
 // compileBucket fills the numbers of limit, or reports at n why they cannot be.
@@ -136,38 +177,6 @@ func (w *walker) compileBucket(n *yaml.Node, limit *Limit, tokens int64, period 
 			"a full bucket refills while it is used: up to %d may pass within %s", 2*tokens, periodText(period))
 	}
 	return tokens > 0
-}
-
-// errPeriod is a period that weir will keep in calendar windows.
-var errPeriod = errors.New("a token bucket of a month or a year is not supported, and calendar windows are not supported yet")
-
-// parseRate reads N/PERIOD.
-func parseRate(s string) (tokens int64, period time.Duration, err error) {
-	number, unit, found := strings.Cut(s, "/")
-	if !found {
-		return 0, 0, fmt.Errorf("the rate %s has no period", quote(s))
-	}
-	if tokens, err = decimal(number); err != nil || tokens > maxTokens {
-		return 0, 0, fmt.Errorf("%s is not a number of tokens", quote(number))
-	}
-	letters := strings.TrimLeft(unit, "0123456789")
-	count := int64(1)
-	if digits := unit[:len(unit)-len(letters)]; digits != "" {
-		if count, err = decimal(digits); err != nil || count == 0 {
-			return 0, 0, fmt.Errorf("%s is not a period", quote(unit))
-		}
-	}
-	if letters == "month" || letters == "year" {
-		return 0, 0, errPeriod
-	}
-	one, known := periods[letters]
-	if !known {
-		return 0, 0, fmt.Errorf("%s is not a period", quote(unit))
-	}
-	if count > int64(maxPeriod/one) {
-		return 0, 0, fmt.Errorf("the period %s is longer than 4 weeks: %w", quote(unit), errPeriod)
-	}
-	return tokens, time.Duration(count) * one, nil
 }
 
 // decimal reads a number in plain digits: no sign, no leading zero.

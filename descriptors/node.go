@@ -7,7 +7,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// maxAliased bounds the fields that are reached more than once, through aliases:
+// maxAliased bounds the nodes that are reached more than once, through aliases:
 // ten lines of YAML can otherwise expand to more than a machine can hold.
 const maxAliased = 100_000
 
@@ -19,7 +19,7 @@ type walker struct {
 	// request when the store fails, and what a refused caller sees.
 	defaults Limit
 
-	walked int                 // fields read, those reached again through an alias counted again
+	walked int                 // nodes read, those reached again through an alias counted again
 	open   map[*yaml.Node]bool // mappings and sequences being read, to notice one that holds itself
 }
 
@@ -49,14 +49,11 @@ func (w *walker) warn(n *yaml.Node, remedy, format string, args ...any) {
 	w.report(Warning, n, remedy, format, args...)
 }
 
-// enter marks a node as being read; it fails for one that holds itself and for
-// the one with which the file grows past all bounds. Each success needs a leave.
+// enter marks a node as being read; it fails for one that holds itself. Each
+// success needs a leave.
 func (w *walker) enter(n *yaml.Node) bool {
 	if w.open[n] {
 		w.fail(n, "an alias may not stand inside what it names", "this holds itself")
-		return false
-	}
-	if w.spent() {
 		return false
 	}
 	w.open[n] = true
@@ -65,15 +62,22 @@ func (w *walker) enter(n *yaml.Node) bool {
 
 func (w *walker) leave(n *yaml.Node) { delete(w.open, n) }
 
-// spent tells that aliases have expanded the file past its bound: without them
-// a file cannot have more fields than characters.
-func (w *walker) spent() bool { return w.walked > len(w.text.content)+maxAliased }
+// count counts more nodes as read at n, and fails once aliases have expanded
+// the file past its bound: without them it has fewer nodes than characters.
+func (w *walker) count(n *yaml.Node, more int) bool {
+	bound := len(w.text.content) + maxAliased
+	if w.walked <= bound && w.walked+more > bound {
+		w.fail(n, "repeat less with aliases, or write several files", "aliases expand this file by more than %d nodes", maxAliased)
+	}
+	w.walked = min(w.walked+more, bound+1)
+	return w.walked <= bound
+}
 
 // fields reads a mapping, with what merge keys (<<) bring, and reports the
 // fields that t does not know or does not support. ok is false if n is no
 // mapping.
 func (w *walker) fields(n *yaml.Node, t table) (fields map[string]field, ok bool) {
-	if n.Kind != yaml.MappingNode || !w.plainTag(n, "!!map") {
+	if n.Kind != yaml.MappingNode || n.Tag != "!!map" {
 		w.fail(n, "known here: "+strings.Join(t.working(), ", "), "%s must be a mapping, not %s", t.what, kindOf(n))
 		return nil, false
 	}
@@ -101,17 +105,13 @@ func (w *walker) fields(n *yaml.Node, t table) (fields map[string]field, ok bool
 // collect adds the fields of a mapping to those it has already; a field that is
 // there wins, so own fields are read before merged ones.
 func (w *walker) collect(n *yaml.Node, t table, fields map[string]field) {
-	if !w.enter(n) {
+	if !w.count(n, 1+len(n.Content)) || !w.enter(n) {
 		return
 	}
 	defer w.leave(n)
 	own := map[string]*yaml.Node{}
 	var merges []*yaml.Node
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		if w.walked++; w.spent() {
-			w.fail(n, "repeat less with aliases, or write several files", "aliases expand this file by more than %d fields", maxAliased)
-			return
-		}
 		key, value := resolved(n.Content[i]), resolved(n.Content[i+1])
 		if key.Kind != yaml.ScalarNode {
 			w.fail(n.Content[i], "a field is a word", "%s stands where a field's name is expected", kindOf(key))
@@ -141,6 +141,9 @@ func (w *walker) merge(n *yaml.Node, t table, fields map[string]field) {
 	case yaml.MappingNode:
 		w.collect(n, t, fields)
 	case yaml.SequenceNode:
+		if !w.count(n, len(n.Content)) {
+			return
+		}
 		for _, item := range n.Content {
 			if item = resolved(item); item.Kind == yaml.MappingNode {
 				w.collect(item, t, fields)
@@ -163,8 +166,11 @@ func resolved(n *yaml.Node) *yaml.Node {
 
 // items reads a sequence.
 func (w *walker) items(f field) (items []*yaml.Node, ok bool) {
-	if f.value.Kind != yaml.SequenceNode || !w.plainTag(f.value, "!!seq") {
+	if f.value.Kind != yaml.SequenceNode || f.value.Tag != "!!seq" {
 		w.fail(f.value, "begin each item with \"- \"", "%s must be a list, not %s", f.key.Value, kindOf(f.value))
+		return nil, false
+	}
+	if !w.count(f.value, 1+len(f.value.Content)) {
 		return nil, false
 	}
 	for _, item := range f.value.Content {
@@ -172,9 +178,6 @@ func (w *walker) items(f field) (items []*yaml.Node, ok bool) {
 	}
 	return items, true
 }
-
-// plainTag tells that a node has the tag YAML gives it without being told.
-func (w *walker) plainTag(n *yaml.Node, tag string) bool { return n.Tag == tag }
 
 // kindOf names what a node is, for messages.
 func kindOf(n *yaml.Node) string {

@@ -44,17 +44,20 @@ func (w *walker) str(f field) (string, bool) {
 // word reads one of several words. Those of later are refused as not supported
 // yet.
 func (w *walker) word(f field, now, later []string) (string, bool) {
-	n := f.value
+	n, remedy := f.value, "use "+strings.Join(now, ", ")
+	if len(now) > 1 {
+		remedy = "use one of " + strings.Join(now, ", ")
+	}
 	if n.Kind == yaml.ScalarNode && (n.Tag == "!!str" || n.Style == 0) {
 		if slices.Contains(now, n.Value) {
 			return n.Value, true
 		}
 		if slices.Contains(later, n.Value) {
-			w.fail(n, "use "+strings.Join(now, " or "), "%s: %s is not supported yet", f.key.Value, n.Value)
+			w.fail(n, remedy, "%s: %s is not supported yet", f.key.Value, n.Value)
 			return "", false
 		}
 	}
-	w.fail(n, "use "+strings.Join(now, " or "), "%s cannot be %s", f.key.Value, kindOf(n))
+	w.fail(n, remedy, "%s cannot be %s", f.key.Value, kindOf(n))
 	return "", false
 }
 

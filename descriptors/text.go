@@ -1,6 +1,7 @@
 package descriptors
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -44,18 +45,12 @@ func (p place) fault(s Severity, message, remedy string) Fault {
 // lineAt is the content of a line without its line break, empty past the end.
 func (t *text) lineAt(line int) []byte {
 	if t.starts == nil {
-		t.starts = lineStarts(t.content)
+		t.starts = append(lineStarts(t.content), len(t.content))
 	}
-	if line > len(t.starts) {
+	if line >= len(t.starts) {
 		return nil
 	}
-	rest := t.content[t.starts[line-1]:]
-	for i := range rest {
-		if breakLength(rest[i:]) > 0 {
-			return rest[:i]
-		}
-	}
-	return rest
+	return bytes.TrimRight(t.content[t.starts[line-1]:t.starts[line]], "\r\n\u0085\u2028\u2029")
 }
 
 func lineStarts(content []byte) []int {
@@ -97,11 +92,18 @@ const (
 	tabCells     = 4
 	maxShown     = 200 // characters of a file name or a value in a message
 	excerptCells = 120 // of a long line, about half of them before the caret
+
+	// longestLine is what is still searched for a column, so that a thousand
+	// faults in a line of many megabytes cost no minute.
+	longestLine = 64 << 10
 )
 
 // excerpt is what to show of a line, and how many terminal cells of it stand
 // before the character at column.
 func excerpt(line []byte, column int) (shown string, caret int) {
+	if len(line) > longestLine {
+		return fmt.Sprintf("(a line of %d bytes)", len(line)), 0
+	}
 	before, after := line, []byte(nil)
 	for i, n := 0, 1; i < len(line); n++ {
 		if n == column {
@@ -111,18 +113,22 @@ func excerpt(line []byte, column int) (shown string, caret int) {
 		_, size := utf8.DecodeRune(line[i:])
 		i += size
 	}
-	head, cells := tail(before, excerptCells/2)
-	rest := ""
-	for used := 0; len(after) > 0; {
-		s, width, size := cell(after)
-		if used += width; used > excerptCells/2 {
-			rest += "…"
-			break
+	_, needed := head(after, excerptCells/2)
+	left, caret := tail(before, excerptCells-needed)
+	right, _ := head(after, excerptCells-caret)
+	return strings.TrimRight(left+right, " "), caret
+}
+
+// head is the beginning of b in at most limit cells, and its width.
+func head(b []byte, limit int) (shown string, width int) {
+	for len(b) > 0 {
+		s, w, size := cell(b)
+		if width+w > limit {
+			return shown + "…", width + 1
 		}
-		rest += s
-		after = after[size:]
+		shown, width, b = shown+s, width+w, b[size:]
 	}
-	return strings.TrimRight(head+rest, " "), cells
+	return shown, width
 }
 
 // tail is the end of b in at most limit cells, and its width.

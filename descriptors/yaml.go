@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
@@ -87,6 +88,9 @@ func syntaxFault(t *text, err error) *Fault {
 	if le, ok := errors.AsType[*yaml.LoadError](err); ok {
 		message = printable(le.Message, maxShown)
 		switch {
+		case le.ContextMark.Line > 0 && strings.Contains(le.Message, "end of stream"):
+			// Where the file ends is no news; what is not closed began here.
+			p.line, p.column = le.ContextMark.Line, le.ContextMark.Column
 		case le.Mark.Line > 0:
 			p.line, p.column = le.Mark.Line, le.Mark.Column
 		case le.ContextMark.Line > 0:
