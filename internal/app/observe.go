@@ -1,6 +1,8 @@
 package app
 
 import (
+	"context"
+	"log/slog"
 	"time"
 
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
@@ -9,17 +11,22 @@ import (
 	"github.com/weir-rls/weir/service"
 )
 
-// reloaded is told of each reading of the rule files.
+// reloaded is told of each reading of the rule files that found a change.
 func (a *App) reloaded(r descriptors.Report) {
-	a.metrics.Reload(len(r.Faults.Errors()))
 	for _, fault := range r.Faults {
-		level := a.log.Warn
+		level := slog.LevelWarn
 		if fault.Severity == descriptors.Error {
-			level = a.log.Error
+			level = slog.LevelError
 		}
-		level("fault in a rule file", "file", fault.File, "line", fault.Line, "column", fault.Column, "fault", fault.Message, "remedy", fault.Remedy)
+		a.log.Log(context.Background(), level, "fault in a rule file", "file", fault.File,
+			"line", fault.Line, "column", fault.Column, "fault", fault.Message, "remedy", fault.Remedy)
 	}
-	a.log.Info("rules read", "loaded", r.Loaded, "kept", r.Kept, "removed", r.Removed)
+	for _, d := range r.Domains {
+		if d.State != descriptors.Unchanged {
+			a.log.Info("rules of a domain "+d.State.String(), "domain", d.Name)
+		}
+	}
+	a.metrics.Reload(r.Faults.Count(descriptors.Error))
 	if a.rules.Rules() != nil {
 		a.health.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
 	}

@@ -1,0 +1,320 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/encoding"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/mem"
+
+	"github.com/weir-rls/weir/internal/app"
+	"github.com/weir-rls/weir/internal/config"
+	"github.com/weir-rls/weir/internal/telemetry"
+)
+
+const oneRule = `
+domain: d
+descriptors:
+  - {key: user, limits: [{name: per-user, rate: 2/hour}]}
+`
+
+// replica is a running weir.
+type replica struct {
+	*app.App
+	t     *testing.T
+	rules string // the rule file
+	log   *logLines
+	conn  *grpc.ClientConn
+	stop  func() // begins the drain
+	ended chan error
+}
+
+func start(t *testing.T, rules string, change func(*config.Settings)) *replica {
+	t.Helper()
+	r := &replica{t: t, rules: filepath.Join(t.TempDir(), "rules.yaml"), log: &logLines{}, ended: make(chan error, 1)}
+	r.writeRules(rules)
+	s := config.Settings{
+		Rules: r.rules, GRPCListen: "127.0.0.1:0", HTTPListen: "127.0.0.1:0", Store: config.StoreMemory,
+		MemoryMaxBuckets: 1000, MaxDescriptors: 32, StoreTimeout: time.Second, DrainTimeout: 5 * time.Second,
+		GRPCKeepaliveTime: time.Minute, GRPCKeepaliveTimeout: time.Minute,
+	}
+	if change != nil {
+		change(&s)
+	}
+	var err error
+	if r.App, err = app.New(s, app.Options{Log: telemetry.NewLogger(r.log, slog.LevelInfo), Version: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r.stop = cancel
+	go func() { r.ended <- r.Run(ctx) }()
+	if r.conn, err = grpc.NewClient(r.GRPCAddr(), grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		r.conn.Close()
+		select {
+		case err := <-r.ended:
+			if err != nil {
+				t.Errorf("the replica ended with %v", err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Error("the replica does not stop")
+		}
+	})
+	return r
+}
+
+func (r *replica) writeRules(text string) {
+	r.t.Helper()
+	if err := os.WriteFile(r.rules, []byte(text), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// get answers the status and the body of a page.
+func (r *replica) get(path string) (int, string) {
+	r.t.Helper()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Get("http://" + r.HTTPAddr() + path)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return answer.StatusCode, string(body)
+}
+
+// call sends the raw wire form of a request to ShouldRateLimit.
+func (r *replica) call(wire []byte) (*rls.RateLimitResponse, error) {
+	answer := &rls.RateLimitResponse{}
+	err := r.conn.Invoke(r.t.Context(), "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit", wire, answer,
+		grpc.ForceCodecV2(rawRequests{encoding.GetCodecV2("proto")}))
+	return answer, err
+}
+
+// rawRequests sends bytes as they are, which a Go client otherwise does not do
+// with text that is no UTF-8, and Envoy does.
+type rawRequests struct{ encoding.CodecV2 }
+
+func (rawRequests) Marshal(v any) (mem.BufferSlice, error) {
+	return mem.BufferSlice{mem.SliceBuffer(v.([]byte))}, nil
+}
+
+// wire is a request with one descriptor of one entry.
+func wire(domain, key, value string) []byte {
+	field := func(tag byte, content string) string { return string([]byte{tag, byte(len(content))}) + content }
+	return []byte(field(0x0a, domain) + field(0x12, field(0x0a, field(0x0a, key)+field(0x12, value))))
+}
+
+func (r *replica) serving() healthpb.HealthCheckResponse_ServingStatus {
+	r.t.Helper()
+	answer, err := healthpb.NewHealthClient(r.conn).Check(r.t.Context(), &healthpb.HealthCheckRequest{})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return answer.Status
+}
+
+// eventually polls until the condition holds.
+func eventually(t *testing.T, within time.Duration, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.After(within)
+	for !holds() {
+		select {
+		case <-deadline:
+			t.Fatalf("not within %v: %s", within, what)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// logLines is a log that a test can read while it is written.
+type logLines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logLines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logLines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// Over a real connection: a header byte that is no UTF-8 is limited like any
+// other value, not admitted by way of a failing call.
+func TestOneInvalidByteIsNoWayPastALimit(t *testing.T) {
+	r := start(t, oneRule, nil)
+	for i, want := range []rls.RateLimitResponse_Code{1, 1, 2} {
+		answer, err := r.call(wire("d", "user", "\xff"))
+		if err != nil || answer.OverallCode != want {
+			t.Fatalf("call %d: %v, %v; want %v", i, answer.OverallCode, err, want)
+		}
+	}
+	if answer, err := r.call(wire("d", "user", "\xfe")); err != nil || answer.OverallCode != rls.RateLimitResponse_OK {
+		t.Errorf("another invalid value shares the bucket: %v, %v", answer.OverallCode, err)
+	}
+}
+
+func TestAReplicaWithoutRulesIsLiveButNotReady(t *testing.T) {
+	r := start(t, "domain: [", nil)
+	if code, body := r.get("/readyz"); code != 503 || !strings.Contains(body, r.rules) {
+		t.Errorf("/readyz: %d %q, want 503 and where rules are missing", code, body)
+	}
+	if code, _ := r.get("/healthcheck"); code != 500 {
+		t.Errorf("/healthcheck: %d, want the reference's 500", code)
+	}
+	if code, _ := r.get("/livez"); code != 200 {
+		t.Errorf("/livez: %d", code)
+	}
+	if got := r.serving(); got != healthpb.HealthCheckResponse_NOT_SERVING {
+		t.Errorf("gRPC health: %v", got)
+	}
+	r.writeRules(oneRule)
+	eventually(t, time.Second, "the repaired rules are live", func() bool { code, _ := r.get("/readyz"); return code == 200 })
+	if got := r.serving(); got != healthpb.HealthCheckResponse_SERVING {
+		t.Errorf("gRPC health: %v", got)
+	}
+}
+
+func TestABadChangeKeepsTheLastGoodRulesAndIsSeen(t *testing.T) {
+	r := start(t, oneRule, nil)
+	r.writeRules("domain: d\ndescriptors:\n  - {key: user, limits: [{rate: 2/eon}]}\n")
+	eventually(t, time.Second, "the fault is counted", func() bool {
+		_, metrics := r.get("/metrics")
+		return strings.Contains(metrics, "\nweir_rule_faults 1\n") && strings.Contains(metrics, `weir_rule_reloads_total{result="faulty"} 1`)
+	})
+	if code, _ := r.get("/readyz"); code != 200 {
+		t.Errorf("/readyz: %d, though good rules are in force", code)
+	}
+	for i, want := range []rls.RateLimitResponse_Code{1, 1, 2} {
+		if answer, err := r.call(wire("d", "user", "u")); err != nil || answer.OverallCode != want {
+			t.Errorf("call %d: %v, %v; want %v", i, answer.OverallCode, err, want)
+		}
+	}
+	if !strings.Contains(r.log.String(), `"line":3,"column":33,`) {
+		t.Errorf("the log does not name the place:\n%s", r.log)
+	}
+}
+
+// A good change is live within a second, and carries the tokens used.
+func TestAGoodChangeIsLiveAndCarriesTheTokensUsed(t *testing.T) {
+	r := start(t, oneRule, nil)
+	for range 2 {
+		if _, err := r.call(wire("d", "user", "u")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.writeRules(strings.Replace(oneRule, "2/hour", "3/hour", 1))
+	eventually(t, time.Second, "the third token", func() bool {
+		answer, err := r.call(wire("d", "user", "u"))
+		return err == nil && answer.OverallCode == rls.RateLimitResponse_OK
+	})
+	if answer, err := r.call(wire("d", "user", "u")); err != nil || answer.OverallCode != rls.RateLimitResponse_OVER_LIMIT {
+		t.Errorf("the change handed out a fresh burst: %v, %v", answer, err)
+	}
+}
+
+func TestDrainTellsCallersBeforeItStops(t *testing.T) {
+	r := start(t, oneRule, func(s *config.Settings) { s.DrainDelay = 500 * time.Millisecond })
+	if got := r.serving(); got != healthpb.HealthCheckResponse_SERVING {
+		t.Fatalf("gRPC health before: %v", got)
+	}
+	r.stop()
+	eventually(t, time.Second, "NOT_SERVING", func() bool { return r.serving() == healthpb.HealthCheckResponse_NOT_SERVING })
+	if code, body := r.get("/readyz"); code != 503 || !strings.Contains(body, "draining") {
+		t.Errorf("/readyz: %d %q", code, body)
+	}
+	if _, err := r.call(wire("d", "user", "u")); err != nil {
+		t.Errorf("a call within the drain delay failed: %v", err)
+	}
+	if err := <-r.ended; err != nil {
+		t.Error(err)
+	}
+	r.ended <- nil
+}
+
+func TestDecisionsAreCounted(t *testing.T) {
+	r := start(t, oneRule, nil)
+	for range 3 {
+		if _, err := r.call(wire("d", "user", "u")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, domain := range []string{"stranger", "another"} {
+		if _, err := r.call(wire(domain, "user", "u")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, metrics := r.get("/metrics")
+	for _, line := range []string{
+		`weir_decisions_total{domain="d",limit="per-user",outcome="allowed"} 2`,
+		`weir_decisions_total{domain="d",limit="per-user",outcome="denied"} 1`,
+		`weir_unknown_domain_requests_total 2`,
+		`weir_request_duration_seconds_count{result="ok"} 4`,
+		`weir_memory_buckets 1`,
+	} {
+		if !strings.Contains(metrics, "\n"+line+"\n") {
+			t.Errorf("the metrics lack %s", line)
+		}
+	}
+	if strings.Contains(metrics, "stranger") {
+		t.Error("a name that a client chose became a label")
+	}
+}
+
+// Logs are one JSON object an event, and none a request.
+func TestTheLogIsOneLineAnEvent(t *testing.T) {
+	r := start(t, oneRule, nil)
+	for i := range 20 {
+		if _, err := r.call(wire("d", "user", fmt.Sprint("u\n", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines := strings.Split(strings.TrimSpace(r.log.String()), "\n")
+	if len(lines) > 3 {
+		t.Errorf("20 requests left %d lines:\n%s", len(lines), r.log)
+	}
+	for _, line := range lines {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("not JSON: %s", line)
+		}
+	}
+}
+
+func TestATakenPortIsNamedWithItsFlag(t *testing.T) {
+	r := start(t, oneRule, nil)
+	_, err := app.New(config.Settings{Rules: r.rules, GRPCListen: r.GRPCAddr(), HTTPListen: "127.0.0.1:0"},
+		app.Options{Log: slog.New(slog.DiscardHandler)})
+	if err == nil || !strings.Contains(err.Error(), "--grpc-listen") || !strings.Contains(err.Error(), r.GRPCAddr()) {
+		t.Errorf("got %v, want the port and the flag", err)
+	}
+}
