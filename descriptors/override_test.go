@@ -1,0 +1,93 @@
+package descriptors
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/weir-rls/weir/buckets"
+)
+
+func overridden(o Override, descriptor string) *Request {
+	r := request(descriptor)
+	r.Descriptors[0].Override = &o
+	return r
+}
+
+func TestOverride_StandsInForTheTree(t *testing.T) {
+	r := rulesOf(t, "domain: llm\ndefaults: {on_store_error: deny, response: openai}\ndescriptors: [{key: a, limits: [{rate: 10/s, weight: 3, shadow_mode: true}]}]")
+	for _, c := range []struct {
+		o      Override
+		period time.Duration
+	}{
+		{Override{5, Second, 0}, time.Second},
+		{Override{5, Minute, 1}, time.Minute},
+		{Override{5, Hour, 2}, 2 * time.Hour},
+		{Override{5, Day, 1}, 24 * time.Hour},
+		{Override{5, Week, 1}, 7 * 24 * time.Hour},
+		{Override{5, Month, 1}, 30 * 24 * time.Hour},
+		{Override{5, Year, 1}, 365 * 24 * time.Hour},
+	} {
+		for _, descriptor := range []string{"a=x", "nowhere=in the=tree"} {
+			res := r.Resolve(overridden(c.o, descriptor))
+			if len(res.Matches) != 1 || res.BadOverrides != 0 || len(res.Unmatched) != 0 {
+				t.Fatalf("%+v on %q answers %+v", c.o, descriptor, res)
+			}
+			l, charge := res.Matches[0].Limit, res.Matches[0].Charge
+			want, _ := buckets.NewTokenBucket(5, c.period, 5)
+			if l.Name != "override" || l.Requests != 5 || l.Period != c.period || l.Response != OpenAIResponse ||
+				charge.Bucket != want || charge.Cost != 1 || charge.OnStoreError != buckets.Deny || charge.Role != buckets.Enforce {
+				t.Errorf("%+v on %q is charged %+v of %+v", c.o, descriptor, charge, l)
+			}
+		}
+	}
+}
+
+func TestOverride_BadOneIsCountedAndTheTreeDecides(t *testing.T) {
+	r := rulesOf(t, "domain: llm\ndescriptors: [{key: a, limits: [{rate: 10/s}]}]")
+	for _, o := range []Override{
+		{5, UnknownUnit, 0},
+		{5, Unit(99), 1},
+		{5, Year, math.MaxUint32},           // longer than a duration holds
+		{math.MaxUint32 - 1, Month, 999983}, // no clock quantum is exact
+	} {
+		res := r.Resolve(overridden(o, "a=x"))
+		if res.BadOverrides != 1 || len(res.Matches) != 1 || res.Matches[0].Limit.Name != "a" {
+			t.Errorf("%+v answers %+v, want the tree's limit and one bad override", o, res)
+		}
+	}
+}
+
+func TestOverride_ZeroRequestsRefuseAlways(t *testing.T) {
+	r := rulesOf(t, "domain: llm\n")
+	res := r.Resolve(overridden(Override{0, Minute, 1}, "a=x"))
+	if len(res.Matches) != 1 || !res.Matches[0].Charge.Hopeless() || res.BadOverrides != 0 {
+		t.Errorf("an override of 0 requests answers %+v", res)
+	}
+}
+
+func TestOverride_NeedsAKnownDomain(t *testing.T) {
+	req := overridden(Override{5, Second, 1}, "a=x")
+	req.Domain = "other"
+	if res := rulesOf(t, "domain: llm\n").Resolve(req); res.KnownDomain || len(res.Matches) != 0 {
+		t.Errorf("an unknown domain answers %+v", res)
+	}
+}
+
+// A bucket of 5 a second and one of 7 a second are not one bucket, and neither
+// is a limit of the tree.
+func TestOverride_KeyCarriesAmountUnitAndMultiplier(t *testing.T) {
+	r := rulesOf(t, "domain: llm\npassive: [api]\ndescriptors: [{key: a, limits: [{rate: 5/s, name: 'o:5/1*1'}]}]")
+	seen := map[string]bool{r.Resolve(request("a=x")).Matches[0].Charge.Key: true}
+	for _, o := range []Override{{5, Second, 1}, {7, Second, 1}, {5, Minute, 1}, {5, Second, 2}, {51, Second, 1}, {5, Second, 11}} {
+		key := r.Resolve(overridden(o, "a=x")).Matches[0].Charge.Key
+		if seen[key] {
+			t.Errorf("%+v has the key %q of another", o, key)
+		}
+		seen[key] = true
+	}
+	one, same := overridden(Override{5, Second, 0}, "a=x"), overridden(Override{5, Second, 1}, "api=z a=x")
+	if a, b := r.Resolve(one).Matches[0].Charge.Key, r.Resolve(same).Matches[0].Charge.Key; a != b {
+		t.Errorf("one override has two keys, %q and %q", a, b)
+	}
+}
