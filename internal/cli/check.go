@@ -48,7 +48,7 @@ weir serve reads a directory of them: a domain in two files is a fault.`,
 // tell their faults by.
 func someFiles(_ *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return errors.New("no rule file given: weir check FILE|DIR...")
+		return errors.New("no rule file given: write weir check FILE or a directory of them")
 	}
 	if slices.Contains(args, "-") {
 		return errors.New("weir check reads no standard input: name a rule file, ./- if it is called so")

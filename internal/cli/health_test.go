@@ -48,8 +48,10 @@ func TestHealth_AsksWhereWeirListens(t *testing.T) {
 			t.Errorf("%s: %+v", address, got)
 		}
 	}
-	if got, err := reachable("[::]:80"); got != "[::1]:80" || err != nil {
-		t.Errorf("%s %v", got, err)
+	for listen, ask := range map[string]string{":80": "127.0.0.1:80", "0.0.0.0:80": "127.0.0.1:80", "[::]:80": "[::1]:80", "10.0.0.1:80": "10.0.0.1:80"} {
+		if got, err := reachable(listen); got != ask || err != nil {
+			t.Errorf("%s: %s %v, want %s", listen, got, err, ask)
+		}
 	}
 }
 
@@ -61,7 +63,7 @@ func TestHealth_NobodyThereIsOneLine(t *testing.T) {
 	address := listener.Addr().String()
 	listener.Close()
 	got := weir(t, nil, "health", "--http-listen", address)
-	if got.code != exitFailure || !strings.HasPrefix(got.stderr, "weir: no answer: is weir serving on "+address+"? ") || strings.Count(got.stderr, "\n") != 1 {
+	if got.code != exitFailure || !strings.HasPrefix(got.stderr, "weir: no answer: is weir serving on "+address+"? dial tcp") || strings.Count(got.stderr, "\n") != 1 {
 		t.Errorf("%+v", got)
 	}
 }

@@ -87,7 +87,7 @@ func TestWrongUsage_IsOneLineWithTheRemedy(t *testing.T) {
 		"version 1":                `weir version takes no argument, got "1"`,
 		"health --http-listen=x":   `--http-listen: "x" is not an address to listen on`,
 		"health --store=redis":     "unknown flag: --store",
-		"check":                    "no rule file given: weir check FILE|DIR...",
+		"check":                    "no rule file given: write weir check FILE",
 		"check -":                  "weir check reads no standard input: name a rule file",
 		"check x --config none":    "none: the settings file cannot be read: no such file",
 		"completion bash":          `unknown command "completion"`,

@@ -21,6 +21,14 @@ func TestUnknownVariable_IsAWarningAndNothingMore(t *testing.T) {
 	}
 }
 
+// A compose file passes on what it does not have as an empty variable.
+func TestEmptyVariable_CountsAsNotSet(t *testing.T) {
+	settings, warnings, err := load(t, nil, []string{"WEIR_STORE=", "WEIR_DRAIN_DELAY=", "WEIR_RULES=", "WEIR_CONFIG="}, "rules: x\nstore: redis\n")
+	if err != nil || len(warnings) > 0 || settings.Store != StoreRedis || settings.Rules != "x" {
+		t.Errorf("%+v %q %v", settings, warnings, err)
+	}
+}
+
 // What Kubernetes injects for a Service named weir with the ports 8081 and
 // `http`, and for one named weir-canary.
 func TestKubernetesVariables_AreSilent(t *testing.T) {

@@ -3,10 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
-	"os"
-	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
@@ -71,71 +68,6 @@ func fromFlags(flags *pflag.FlagSet) []given {
 		}
 	}
 	return values
-}
-
-// fileName is the settings file to read, and whether somebody asked for it.
-func fileName(flags *pflag.FlagSet, environment variables) (name string, named bool) {
-	if flag := flags.Lookup(configFlag); flag != nil && flag.Changed {
-		return flag.Value.String(), true
-	}
-	if environment.file != "" {
-		return environment.file, true
-	}
-	return DefaultFile, false
-}
-
-// secondDocument finds the line that starts a second YAML document, which viper
-// would not read: one of "---" after a line that is more than a comment.
-var secondDocument = regexp.MustCompile(`(?m)^ *[^\s#%-][^\n]*\n(?s:.*\n)?---(\s|$)`)
-
-// readFile reads the settings file. One that nobody named may be absent.
-func readFile(name string, named bool) ([]given, []error) {
-	content, err := os.ReadFile(name)
-	if errors.Is(err, os.ErrNotExist) && !named {
-		return nil, nil
-	}
-	if err != nil {
-		if failed, ok := errors.AsType[*os.PathError](err); ok {
-			err = failed.Err
-		}
-		return nil, []error{fmt.Errorf("%s: the settings file cannot be read: %w", name, err)}
-	}
-	v := viper.New()
-	v.SetConfigType("yaml")
-	if err := v.ReadConfig(strings.NewReader(string(content))); err != nil {
-		return nil, []error{fmt.Errorf("%s: not a mapping of settings such as `store: redis`: %w", name, err)}
-	}
-	var values []given
-	var faults []error
-	if secondDocument.Match(content) {
-		faults = append(faults, fmt.Errorf("%s: more than one YAML document: remove the line --- and what is not meant", name))
-	}
-	keys := v.AllKeys()
-	slices.Sort(keys)
-	for _, key := range keys {
-		s, known := byKey(key)
-		switch {
-		case !known:
-			faults = append(faults, fmt.Errorf("%s: unknown setting %s%s", name, quote(key), suggest(key)))
-		case v.Get(key) == nil:
-			faults = append(faults, fmt.Errorf("%s: %s: no value: give one or remove the line", name, key))
-		default:
-			values = append(values, given{s, v.Get(key), name + ": " + key})
-		}
-	}
-	return values, faults
-}
-
-// suggest names the setting whose key is nearest to an unknown one.
-func suggest(key string) string {
-	var keys []string
-	for _, s := range table {
-		keys = append(keys, s.key())
-	}
-	if near, ok := Nearest(key, keys); ok {
-		return ": did you mean " + near + "?"
-	}
-	return ": weir serve --help lists the settings, here written with _ for -"
 }
 
 // missing are the faults of required settings without a value.

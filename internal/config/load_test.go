@@ -215,12 +215,13 @@ func TestOverriddenFault_IsStillTold(t *testing.T) {
 
 func TestUnknownKey_NamesFileKeyAndNearestName(t *testing.T) {
 	for content, want := range map[string]string{
-		"grpc_listn: x":      `unknown setting "grpc_listn": did you mean grpc_listen?`,
-		"grpc: {listen: x}":  `unknown setting "grpc.listen": did you mean grpc_listen?`,
-		"grpc-listen: x":     `unknown setting "grpc-listen": did you mean grpc_listen?`,
-		"zzz: 1":             `unknown setting "zzz": weir serve --help lists the settings`,
-		"config: other.yaml": `unknown setting "config": weir serve`,
-		`"a\e[31mb": 1`:      `unknown setting "a\x1b[31mb": weir serve`,
+		"grpc_listn: x":               `unknown setting "grpc_listn": did you mean grpc_listen?`,
+		"grpc: {listen: x}":           `unknown setting "grpc.listen": did you mean grpc_listen?`,
+		"grpc-listen: x":              `unknown setting "grpc-listen": did you mean grpc_listen?`,
+		"zzz: 1":                      `unknown setting "zzz": weir serve --help lists the settings`,
+		"config: other.yaml":          `unknown setting "config": weir serve`,
+		"store: redis\nSTORE: memory": `unknown setting "STORE": settings are written in lower case`,
+		`"a\e[31mb": 1`:               `unknown setting "a\x1b[31mb": weir serve`,
 	} {
 		_, _, err := load(t, nil, nil, content)
 		if faults := unjoin(t, err); len(faults) != 1 || !strings.HasPrefix(faults[0], "weir.yaml: "+want) {

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"log/slog"
 	"net/url"
 	"strconv"
 	"strings"
@@ -34,11 +33,8 @@ func (u RedisURL) Reveal() string { return string(u) }
 // GoString is String for %#v.
 func (u RedisURL) GoString() string { return strconv.Quote(u.String()) }
 
-// MarshalText is String for JSON and the like.
+// MarshalText is String for JSON and slog.
 func (u RedisURL) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
-
-// LogValue is String for slog.
-func (u RedisURL) LogValue() slog.Value { return slog.StringValue(u.String()) }
 
 func isRedisScheme(scheme string) bool { return scheme == "redis" || scheme == "rediss" }
 
