@@ -108,6 +108,7 @@ func TestCompose_TopologyLimits(t *testing.T) {
 			"--rules=/rules":                    "--rules=" + mounted(t, project, name, "/rules"),
 			"--grpc-listen=0.0.0.0:8081":        "--grpc-listen=127.0.0.1:0",
 			"--http-listen=0.0.0.0:8080":        "--http-listen=127.0.0.1:0",
+			"--drain-delay=2s":                  "--drain-delay=0s",
 			"--redis-url=redis://valkey:6379/0": "--redis-url=" + valkey.URL,
 		})
 		top.weirs = append(top.weirs, partstest.Weir(t, weirBinary, args...))

@@ -44,7 +44,7 @@ func TestReload_BadFileKeepsTheLastGoodRules(t *testing.T) {
 }
 
 func TestDrain_TerminatedReplicaFailsNoRequest(t *testing.T) {
-	top := run(t, spec{envoys: 2, weirs: 2, redis: true, rules: rulesOf(plentyOf, plentyOf)})
+	top := run(t, spec{envoys: 2, weirs: 2, redis: true, drainDelay: "2s", rules: rulesOf(plentyOf, plentyOf)})
 	load := top.load(t, 16, backend)
 	load.more(t, 500)
 	terminated := top.weirs[0]

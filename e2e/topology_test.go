@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -20,6 +21,7 @@ type spec struct {
 	redis         bool   // one Redis for all replicas; otherwise the embedded store
 	rules         string // the rule file
 	failOpen      bool   // Envoy admits what no weir answers
+	drainDelay    string // none if empty: only the test of draining waits for it
 }
 
 // topology is a running spec with its upstream.
@@ -53,7 +55,7 @@ func (top *topology) startWeirs(t *testing.T, s spec) {
 	t.Helper()
 	args := []string{
 		"--rules", top.rulesFile, "--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
-		"--store-timeout", "2s", "--drain-delay", "2s", "--headers", "legacy", "--store", "memory",
+		"--store-timeout", "2s", "--drain-delay", cmp.Or(s.drainDelay, "0s"), "--headers", "legacy", "--store", "memory",
 	}
 	if s.redis {
 		args = append(args[:len(args)-1], "redis", "--redis-url", partstest.Redis(t, parts.RedisServer).URL)

@@ -7,9 +7,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/weir-rls/weir/internal/parts"
 )
@@ -78,7 +78,7 @@ func (t *topology) startRedis(show *screen) error {
 func (t *topology) startWeir(binary string, storeArgs []string, show *screen) error {
 	args := append([]string{
 		"--rules", t.rules, "--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
-		"--store-timeout", "2s", "--drain-delay", "1500ms", "--headers", "legacy",
+		"--store-timeout", "2s", "--drain-delay", "1s", "--headers", "legacy",
 	}, storeArgs...)
 	weir, err := parts.StartWeir(binary, args...)
 	if err != nil {
@@ -142,7 +142,7 @@ func taken(addr string) bool {
 // wait returns when ctx ends, and with an error when a part ends before it.
 func (t *topology) wait(ctx context.Context) error {
 	ended := make(chan string, 1)
-	for _, p := range t.processes() {
+	for _, p := range slices.Concat(t.stages()...) {
 		go func() {
 			select {
 			case <-p.Done():
@@ -162,29 +162,32 @@ func (t *topology) wait(ctx context.Context) error {
 	}
 }
 
-// processes are all parts that run, in the order in which they stop: who asks
-// goes before who is asked.
-func (t *topology) processes() []*parts.Process {
-	var all []*parts.Process
+// stages are all parts that run, in the order in which they stop: who asks goes
+// before who is asked.
+func (t *topology) stages() [][]*parts.Process {
+	var envoys, weirs, stores []*parts.Process
 	for _, e := range t.envoys {
-		all = append(all, e.Process)
+		envoys = append(envoys, e.Process)
 	}
 	for _, w := range t.weirs {
-		all = append(all, w.Process)
+		weirs = append(weirs, w.Process)
 	}
 	if t.redis != nil {
-		all = append(all, t.redis.Process)
+		stores = append(stores, t.redis.Process)
 	}
-	return all
+	return [][]*parts.Process{envoys, weirs, stores}
 }
 
 func (t *topology) stop() error {
 	var errs []error
-	for _, w := range t.weirs {
-		errs = append(errs, w.Signal(syscall.SIGTERM)) // all at once: each drains for a while
-	}
-	for _, p := range t.processes() {
-		errs = append(errs, p.Stop())
+	for _, stage := range t.stages() {
+		stopped := make(chan error)
+		for _, p := range stage {
+			go func() { stopped <- p.Stop() }() // at once: each weir drains for a while
+		}
+		for range stage {
+			errs = append(errs, <-stopped)
+		}
 	}
 	if t.upstream != nil {
 		errs = append(errs, t.upstream.server.Close())
