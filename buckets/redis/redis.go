@@ -19,6 +19,7 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/weir-rls/weir/buckets"
@@ -71,6 +72,7 @@ func clientOptions(address string) (*goredis.Options, error) {
 	case err != nil:
 		return nil, fmt.Errorf("the Redis URL: %w", err)
 	}
+	logging.Disable()                    // it writes a line of its own for each failed call, and all it says is in the errors
 	options.MaxRetries = -1              // a lost answer is not a lost call
 	options.ContextTimeoutEnabled = true // else a deadline of 50 ms is noticed after the read timeout
 	options.DialerRetries = 1            // the next request dials again
@@ -117,7 +119,7 @@ func (s *Store) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.O
 
 func takeError(ctx context.Context, err error) error {
 	if key, found := strings.CutPrefix(err.Error(), "WEIRFORMAT "); found {
-		return fmt.Errorf("take from Redis: %w: key %q", ErrFormat, key)
+		return fmt.Errorf("take from Redis: %w: upgrade weir or delete the key %q", ErrFormat, key)
 	}
 	return fmt.Errorf("take from Redis: %w", withDeadline(ctx, err))
 }
