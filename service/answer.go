@@ -97,7 +97,7 @@ var units = []struct {
 // no whole number of seconds.
 func currentLimit(l *descriptors.Limit) *rls.RateLimitResponse_RateLimit {
 	for _, u := range units {
-		if l.Period == 0 || l.Period%u.length != 0 {
+		if l.Period%u.length != 0 {
 			continue
 		}
 		shown := &rls.RateLimitResponse_RateLimit{

@@ -211,7 +211,14 @@ func TestC16_ACostAboveTheCapacityNeverPassesAndPromisesNothing(t *testing.T) {
 	if reset := answer.Statuses[0].DurationUntilReset; reset != nil {
 		t.Errorf("reset in %v, though it can never pass", reset)
 	}
-	if !w.admits("pool=backend,api=a") || w.observed["d units denied"] != 1 {
+	if want := "the request needs more than the 100 tokens that rate limit \"units\" can hold\n"; string(answer.RawBody) != want {
+		t.Errorf("body %q, want %q", answer.RawBody, want)
+	}
+	w.Headers = HeadersLegacy
+	if got := headersOf(w.ask(r))["X-RateLimit-Reset"]; got != "0" {
+		t.Errorf("X-RateLimit-Reset: %s on a full bucket", got)
+	}
+	if !w.admits("pool=backend,api=a") || w.observed["d units denied"] != 2 {
 		t.Error("the refused cost was charged")
 	}
 }
@@ -272,8 +279,10 @@ func TestG13_AnAdmittedClientSeesItsState(t *testing.T) {
 func TestTheHeadersShowTheLimitClosestToItsEnd(t *testing.T) {
 	w := newWorld(t, weighted)
 	w.Headers = HeadersLegacy
-	if got := headersOf(w.ask(request("pool=backend,api=a", "user=u", "free=x")))["X-RateLimit-Limit"]; got != "5" {
-		t.Errorf("the headers show a limit of %s, want that of 4/5 left and not of 99/100", got)
+	for _, order := range [][]string{{"pool=backend,api=a", "user=u", "free=x"}, {"free=x", "user=u", "pool=backend,api=a"}} {
+		if got := headersOf(w.ask(request(order...)))["X-RateLimit-Limit"]; got != "5" {
+			t.Errorf("%v: the headers show a limit of %s, want the user's with the lower share left", order, got)
+		}
 	}
 }
 
@@ -375,6 +384,51 @@ descriptors:
 	answer = w.ask(request("user=u")) // minute has 1 left, hour none
 	if got := headersOf(answer)["Retry-After"]; answer.Statuses[0].CurrentLimit.GetName() != "hour" || got != "1140" {
 		t.Errorf("%q refused, Retry-After %s; want hour and 20 min less 1 min", answer.Statuses[0].CurrentLimit.GetName(), got)
+	}
+}
+
+// What a client is told must hold: the longest of the delays, rounded up.
+func TestRetryAfterIsWhenAllLimitsAdmit(t *testing.T) {
+	w := newWorld(t, `
+domain: d
+descriptors:
+  - key: user
+    limits: [{name: second, rate: 1/s, shadow_mode: true}, {name: seconds, rate: 2/5s}, {name: minute, rate: 2/min}]
+`)
+	for range 2 {
+		w.admits("user=u")
+	}
+	w.now = w.now.Add(100 * time.Millisecond)
+	answer := w.ask(request("user=u")) // 2.4 s for one more of seconds, 29.9 s for one more of minute
+	if got := headersOf(answer)["Retry-After"]; got != "30" {
+		t.Errorf("Retry-After: %s, want 29.9 s rounded up", got)
+	}
+	if s := answer.Statuses[0]; s.CurrentLimit.GetName() != "minute" || s.DurationUntilReset.AsDuration() != 30*time.Second {
+		t.Errorf("the status shows %v, want the limit that refuses longest", s)
+	}
+	if want := "rate limit \"minute\" of 2 per minute exceeded, retry after 30 s\n"; string(answer.RawBody) != want {
+		t.Errorf("body %q, want %q", answer.RawBody, want)
+	}
+	w.now = w.now.Add(30 * time.Second)
+	if !w.admits("user=u") {
+		t.Error("refused again after the delay that was promised")
+	}
+}
+
+func TestAPeriodThatEnvoyCannotNameIsNotShown(t *testing.T) {
+	w := newWorld(t, `
+domain: d
+descriptors:
+  - {key: user, limits: [{name: odd, rate: 2/1500ms}]}
+`)
+	w.admits("user=u")
+	w.admits("user=u")
+	answer := w.ask(request("user=u"))
+	if s := answer.Statuses[0]; s.CurrentLimit != nil {
+		t.Errorf("a period of 1.5 s is shown as %v", s.CurrentLimit)
+	}
+	if want := "rate limit \"odd\" of 2 per 1.5s exceeded, retry after 1 s\n"; string(answer.RawBody) != want {
+		t.Errorf("body %q, want %q", answer.RawBody, want)
 	}
 }
 
