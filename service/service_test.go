@@ -432,6 +432,27 @@ descriptors:
 	}
 }
 
+// A limit that still admits may have the lower share left; the client must see
+// the one that refused.
+func TestARefusalIsShownBeforeALowerShareLeft(t *testing.T) {
+	w := newWorld(t, `
+domain: d
+descriptors:
+  - {key: heavy, limits: [{name: heavy, rate: 10/hour, weight: 6}]}
+  - {key: light, limits: [{name: light, rate: 100/hour}]}
+`)
+	w.Headers = HeadersLegacy
+	drain := request("light=x")
+	drain.HitsAddend = 95
+	w.ask(drain)
+	w.admits("heavy=x")
+	for _, order := range [][]string{{"heavy=x", "light=x"}, {"light=x", "heavy=x"}} {
+		if got := headersOf(w.ask(request(order...)))["X-RateLimit-Limit"]; got != "10" {
+			t.Errorf("%v: the headers show a limit of %s, want that of 4/10 left which refused, not of 5/100", order, got)
+		}
+	}
+}
+
 func TestUnlimitedAndUnmatchedAndUnknownAreAdmitted(t *testing.T) {
 	w := newWorld(t, weighted)
 	if s := w.ask(request("free=x")).Statuses[0]; s.LimitRemaining != 1<<32-1 || s.CurrentLimit != nil {
