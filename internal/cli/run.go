@@ -92,7 +92,9 @@ func newRoot(world World) *cobra.Command {
 		Use:   "weir",
 		Short: "A rate limit service for Envoy",
 		Long: `weir answers Envoy's rate limit service from rule files, with buckets that
-all its replicas share.`,
+all its replicas share.
+
+Exit codes: 0 done, 1 failed or faults found, 2 wrong usage or wrong settings.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
