@@ -13,7 +13,7 @@ func (r *Rules) Resolve(req *Request) Resolution {
 	if !known {
 		return Resolution{}
 	}
-	res := Resolution{KnownDomain: true, DenyUnmatched: d.denyUnmatched}
+	res := Resolution{KnownDomain: true, DenyUnmatched: d.denyUnmatched, Matches: make([]Match, 0, len(req.Descriptors))}
 	for i := range req.Descriptors {
 		d.resolve(req, i, &res)
 	}

@@ -36,20 +36,29 @@ func newText(file string, content []byte) *text {
 func (p place) fault(s Severity, message, remedy string) Fault {
 	f := Fault{File: printable(p.text.file, maxShown), Severity: s, Message: message, Remedy: remedy}
 	if p.line > 0 {
-		f.Line, f.Column = p.line, max(p.column, 1)
-		f.Excerpt, f.Caret = excerpt(p.text.lineAt(p.line), f.Column)
+		f.Line, f.Column = min(p.line, p.text.lines()), max(p.column, 1)
+		line := p.text.lineAt(f.Line)
+		if f.Line < p.line || len(line) < f.Column {
+			// The YAML library places the end of a file on a line of its own.
+			f.Column = utf8.RuneCount(line) + 1
+		}
+		f.Excerpt, f.Caret = excerpt(line, f.Column)
 	}
 	return f
 }
 
-// lineAt is the content of a line without its line break, empty past the end.
-func (t *text) lineAt(line int) []byte {
+// lines is the number of lines, of which one that ends the file with a line
+// break is followed by an empty one.
+func (t *text) lines() int {
 	if t.starts == nil {
 		t.starts = append(lineStarts(t.content), len(t.content))
 	}
-	if line >= len(t.starts) {
-		return nil
-	}
+	return len(t.starts) - 1
+}
+
+// lineAt is the content of one of the lines, without its line break.
+func (t *text) lineAt(line int) []byte {
+	t.lines()
 	return bytes.TrimRight(t.content[t.starts[line-1]:t.starts[line]], "\r\n\u0085\u2028\u2029")
 }
 

@@ -102,7 +102,7 @@ func syntaxFault(t *text, err error) *Fault {
 		if le.ContextMark.Line > 0 && le.ContextMark.Line < p.line {
 			message += fmt.Sprintf(" that began at %d:%d", le.ContextMark.Line, le.ContextMark.Column)
 		}
-		if line := t.lineAt(p.line); bytes.ContainsRune(line[:len(line)-len(bytes.TrimLeft(line, " \t"))], '\t') {
+		if line := t.lineAt(min(p.line, t.lines())); bytes.ContainsRune(line[:len(line)-len(bytes.TrimLeft(line, " \t"))], '\t') {
 			remedy = "indent with spaces, YAML does not allow tabs"
 		}
 	}
