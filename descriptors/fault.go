@@ -88,8 +88,8 @@ func (fs Faults) Text() string {
 	return b.String()
 }
 
-// maxFaults bounds what one file can make of memory and of a terminal: through
-// aliases a short file can repeat one mistake without end.
+// maxFaults bounds the errors, and the warnings, that one file can fill a
+// terminal with.
 const maxFaults = 1000
 
 // tidy orders the faults, drops repeated ones (an alias shows one mistake
