@@ -25,7 +25,7 @@ func loadCompose(t *testing.T) *types.Project {
 	if err != nil {
 		t.Fatal(err)
 	}
-	project, err := cli.ProjectFromOptions(context.Background(), options)
+	project, err := options.LoadProject(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,13 +16,34 @@ import (
 	"time"
 )
 
+// The binaries are built once for all tests.
+var demoBinary, weirBinary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "weir-demo-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	demoBinary, weirBinary = filepath.Join(dir, "demo"), filepath.Join(dir, "weir")
+	for binary, pkg := range map[string]string{demoBinary: ".", weirBinary: "../../cmd/weir"} {
+		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", binary, pkg)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if output, err := cmd.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "go build %s: %v\n%s", pkg, err, output)
+			os.Exit(1)
+		}
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
 func TestDemo_TellsItsStoryAndLeavesNoProcess(t *testing.T) {
-	dir := t.TempDir()
-	weir, demo := build(t, dir, "../../cmd/weir"), build(t, dir, ".")
 	for store, processes := range map[string]int{"memory": 2, "redis": 5} {
 		t.Run(store, func(t *testing.T) {
 			begin := time.Now()
-			cmd := exec.Command(demo, "-store", store, "-weir", weir, "-files", ".")
+			cmd := exec.Command(demoBinary, "-store", store, "-weir", weirBinary, "-files", ".")
 			story := tellStory(t, cmd)
 			checkStory(t, story, time.Since(begin))
 
@@ -53,17 +74,15 @@ func TestDemo_TakenPortIsReplacedAndTold(t *testing.T) {
 	}
 	defer func() { _ = taken.Close() }()
 	port := taken.Addr().(*net.TCPAddr).Port
-	dir := t.TempDir()
-	output, err := exec.Command(build(t, dir, "."), "-once", "-weir", build(t, dir, "../../cmd/weir"), "-files", ".", "-port", strconv.Itoa(port)).CombinedOutput()
+	output, err := exec.Command(demoBinary, "-once", "-weir", weirBinary, "-files", ".", "-port", strconv.Itoa(port)).CombinedOutput()
 	if err != nil || !strings.Contains(string(output), fmt.Sprintf("127.0.0.1:%d is taken", port)) {
 		t.Errorf("%v\n%s", err, output)
 	}
 }
 
 func TestDemo_MissingPartIsOneLine(t *testing.T) {
-	dir := t.TempDir()
-	cmd := exec.Command(build(t, dir, "."), "-once", "-weir", build(t, dir, "../../cmd/weir"), "-files", ".")
-	cmd.Env = append(os.Environ(), "ENVOY="+filepath.Join(dir, "absent"))
+	cmd := exec.Command(demoBinary, "-once", "-weir", weirBinary, "-files", ".")
+	cmd.Env = append(os.Environ(), "ENVOY="+filepath.Join(t.TempDir(), "absent"))
 	var errors strings.Builder
 	cmd.Stderr = &errors
 	if err := cmd.Run(); err == nil {
@@ -72,17 +91,6 @@ func TestDemo_MissingPartIsOneLine(t *testing.T) {
 	if got := errors.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "make tools") {
 		t.Errorf("the error is %q", got)
 	}
-}
-
-func build(t *testing.T, dir, pkg string) string {
-	t.Helper()
-	binary := filepath.Join(dir, "program-"+filepath.Base(pkg))
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", binary, pkg)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build %s: %v\n%s", pkg, err, output)
-	}
-	return binary
 }
 
 // tellStory starts the demo and returns what it writes until it waits for Ctrl-C.
