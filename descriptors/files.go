@@ -26,6 +26,9 @@ func Load(paths []string, opts Options) (*Rules, Faults) {
 		if err != nil {
 			faults = append(faults, fileFault(path, err))
 		}
+		if err == nil && len(found) == 0 {
+			faults = append(faults, fileFault(path, errNoFiles))
+		}
 		names = append(names, found...)
 	}
 	slices.Sort(names)
@@ -39,6 +42,9 @@ func Load(paths []string, opts Options) (*Rules, Faults) {
 	}
 	return newRules(set.domains), faults
 }
+
+// errNoFiles is what is wrong with an empty directory.
+var errNoFiles = errors.New("there are no rule files, *.yaml or *.yml, in it")
 
 // list names the rule files of a path: itself, or what a directory holds of
 // them. Entries beginning with a dot are not looked at: a ConfigMap keeps its
@@ -100,7 +106,7 @@ func readBounded(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxFileSize+1))
 }
 
-// fileFault says that a file could not be read.
+// fileFault says that a file or directory could not be read.
 func fileFault(name string, err error) Fault {
 	if pe, ok := errors.AsType[*os.PathError](err); ok {
 		err = pe.Err

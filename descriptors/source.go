@@ -17,7 +17,7 @@ type Source struct {
 
 	mu      sync.Mutex
 	files   map[string]*file
-	broken  string // why the path itself could not be read, when it was last tried
+	broken  string // what was wrong with the path itself at the last reload
 	domains map[string]*domain
 	members map[string][]*file // of each of domains
 	home    map[string]string  // the domain that each file last took part in, by file name
@@ -79,11 +79,14 @@ func (s *Source) Reload() Report {
 		return Report{Changed: true, Faults: Faults{fileFault(s.path, err)}, Domains: s.kept()}
 	}
 	files, changed := s.read(names)
-	if !changed && s.broken == "" {
+	trouble := ""
+	if len(names) == 0 {
+		trouble = errNoFiles.Error()
+	}
+	if !changed && s.broken == trouble {
 		return Report{}
 	}
-	s.broken = ""
-	s.files = files
+	s.files, s.broken = files, trouble
 
 	var list []*file
 	for _, name := range slices.Sorted(maps.Keys(files)) {
@@ -92,6 +95,9 @@ func (s *Source) Reload() Report {
 	a := assemble(list, s.options)
 	frozen := s.frozen(list, a.bad)
 	report := Report{Changed: true, Faults: a.faults.tidy(), Domains: s.merge(a, frozen)}
+	if trouble != "" {
+		report.Faults = Faults{fileFault(s.path, errNoFiles)}
+	}
 	s.settle(list, frozen)
 	if s.Rules() != nil || len(s.domains) > 0 {
 		s.rules.Store(newRules(maps.Clone(s.domains)))

@@ -53,8 +53,8 @@ func (s *Source) Watch(ctx context.Context, onReload func(Report)) error {
 			return ctx.Err()
 		case <-poll.C:
 		case <-events:
-			waitQuiet(ctx, events)
 		}
+		waitQuiet(ctx, events) // after a poll too: it may have come in the middle of a write
 	}
 }
 
