@@ -90,6 +90,7 @@ func (a *App) Run(ctx context.Context) error {
 	go func() { failed <- a.grpcServer.Serve(a.grpcListener) }()
 	go func() { failed <- ignoreClosed(a.httpServer.Serve(a.httpListener)) }()
 	go func() { failed <- a.rules.Watch(background, a.reloaded) }()
+	go a.store.greet(background, a.log)
 	a.log.Info("listening", "grpc", a.GRPCAddr(), "http", a.HTTPAddr(), "store", a.settings.Store)
 
 	select {
@@ -158,7 +159,7 @@ func (a *App) newGRPCServer() *grpc.Server {
 		Rules: a.rules.Rules, Store: a.store, Observe: a.observer(),
 		Headers: headerStyle(s.Headers), MaxDescriptors: s.MaxDescriptors, AllowExcess: s.OnExcess == config.ExcessAllow,
 	}))
-	a.health.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
+	a.setHealth(healthpb.HealthCheckResponse_NOT_SERVING)
 	healthpb.RegisterHealthServer(server, a.health)
 	if s.GRPCReflection {
 		reflection.Register(server)

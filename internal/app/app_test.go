@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -127,13 +128,22 @@ func wire(domain, key, value string) []byte {
 	return []byte(field(0x0a, domain) + field(0x12, field(0x0a, field(0x0a, key)+field(0x12, value))))
 }
 
+// serving is the health of the server, which that of its service must equal.
 func (r *replica) serving() healthpb.HealthCheckResponse_ServingStatus {
 	r.t.Helper()
-	answer, err := healthpb.NewHealthClient(r.conn).Check(r.t.Context(), &healthpb.HealthCheckRequest{})
+	client := healthpb.NewHealthClient(r.conn)
+	server, err := client.Check(r.t.Context(), &healthpb.HealthCheckRequest{})
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return answer.Status
+	service, err := client.Check(r.t.Context(), &healthpb.HealthCheckRequest{Service: "envoy.service.ratelimit.v3.RateLimitService"})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if server.Status != service.Status && server.Status == healthpb.HealthCheckResponse_SERVING {
+		r.t.Errorf("the server is %v, its service %v", server.Status, service.Status)
+	}
+	return server.Status
 }
 
 // eventually polls until the condition holds.
@@ -307,6 +317,38 @@ func TestTheLogIsOneLineAnEvent(t *testing.T) {
 		if !json.Valid([]byte(line)) {
 			t.Errorf("not JSON: %s", line)
 		}
+	}
+}
+
+// A wrong address of Redis is in the log at once, without its password, and the
+// replica serves all the same.
+func TestAnAbsentRedisIsToldAtTheStartAndServedWithout(t *testing.T) {
+	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody.Close()
+	r := start(t, oneRule, func(s *config.Settings) {
+		s.Store = config.StoreRedis
+		s.RedisURL = config.RedisURL("redis://user:hush@" + nobody.Addr().String())
+	})
+	eventually(t, 5*time.Second, "the warning", func() bool {
+		return strings.Contains(r.log.String(), `"level":"WARN","msg":"the bucket store does not answer`)
+	})
+	for i, want := range []rls.RateLimitResponse_Code{1, 1, 2} {
+		if answer, err := r.call(wire("d", "user", "u")); err != nil || answer.OverallCode != want {
+			t.Errorf("call %d: %v, %v; want %v, judged in memory", i, answer.OverallCode, err, want)
+		}
+	}
+	_, metrics := r.get("/metrics")
+	if !strings.Contains(metrics, `weir_store_errors_total{kind="error"} 3`) {
+		t.Error("the failed calls are not counted")
+	}
+	if strings.Contains(r.log.String(), "hush") {
+		t.Error("the log tells the password")
+	}
+	if n := strings.Count(r.log.String(), "on_store_error"); n > 2 {
+		t.Errorf("three failed calls left %d lines", n)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/weir-rls/weir/descriptors"
@@ -28,8 +29,15 @@ func (a *App) reloaded(r descriptors.Report) {
 	}
 	a.metrics.Reload(r.Faults.Count(descriptors.Error))
 	if a.rules.Rules() != nil {
-		a.health.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
+		a.setHealth(healthpb.HealthCheckResponse_SERVING)
 	}
+}
+
+// setHealth answers health checks of the server as a whole and of its service
+// by name. After a drain has begun it does nothing.
+func (a *App) setHealth(status healthpb.HealthCheckResponse_ServingStatus) {
+	a.health.SetServingStatus("", status)
+	a.health.SetServingStatus(rls.RateLimitService_ServiceDesc.ServiceName, status)
 }
 
 // notReady says why this replica should get no traffic, "" if it should.

@@ -38,6 +38,20 @@ func openStore(s config.Settings, metrics *telemetry.Metrics, log *slog.Logger) 
 	})}, nil
 }
 
+// greet asks Redis whether it is there, so that a wrong address is in the log
+// before the first request meets it. It is no error: limits are judged without
+// Redis until it answers.
+func (s *store) greet(ctx context.Context, log *slog.Logger) {
+	if s.redis == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if err := s.redis.Ping(ctx); err != nil {
+		log.Warn("the bucket store does not answer; limits are judged by their on_store_error until it does", "error", err.Error())
+	}
+}
+
 // Close ends the connections to Redis.
 func (s *store) Close() error {
 	if s.redis == nil {

@@ -1,0 +1,75 @@
+package weir
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/weir-rls/weir/descriptors"
+)
+
+// A rule file that a reader copies from the documentation must load, without a
+// warning.
+func TestDocumentedRuleFilesLoad(t *testing.T) {
+	block := regexp.MustCompile("(?s)```yaml\n(domain:.*?)```")
+	for _, doc := range []string{"README.md", "docs/rules.md"} {
+		text, err := os.ReadFile(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := block.FindAllSubmatch(text, -1)
+		if len(found) == 0 {
+			t.Errorf("%s: no rule file in it", doc)
+		}
+		for _, match := range found {
+			path := filepath.Join(t.TempDir(), "rules.yaml")
+			if err := os.WriteFile(path, match[1], 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, faults := descriptors.Load([]string{path}, descriptors.Options{}); len(faults) > 0 {
+				t.Errorf("%s:\n%s", doc, faults.Text())
+			}
+		}
+	}
+}
+
+// What the reference page says is not supported must be refused with that
+// message, and what it says works must not.
+func TestTheReferencePageNamesWhatIsNotSupported(t *testing.T) {
+	page, err := os.ReadFile("docs/rules.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "## Not supported yet")
+	for field, rule := range map[string]string{
+		"pools": "pools: []", "presets": "presets: []", "matching": "matching: best", "responses": "responses: {}",
+		"draw": "descriptors: [{key: k, draw: {}}]", "breaker": "descriptors: [{key: k, breaker: {}}]",
+		"value_cidr": "descriptors: [{key: k, value_cidr: 10.0.0.0/8}]", "value_regex": "descriptors: [{key: k, value_regex: a}]",
+		"metadata": "descriptors: [{key: k, metadata: {}}]", "quota_mode": "descriptors: [{key: k, quota_mode: true}]",
+		"detailed_metric": "descriptors: [{key: k, detailed_metric: true}]", "value_to_metric": "descriptors: [{key: k, value_to_metric: true}]",
+		"share_threshold": "descriptors: [{key: k, value: 'a*', share_threshold: true}]",
+		"replaces":        "descriptors: [{key: k, rate_limit: {unit: day, requests_per_unit: 1, replaces: []}}]",
+		"initial":         limitWith("initial: empty"), "count": limitWith("count: success"), "max_debt": limitWith("max_debt: 1"),
+		"max_wait": limitWith("max_wait: 1s"), "max_waiters": limitWith("max_waiters: 1"), "slots": limitWith("slots: 1"),
+		"slot_ttl": limitWith("slot_ttl: 1s"), "time_zone": limitWith("time_zone: UTC"), "enforce_percent": limitWith("enforce_percent: 1"),
+		"enabled": limitWith("enabled: false"), "lease": limitWith("lease: off"),
+		"azure": limitWith("response: azure"), "problem": limitWith("response: problem"),
+	} {
+		if !strings.Contains(section, "`"+field+"`") {
+			t.Errorf("docs/rules.md does not name %s", field)
+		}
+		path := filepath.Join(t.TempDir(), "rules.yaml")
+		if err := os.WriteFile(path, []byte("domain: d\n"+rule+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, faults := descriptors.Load([]string{path}, descriptors.Options{}); !faults.Failed() || !strings.Contains(faults.Text(), "not supported yet") {
+			t.Errorf("%s is not refused as not supported yet: %s", rule, faults.Text())
+		}
+	}
+}
+
+func limitWith(field string) string {
+	return "descriptors: [{key: k, limits: [{rate: 1/s, " + field + "}]}]"
+}
