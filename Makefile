@@ -47,7 +47,7 @@ test: tools ## Install what is missing and run all tests
 	exit $$failed
 
 .PHONY: fuzz
-fuzz: tools ## Fuzz every target for FUZZTIME (60s)
+fuzz: ## Fuzz every target for FUZZTIME (60s)
 	@tools/fuzz.sh '$(FUZZTIME)'
 
 .PHONY: lint

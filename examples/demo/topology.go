@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -81,6 +82,9 @@ func (t *topology) startWeir(binary string, storeArgs []string, show *screen) er
 		"--store-timeout", "2s", "--drain-delay", "1s", "--headers", "legacy",
 	}, storeArgs...)
 	weir, err := parts.StartWeir(binary, args...)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: build it with `make build`", err)
+	}
 	if err != nil {
 		return err
 	}
