@@ -17,7 +17,8 @@ type Options struct {
 
 // Load reads rule files, each path a file or a directory of them, and compiles
 // what has no errors. It answers all faults of all files, ordered by place, and
-// nil rules if no domain could be compiled.
+// nil rules if no domain could be compiled, because of errors or because there
+// is no rule file.
 func Load(paths []string, opts Options) (*Rules, Faults) {
 	var faults Faults
 	var names []string
@@ -27,7 +28,7 @@ func Load(paths []string, opts Options) (*Rules, Faults) {
 			faults = append(faults, fileFault(path, err))
 		}
 		if err == nil && len(found) == 0 {
-			faults = append(faults, fileFault(path, errNoFiles))
+			faults = append(faults, noFiles(path, Warning))
 		}
 		names = append(names, found...)
 	}
@@ -43,8 +44,10 @@ func Load(paths []string, opts Options) (*Rules, Faults) {
 	return newRules(set.domains), faults
 }
 
-// errNoFiles is what is wrong with an empty directory.
-var errNoFiles = errors.New("there are no rule files, *.yaml or *.yml, in it")
+// noFiles is what is wrong with an empty directory.
+func noFiles(path string, s Severity) Fault {
+	return place{text: newText(path, nil)}.fault(s, "there are no rule files in it", "their names end in .yaml or .yml")
+}
 
 // list names the rule files of a path: itself, or what a directory holds of
 // them. Entries beginning with a dot are not looked at: a ConfigMap keeps its

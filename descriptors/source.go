@@ -81,7 +81,7 @@ func (s *Source) Reload() Report {
 	files, changed := s.read(names)
 	trouble := ""
 	if len(names) == 0 {
-		trouble = errNoFiles.Error()
+		trouble = "empty"
 	}
 	if !changed && s.broken == trouble {
 		return Report{}
@@ -96,7 +96,7 @@ func (s *Source) Reload() Report {
 	frozen := s.frozen(list, a.bad)
 	report := Report{Changed: true, Faults: a.faults.tidy(), Domains: s.merge(a, frozen)}
 	if trouble != "" {
-		report.Faults = Faults{fileFault(s.path, errNoFiles)}
+		report.Faults = Faults{noFiles(s.path, Error)}
 	}
 	s.settle(list, frozen)
 	if s.Rules() != nil || len(s.domains) > 0 {
