@@ -12,8 +12,8 @@ import (
 	"github.com/weir-rls/weir/buckets"
 )
 
-// DefaultMaxBuckets is the cap that [New] uses where none is given: about
-// 300 MB with keys of 60 bytes.
+// DefaultMaxBuckets is the cap that [New] uses where none is given: 208 MB of
+// live heap with keys of 63 bytes.
 const DefaultMaxBuckets = 1_000_000
 
 // nearFull is how far from full a bucket may be and still make room for another

@@ -147,6 +147,10 @@ func ignoreClosed(err error) error {
 func (a *App) newGRPCServer() *grpc.Server {
 	s := a.settings
 	server := grpc.NewServer(append(service.RecoverPanics(a.log, a.metrics.Panic), service.AcceptAnyText(),
+		// A message beyond this is an error, which Envoy admits. Its headers are
+		// at most 60 KiB by default, and 32 descriptors that each repeat them
+		// make 2 MiB.
+		grpc.MaxRecvMsgSize(16<<20),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionAge: s.GRPCMaxConnectionAge, MaxConnectionAgeGrace: s.GRPCMaxConnectionAgeGrace,
 			Time: s.GRPCKeepaliveTime, Timeout: s.GRPCKeepaliveTimeout,
