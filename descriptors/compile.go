@@ -37,6 +37,8 @@ type compiler struct {
 	names  map[string]place    // of `limits`, unique in the domain
 	ids    map[string]struct{} // Limit.id, unique too where names are not
 	faults Faults
+
+	reported [2]int // faults, by severity
 }
 
 // compile builds a domain from its files. They may have faults of their own:
@@ -54,9 +56,12 @@ func compile(name string, files []*file) (*domain, Faults) {
 	return d, c.faults
 }
 
-func (c *compiler) fail(p place, message, remedy string) {
-	if len(c.faults) < maxFaults {
-		c.faults = append(c.faults, p.fault(Error, message, remedy))
+func (c *compiler) fail(p place, message, remedy string) { c.report(Error, p, message, remedy) }
+func (c *compiler) warn(p place, message, remedy string) { c.report(Warning, p, message, remedy) }
+
+func (c *compiler) report(s Severity, p place, message, remedy string) {
+	if c.reported[s]++; c.reported[s] <= maxFaults {
+		c.faults = append(c.faults, p.fault(s, message, remedy))
 	}
 }
 
@@ -102,6 +107,7 @@ func (c *compiler) level(n *node, rules []*rule, path string) {
 		c.limits(child, r, name)
 		c.level(child, r.children, name)
 	}
+	c.surprises(rules)
 }
 
 // add makes child the node that r's entry leads to.

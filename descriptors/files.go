@@ -58,7 +58,7 @@ func list(path string) ([]string, error) {
 		return nil, err
 	}
 	if !info.IsDir() {
-		return []string{path}, nil
+		return []string{filepath.Clean(path)}, nil
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
@@ -71,8 +71,8 @@ func list(path string) ([]string, error) {
 			continue
 		}
 		name := filepath.Join(path, e.Name())
-		if info, err := os.Stat(name); err == nil && info.IsDir() {
-			continue
+		if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+			continue // a directory, or a pipe that would keep us waiting
 		}
 		names = append(names, name)
 	}

@@ -128,7 +128,7 @@ func TestKey_HashTagIsTheDomainsAlone(t *testing.T) {
 func TestKey_HasABoundWhateverAClientSends(t *testing.T) {
 	huge := make([]Entry, 10_000)
 	for i := range huge {
-		huge[i] = Entry{strings.Repeat("k", 300), strings.Repeat("v", 100_000)}
+		huge[i] = Entry{strings.Repeat("k", 300), strings.Repeat("v", 1000)}
 	}
 	for _, n := range []int{1, 7, 20, len(huge)} {
 		if key := keyOf("llm", huge[:n], "n:x"); len(key) > maxKey+100 {
