@@ -23,6 +23,9 @@ type topology struct {
 	envoys   []*parts.EnvoyProcess
 	rules    string // the directory of the rule files
 	scratch  string // the directory of Envoy's files
+
+	envoy     string // Envoy's binary
+	bootstrap []byte // the demo's Envoy file
 }
 
 // start starts all parts and shows each; after an error nothing runs.
@@ -35,6 +38,13 @@ func start(o options, show *screen) (*topology, error) {
 }
 
 func (t *topology) start(o options, show *screen) (err error) {
+	// What can be missing is looked for before anything starts.
+	if t.envoy, err = parts.Find(parts.Envoy); err != nil {
+		return err
+	}
+	if t.bootstrap, err = os.ReadFile(filepath.Join(o.files, "envoy.yaml")); err != nil {
+		return fmt.Errorf("%w: run the demo in the root of the checkout, or name its files with -files", err)
+	}
 	if t.scratch, err = os.MkdirTemp("", "weir-demo-"); err != nil {
 		return err
 	}
@@ -57,7 +67,7 @@ func (t *topology) start(o options, show *screen) (err error) {
 		}
 	}
 	for i := range replicas {
-		if err := t.startEnvoy(o, o.port+i, show); err != nil {
+		if err := t.startEnvoy(o.port+i, show); err != nil {
 			return err
 		}
 	}
@@ -96,15 +106,7 @@ func (t *topology) startWeir(binary string, storeArgs []string, show *screen) er
 
 // startEnvoy runs the demo's Envoy file on port, or a free one, in front of all
 // replicas of weir.
-func (t *topology) startEnvoy(o options, port int, show *screen) error {
-	binary, err := parts.Find(parts.Envoy)
-	if err != nil {
-		return err
-	}
-	text, err := os.ReadFile(filepath.Join(o.files, "envoy.yaml"))
-	if err != nil {
-		return fmt.Errorf("%w: run the demo in the root of the checkout, or name its files with -files", err)
-	}
+func (t *topology) startEnvoy(port int, show *screen) error {
 	var replicas []string
 	for _, weir := range t.weirs {
 		replicas = append(replicas, weir.GRPC)
@@ -114,7 +116,7 @@ func (t *topology) startEnvoy(o options, port int, show *screen) error {
 		show.note(listen + " is taken; this Envoy has another port")
 		listen = "127.0.0.1:0"
 	}
-	bootstrap, err := parts.Readdress(text, parts.Addresses{
+	bootstrap, err := parts.Readdress(t.bootstrap, parts.Addresses{
 		Admin:     "127.0.0.1:0",
 		Listeners: map[string]string{"front": listen},
 		Clusters:  map[string][]string{"upstream": {t.upstream.addr}, "weir": replicas},
@@ -126,7 +128,7 @@ func (t *topology) startEnvoy(o options, port int, show *screen) error {
 	if err != nil {
 		return err
 	}
-	envoy, err := parts.StartEnvoy(binary, bootstrap, dir)
+	envoy, err := parts.StartEnvoy(t.envoy, bootstrap, dir)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net"
 	"net/http"
 	"os"
@@ -52,8 +51,5 @@ func serveUpstream(ctx context.Context, addr string) error {
 		return err
 	}
 	<-ctx.Done()
-	if err := u.server.Close(); !errors.Is(err, net.ErrClosed) {
-		return err
-	}
-	return nil
+	return u.server.Close()
 }
