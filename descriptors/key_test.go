@@ -109,13 +109,21 @@ func TestKey_TextsThatMoveASeparatorStayApart(t *testing.T) {
 // judged together must, and the tag is never empty: Redis would hash the whole
 // key then.
 func TestKey_HashTagIsTheDomainsAlone(t *testing.T) {
+	tag := func(key string) string {
+		_, rest, _ := strings.Cut(key, "{")
+		tag, _, _ := strings.Cut(rest, "}")
+		return tag
+	}
+	seen := map[string]string{}
+	for _, name := range []string{"", "d", "d}", "d}x", "{d", "}d", "d{", "%7D", "}", "d%7D", strings.Repeat("d", 300), strings.Repeat("d", 301)} {
+		key := keyOf(name, []Entry{{"{a}", "{b}"}}, "n:{x}")
+		if other, taken := seen[tag(key)]; taken || tag(key) == "" {
+			t.Errorf("the domain %q has the tag %q, and so has %q", name, tag(key), other)
+		}
+		seen[tag(key)] = name
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := anyBucket().Draw(t, "a"), anyBucket().Draw(t, "b")
-		tag := func(key string) string {
-			_, rest, _ := strings.Cut(key, "{")
-			tag, _, _ := strings.Cut(rest, "}")
-			return tag
-		}
 		if tag(a.key()) == "" || !strings.HasPrefix(a.key(), "{") {
 			t.Fatalf("%+v has the key %q", a, a.key())
 		}

@@ -52,7 +52,7 @@ func (w *walker) rateLimit(f field) *limitSpec {
 // perUnit reads requests_per_unit in unit into limit.
 func (w *walker) perUnit(n *yaml.Node, unit field, fields map[string]field, limit *Limit) {
 	requests, sound := int64(0), true
-	if f, ok := fields["requests_per_unit"]; ok {
+	if f, ok := fields["requests_per_unit"]; ok && !f.null() {
 		requests, sound = w.loose(f, 0, maxTokens)
 	} else {
 		w.warn(n, "write requests_per_unit: 0 if that is meant", "the rate_limit has no requests_per_unit and refuses everything")

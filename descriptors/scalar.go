@@ -61,9 +61,14 @@ func (w *walker) word(f field, now, later []string) (string, bool) {
 	return "", false
 }
 
-// boolean reads true or false, and the words that YAML 1.1 has for them.
+// boolean reads true or false, and the words that YAML 1.1 has for them. As in
+// the reference service a field without a value is false.
 func (w *walker) boolean(f field) (value, ok bool) {
 	n := f.value
+	if f.null() {
+		w.warn(n, "remove it, or write false", "%s is empty and taken as false", printable(f.key.Value, maxShown))
+		return false, true
+	}
 	if n.Kind == yaml.ScalarNode && n.Style == 0 {
 		if n.Tag == "!!bool" {
 			return strings.EqualFold(n.Value, "true"), true

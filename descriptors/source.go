@@ -88,17 +88,17 @@ func (s *Source) Reload() Report {
 	}
 	s.files, s.broken = files, trouble
 
-	var list []*file
+	var all []*file
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		list = append(list, files[name])
+		all = append(all, files[name])
 	}
-	a := assemble(list, s.options)
-	frozen := s.frozen(list, a.bad)
+	a := assemble(all, s.options)
+	frozen := s.frozen(all, a.bad)
 	report := Report{Changed: true, Faults: a.faults.tidy(), Domains: s.merge(a, frozen)}
 	if trouble != "" {
 		report.Faults = Faults{noFiles(s.path, Error)}
 	}
-	s.settle(list, frozen)
+	s.settle(all, frozen)
 	if s.Rules() != nil || len(s.domains) > 0 {
 		s.rules.Store(newRules(maps.Clone(s.domains)))
 	}
