@@ -14,6 +14,7 @@ passive: [api]
 descriptors:
   - {key: pool, value: backend, limits: [{rate: 10/s, burst: 100, weight: {by: api, values: {a: 1, b: 2, c: 3}, default: 7}}]}
   - {key: client, limits: [{rate: 10/s, burst: 100, weight: {by: client, values: {big: 5}}}]}
+  - {key: blank, limits: [{rate: 10/s, burst: 100, weight: {by: api, values: {"": 9}, default: 4}}]}
 `
 
 func costOf(t *testing.T, r *Rules, descriptors ...string) int64 {
@@ -43,6 +44,8 @@ func TestC02_EveryAPIDeclaresItsWeight(t *testing.T) {
 		{2, []string{"pool=backend", "api=b", "api=c"}},
 		{5, []string{"client=big"}}, // the rule's own entry
 		{1, []string{"client=small"}},
+		{4, []string{"blank=x"}}, // absent is not empty
+		{9, []string{"blank=x api="}},
 	} {
 		if got := costOf(t, r, c.descriptors...); got != c.want {
 			t.Errorf("%q cost %d, want %d", c.descriptors, got, c.want)
