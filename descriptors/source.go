@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Source keeps the rules of a path, a file or a directory of them, in step with
@@ -14,6 +15,7 @@ type Source struct {
 	path    string
 	options Options
 	rules   atomic.Pointer[Rules]
+	poll    time.Duration
 
 	mu      sync.Mutex
 	files   map[string]*file
@@ -54,7 +56,7 @@ func (s DomainState) String() string {
 // NewSource makes a source. It has no rules until [Source.Reload] finds some.
 func NewSource(path string, opts Options) *Source {
 	return &Source{
-		path: path, options: opts,
+		path: path, options: opts, poll: pollEvery,
 		files: map[string]*file{}, domains: map[string]*domain{}, members: map[string][]*file{}, home: map[string]string{},
 	}
 }

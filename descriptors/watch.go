@@ -39,7 +39,7 @@ func (s *Source) Watch(ctx context.Context, onReload func(Report)) error {
 		defer watcher.Close()
 		events = watcher.Events
 	}
-	poll := time.NewTicker(pollEvery)
+	poll := time.NewTicker(s.poll)
 	defer poll.Stop()
 	for {
 		if watcher != nil {

@@ -13,10 +13,14 @@ import (
 // busy machine's scheduling. What falls back on polling still has to meet it.
 const within = 1500 * time.Millisecond
 
+// never is a polling that leaves everything to the system's events.
+const never = time.Hour
+
 // watched follows a path until the test ends, and passes on what is reported.
-func watched(t *testing.T, path string) (*Source, <-chan Report) {
+func watched(t *testing.T, path string, poll time.Duration) (*Source, <-chan Report) {
 	t.Helper()
 	s := NewSource(path, Options{})
+	s.poll = poll
 	reports := make(chan Report, 100)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -63,7 +67,7 @@ func link(t *testing.T, to, name string) {
 func TestWatch_AWriteARenameAMistakeAndADeletion(t *testing.T) {
 	dir := t.TempDir()
 	put(t, dir, map[string]string{"a.yaml": limited("a", "k", 1), "b.yaml": limited("b", "k", 1)})
-	s, reports := watched(t, dir)
+	s, reports := watched(t, dir, never)
 	limit := func(domain string, n int64) func(Report) bool {
 		return func(Report) bool { return limitOf(s.Rules(), domain, "k") == n }
 	}
@@ -105,7 +109,7 @@ func TestWatch_AConfigMapsLinkIsSwapped(t *testing.T) {
 		if single {
 			path = filepath.Join(dir, "llm.yaml")
 		}
-		s, reports := watched(t, path)
+		s, reports := watched(t, path, never)
 		eventually(t, reports, "the first load", func(Report) bool { return limitOf(s.Rules(), "llm", "k") == 1 })
 		link(t, "..v2", filepath.Join(dir, "..data_tmp"))
 		rename(t, filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data"))
@@ -118,7 +122,7 @@ func TestWatch_AChangeWithoutAnEventIsPolled(t *testing.T) {
 	dir, far := t.TempDir(), t.TempDir()
 	put(t, far, map[string]string{"llm.yaml": limited("llm", "k", 1)})
 	link(t, filepath.Join(far, "llm.yaml"), filepath.Join(dir, "llm.yaml"))
-	s, reports := watched(t, dir)
+	s, reports := watched(t, dir, pollEvery)
 	eventually(t, reports, "the first load", func(Report) bool { return limitOf(s.Rules(), "llm", "k") == 1 })
 	put(t, far, map[string]string{"llm.yaml": limited("llm", "k", 2)})
 	eventually(t, reports, "the change", func(Report) bool { return limitOf(s.Rules(), "llm", "k") == 2 })
@@ -127,7 +131,7 @@ func TestWatch_AChangeWithoutAnEventIsPolled(t *testing.T) {
 // A directory that comes later, or comes back as another one, is followed.
 func TestWatch_ADirectoryThatComesLater(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "rules")
-	s, reports := watched(t, dir)
+	s, reports := watched(t, dir, pollEvery)
 	eventually(t, reports, "that there is none", func(r Report) bool { return r.Faults.Failed() && s.Rules() == nil })
 	put(t, dir, map[string]string{"llm.yaml": limited("llm", "k", 1)})
 	eventually(t, reports, "its coming", func(Report) bool { return limitOf(s.Rules(), "llm", "k") == 1 })
@@ -141,7 +145,7 @@ func TestWatch_ADirectoryThatComesLater(t *testing.T) {
 func TestWatch_IdenticalContentIsNotReported(t *testing.T) {
 	dir := t.TempDir()
 	put(t, dir, map[string]string{"a.yaml": limited("a", "k", 1)})
-	s, reports := watched(t, dir)
+	s, reports := watched(t, dir, never)
 	eventually(t, reports, "the first load", func(Report) bool { return limitOf(s.Rules(), "a", "k") == 1 })
 	put(t, dir, map[string]string{".tmp": limited("a", "k", 1), ".tmp2": limited("b", "k", 1), "notes.txt": "x"})
 	rename(t, filepath.Join(dir, ".tmp"), filepath.Join(dir, "a.yaml"))
