@@ -51,6 +51,21 @@ func TestM14_ScriptIsSentOnceAndCalledByDigest(t *testing.T) {
 	})
 }
 
+// TestM13_ServersClockJudges: to the microsecond, whatever clock the caller has.
+func TestM13_ServersClockJudges(t *testing.T) {
+	onServers(t, func(t *testing.T, s *redis.Store, admin *goredis.Client) {
+		one := buckets.Charge{Key: "{m}1", Bucket: tenPerSecond(t), Cost: 1}
+		for _, charges := range [][]buckets.Charge{{one}, {one, one}} {
+			before := admin.Time(t.Context()).Val().UnixMicro()
+			o, err := s.Take(t.Context(), charges)
+			after := admin.Time(t.Context()).Val().UnixMicro()
+			if err != nil || o[0].Now < before || o[0].Now > after {
+				t.Errorf("judged at %+v (%v), want an instant from %d to %d", o, err, before, after)
+			}
+		}
+	})
+}
+
 // TestStoredValueStaysShort: 41 bytes are an embstr for Redis, one allocation
 // beside the key; 45 would be two.
 func TestStoredValueStaysShort(t *testing.T) {

@@ -120,6 +120,7 @@ func runStories(t *testing.T, s Subject) {
 		{"a changed rate holds for who is refused", 1, changedRateRefused},
 		{"a lowered capacity empties at most", 1, loweredCapacity},
 		{"a clock that goes back an hour locks nobody out for longer than a refill", 1, clockBack},
+		{"the largest bucket counts every tick", 1, largestBucket},
 		{"16 charges are judged, 17 are an error, none is no call", 1, chargeCounts},
 	} {
 		t.Run(story.name, func(t *testing.T) { story.tell(newScene(t, s, story.replicas)) })
@@ -307,6 +308,24 @@ func clockBack(s *scene) {
 	s.clock.Advance(10 * time.Second)
 	if n := s.burst(c, 200); n != 100 {
 		s.Fatalf("%d of 200 admitted after the time to fill, want 100", n)
+	}
+}
+
+// largestBucket: at 1/s a token is 10^6 ticks and this capacity the most that
+// fits, so a level and the cost of one token too many add up to more than 2^53,
+// where doubles are even. One tick is refilled in a microsecond.
+func largestBucket(s *scene) {
+	const capacity = 4_503_599_627
+	b := s.bucket(1, time.Second, capacity)
+	s.allowed(take("a", b, capacity), 0)
+	s.clock.Advance(3 * time.Microsecond)
+	tooMuch := take("a", b, capacity+1)
+	for _, request := range [][]buckets.Charge{{tooMuch}, {tooMuch, tooMuch}} {
+		for _, got := range s.ask(request...) {
+			if want := int64(capacity*1_000_000 - 3); got.Used != want || got.Short != want+1_000_000 {
+				s.Fatalf("%d charges: %+v, want %d ticks used and a token more short", len(request), got, want)
+			}
+		}
 	}
 }
 

@@ -21,7 +21,7 @@ end
 
 -- ceil(ticks * to / from), or something above most if it is above most. The
 -- product needs up to 106 bits, so it is divided while it is made, bit by bit.
--- Needed only after a change of rate: about 3 us.
+-- Needed only after a change of rate: about 5 us.
 local function scale_up(ticks, to, from, most)
   local whole, rest = math.floor(to / from), to % from
   local quotient, remainder = 0, 0
