@@ -16,8 +16,7 @@ type walker struct {
 	text   *text
 	faults Faults
 
-	shown    map[shown]bool // faults that were reported, as an alias shows them again
-	reported [2]int         // how many, by severity
+	reported [2]int // faults, by severity
 
 	// defaults is a limit with what the file's defaults say: what becomes of a
 	// request when the store fails, and what a refused caller sees.
@@ -27,30 +26,22 @@ type walker struct {
 	open   map[*yaml.Node]bool // mappings and sequences being read, to notice one that holds itself
 }
 
-// shown is a fault by its node and the form of its message.
-type shown struct {
-	node   *yaml.Node
-	format string
-}
-
 // field is a key of a mapping and its value, aliases resolved.
 type field struct{ key, value *yaml.Node }
 
 func newWalker(t *text) *walker {
-	return &walker{text: t, defaults: Limit{Weight: Weight{Default: 1}}, shown: map[shown]bool{}, open: map[*yaml.Node]bool{}}
+	return &walker{text: t, defaults: Limit{Weight: Weight{Default: 1}}, open: map[*yaml.Node]bool{}}
 }
 
 func (w *walker) report(s Severity, n *yaml.Node, remedy, format string, args ...any) {
-	this := shown{n, format}
-	if w.shown[this] || w.reported[s] > maxFaults {
+	switch w.reported[s]++; {
+	case w.reported[s] > maxFaults+1:
 		return
-	}
-	w.shown[this] = true
-	if w.reported[s]++; w.reported[s] > maxFaults {
+	case w.reported[s] > maxFaults:
 		w.faults = append(w.faults, place{text: w.text}.fault(s, fmt.Sprintf("more than %d %vs, the others are not shown", maxFaults, s), ""))
-		return
+	default:
+		w.faults = append(w.faults, at(w.text, n).fault(s, fmt.Sprintf(format, args...), remedy))
 	}
-	w.faults = append(w.faults, at(w.text, n).fault(s, fmt.Sprintf(format, args...), remedy))
 }
 
 func (w *walker) fail(n *yaml.Node, remedy, format string, args ...any) {
