@@ -1,5 +1,6 @@
--- One charge that takes: the common request, in half the time of take.lua.
--- Its role says nothing here, for a refusal takes nothing either way.
+-- One charge that takes, the common request: about 6 us of the server's time
+-- where take.lua needs 8. Its role
+-- says nothing here, for a refusal takes nothing either way.
 -- Answers now, the ticks used then, and the ticks that lacked: 0 is admitted.
 
 local key = KEYS[1]
