@@ -79,7 +79,7 @@ func NewTokenBucket(tokens int64, period time.Duration, capacity int64) (TokenBu
 // added to it.
 func (b TokenBucket) fits() bool {
 	over, ticks := bits.Mul64(uint64(b.Capacity), uint64(b.TicksPerToken))
-	if over != 0 || ticks > MaxTicks/2 || 2*int64(ticks)+b.TicksPerQuantum > MaxTicks {
+	if over != 0 || ticks > MaxTicks/2 || b.TicksPerQuantum > MaxTicks-2*int64(ticks) {
 		return false
 	}
 	return horizon/b.Quantum+int64(ticks)/b.TicksPerQuantum < MaxTicks
@@ -134,8 +134,13 @@ func (b TokenBucket) State(used, now int64) State {
 }
 
 // FullAt is the instant, in microseconds since the epoch, by which the bucket
-// is full again.
-func (s State) FullAt() int64 { return (s.TAT + 1) * s.Quantum }
+// is full again, or the last one there is.
+func (s State) FullAt() int64 {
+	if s.Quantum > 0 && s.TAT >= math.MaxInt64/s.Quantum {
+		return math.MaxInt64 // 2^31 tokens at one a day take longer than 292,000 years
+	}
+	return (s.TAT + 1) * s.Quantum
+}
 
 // Remaining is the number of whole tokens left at a level of used ticks.
 func (b TokenBucket) Remaining(used int64) int64 {

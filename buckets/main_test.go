@@ -1,0 +1,17 @@
+package buckets_test
+
+import (
+	"flag"
+	"log"
+	"os"
+	"testing"
+)
+
+// TestMain draws 5,000 examples for each property, which take a second in all.
+// -rapid.checks asks for another number.
+func TestMain(m *testing.M) {
+	if err := flag.Set("rapid.checks", "5000"); err != nil {
+		log.Fatal(err)
+	}
+	os.Exit(m.Run())
+}
