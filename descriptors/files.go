@@ -114,7 +114,7 @@ func fileFault(name string, err error) Fault {
 	if pe, ok := errors.AsType[*os.PathError](err); ok {
 		err = pe.Err
 	}
-	return place{text: newText(name, nil)}.fault(Error, "cannot be read: "+printable(err.Error(), maxShown), "")
+	return place{text: newText(name, nil)}.fault(Error, "cannot be read: "+printable(err.Error(), maxShown), "check the path and who may read it")
 }
 
 // assembly is what files make together.

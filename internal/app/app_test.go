@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,10 +21,12 @@ import (
 	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/encoding"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/status"
 
 	"github.com/weir-rls/weir/internal/app"
 	"github.com/weir-rls/weir/internal/config"
@@ -194,6 +198,38 @@ func TestOneInvalidByteIsNoWayPastALimit(t *testing.T) {
 	}
 }
 
+// Whatever bytes arrive as a request, they end in an answer or a status, and the
+// replica goes on.
+func TestAnyBytesEndInAnAnswerOrAStatus(t *testing.T) {
+	r := start(t, oneRule, nil)
+	random := rand.New(rand.NewPCG(1, 2))
+	good := wire("d", "user", "u")
+	answers, statuses := 0, 0
+	for range 2000 {
+		message := slices.Clone(good)
+		for range random.IntN(4) {
+			message[random.IntN(len(message))] = byte(random.IntN(256))
+		}
+		if cut := random.IntN(2 * len(message)); cut < len(message) {
+			message = message[:cut]
+		}
+		switch _, err := r.call(message); status.Code(err) {
+		case codes.OK:
+			answers++
+		case codes.Internal, codes.InvalidArgument:
+			statuses++
+		default:
+			t.Fatalf("%x ended in %v", message, err)
+		}
+	}
+	if answers == 0 || statuses == 0 {
+		t.Errorf("%d answers and %d statuses: the messages do not vary", answers, statuses)
+	}
+	if _, metrics := r.get("/metrics"); !strings.Contains(metrics, "\nweir_panics_total 0\n") {
+		t.Error("a handler panicked")
+	}
+}
+
 func TestAReplicaWithoutRulesIsLiveButNotReady(t *testing.T) {
 	r := start(t, "domain: [", nil)
 	if code, body := r.get("/readyz"); code != 503 || !strings.Contains(body, r.rules) {
@@ -230,7 +266,7 @@ func TestABadChangeKeepsTheLastGoodRulesAndIsSeen(t *testing.T) {
 			t.Errorf("call %d: %v, %v; want %v", i, answer.OverallCode, err, want)
 		}
 	}
-	if !strings.Contains(r.log.String(), `"line":3,"column":33,`) {
+	if !strings.Contains(r.log.String(), `"line":3,"column":33`) {
 		t.Errorf("the log does not name the place:\n%s", r.log)
 	}
 }

@@ -15,12 +15,7 @@ import (
 // reloaded is told of each reading of the rule files that found a change.
 func (a *App) reloaded(r descriptors.Report) {
 	for _, fault := range r.Faults {
-		level := slog.LevelWarn
-		if fault.Severity == descriptors.Error {
-			level = slog.LevelError
-		}
-		a.log.Log(context.Background(), level, "fault in a rule file", "file", fault.File,
-			"line", fault.Line, "column", fault.Column, "fault", fault.Message, "remedy", fault.Remedy)
+		a.logFault(fault)
 	}
 	for _, d := range r.Domains {
 		if d.State != descriptors.Unchanged {
@@ -31,6 +26,20 @@ func (a *App) reloaded(r descriptors.Report) {
 	if a.rules.Rules() != nil {
 		a.setHealth(healthpb.HealthCheckResponse_SERVING)
 	}
+}
+
+func (a *App) logFault(f descriptors.Fault) {
+	level, fields := slog.LevelWarn, []any{"file", f.File, "fault", f.Message}
+	if f.Severity == descriptors.Error {
+		level = slog.LevelError
+	}
+	if f.Line > 0 {
+		fields = append(fields, "line", f.Line, "column", f.Column)
+	}
+	if f.Remedy != "" {
+		fields = append(fields, "remedy", f.Remedy)
+	}
+	a.log.Log(context.Background(), level, "fault in a rule file", fields...)
 }
 
 // setHealth answers health checks of the server as a whole and of its service
