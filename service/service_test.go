@@ -2,10 +2,7 @@ package service
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,103 +15,8 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/weir-rls/weir/buckets"
-	"github.com/weir-rls/weir/buckets/memory"
 	"github.com/weir-rls/weir/descriptors"
 )
-
-// world is a service on real rules, a real store and virtual time.
-type world struct {
-	*Service
-	t        testing.TB
-	now      time.Time
-	observed map[string]int
-}
-
-func newWorld(t testing.TB, rules string) *world {
-	t.Helper()
-	w := &world{t: t, now: time.Unix(1_800_000_000, 0), observed: map[string]int{}}
-	loaded := loadRules(t, rules)
-	w.Service = New(Options{
-		Rules: func() *descriptors.Rules { return loaded },
-		Store: memory.New(memory.Options{Now: func() time.Time { return w.now }}),
-		Observe: Observer{
-			Request:       func(r Result, _ time.Duration) { w.observed["request "+r.String()]++ },
-			Decision:      func(domain, limit string, o Outcome) { w.observed[domain+" "+limit+" "+o.String()]++ },
-			Unmatched:     func(domain string, n int) { w.observed[domain+" unmatched"] += n },
-			UnknownDomain: func() { w.observed["unknown domain"]++ },
-			BadOverrides:  func(domain string, n int) { w.observed[domain+" bad override"] += n },
-			Excess:        func() { w.observed["excess"]++ },
-		},
-		MaxDescriptors: 32,
-	})
-	return w
-}
-
-func loadRules(t testing.TB, rules string) *descriptors.Rules {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "rules.yaml")
-	if err := os.WriteFile(path, []byte(rules), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	loaded, faults := descriptors.Load([]string{path}, descriptors.Options{})
-	if loaded == nil {
-		t.Fatalf("the rules have faults: %v", faults)
-	}
-	return loaded
-}
-
-func (w *world) ask(request *rls.RateLimitRequest) *rls.RateLimitResponse {
-	w.t.Helper()
-	answer, err := w.ShouldRateLimit(context.Background(), request)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return answer
-}
-
-// admits asks with one descriptor, written as "key=value,key=value".
-func (w *world) admits(descriptor string) bool {
-	w.t.Helper()
-	return w.ask(request(descriptor)).OverallCode == rls.RateLimitResponse_OK
-}
-
-func request(texts ...string) *rls.RateLimitRequest {
-	r := &rls.RateLimitRequest{Domain: "d"}
-	for _, text := range texts {
-		r.Descriptors = append(r.Descriptors, descriptor(text))
-	}
-	return r
-}
-
-func descriptor(text string) *ratelimit.RateLimitDescriptor {
-	d := &ratelimit.RateLimitDescriptor{}
-	for entry := range strings.SplitSeq(text, ",") {
-		key, value, _ := strings.Cut(entry, "=")
-		d.Entries = append(d.Entries, &ratelimit.RateLimitDescriptor_Entry{Key: key, Value: value})
-	}
-	return d
-}
-
-func headersOf(answer *rls.RateLimitResponse) map[string]string {
-	out := map[string]string{}
-	for _, h := range answer.ResponseHeadersToAdd {
-		out[h.Key] = h.Value
-	}
-	return out
-}
-
-const weighted = `
-domain: d
-passive: [api]
-descriptors:
-  - key: pool
-    value: backend
-    limits: [{name: units, rate: 10/s, burst: 100, weight: {by: api, values: {a: 1, b: 2, c: 3}, default: 1}}]
-  - key: user
-    limits: [{name: per-user, rate: 5/min}]
-  - key: free
-    rate_limit: {unlimited: true}
-`
 
 // A costs 1, B 2, C 3 of one capacity of 100; what Envoy sends as hits only
 // multiplies it.
@@ -154,75 +56,6 @@ func TestC04_CapacityRefillsContinuouslyUpToItsBurst(t *testing.T) {
 	}
 }
 
-func TestC05_OverCapacityIsRefusedWithAllAClientNeeds(t *testing.T) {
-	w := newWorld(t, `
-domain: d
-defaults: {response: openai}
-descriptors:
-  - {key: user, limits: [{name: per-user, rate: 4/4s, burst: 3}]}
-`)
-	w.Headers = HeadersLegacy
-	for range 3 {
-		w.admits("user=u")
-	}
-	answer := w.ask(request("user=u"))
-	if answer.OverallCode != rls.RateLimitResponse_OVER_LIMIT {
-		t.Fatal("the fourth of three was admitted")
-	}
-	want := map[string]string{
-		"Retry-After": "1", "Content-Type": "application/json",
-		"X-RateLimit-Limit": "3", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1",
-	}
-	got := headersOf(answer)
-	for name, value := range want {
-		if got[name] != value {
-			t.Errorf("%s: %q, want %q", name, got[name], value)
-		}
-	}
-	var body struct {
-		Error struct{ Message, Type, Code string }
-	}
-	if err := json.Unmarshal(answer.RawBody, &body); err != nil || body.Error.Code != "rate_limit_exceeded" || !strings.Contains(body.Error.Message, "per-user") {
-		t.Errorf("body %s: %v", answer.RawBody, err)
-	}
-	if name := answer.DynamicMetadata.Fields["limit"].GetStringValue(); name != "per-user" {
-		t.Errorf("the metadata names the limit %q", name)
-	}
-	s := answer.Statuses[0]
-	if s.Code != rls.RateLimitResponse_OVER_LIMIT || s.LimitRemaining != 0 || s.DurationUntilReset.AsDuration() != time.Second {
-		t.Errorf("status %v", s)
-	}
-	if l := s.CurrentLimit; l.Name != "per-user" || l.RequestsPerUnit != 4 || l.Unit != rls.RateLimitResponse_RateLimit_SECOND || l.UnitMultiplier.GetValue() != 4 {
-		t.Errorf("current limit %v", l)
-	}
-}
-
-func TestC16_ACostAboveTheCapacityNeverPassesAndPromisesNothing(t *testing.T) {
-	w := newWorld(t, weighted)
-	r := request("pool=backend,api=c")
-	r.HitsAddend = 34 // costs 102 of 100
-	answer := w.ask(r)
-	if answer.OverallCode != rls.RateLimitResponse_OVER_LIMIT {
-		t.Fatal("102 of 100 tokens were granted")
-	}
-	if after, there := headersOf(answer)["Retry-After"]; there {
-		t.Errorf("Retry-After: %s, though it can never pass", after)
-	}
-	if reset := answer.Statuses[0].DurationUntilReset; reset != nil {
-		t.Errorf("reset in %v, though it can never pass", reset)
-	}
-	if want := "the request needs more than the 100 tokens that rate limit \"units\" can hold\n"; string(answer.RawBody) != want {
-		t.Errorf("body %q, want %q", answer.RawBody, want)
-	}
-	w.Headers = HeadersLegacy
-	if got := headersOf(w.ask(r))["X-RateLimit-Reset"]; got != "0" {
-		t.Errorf("X-RateLimit-Reset: %s on a full bucket", got)
-	}
-	if !w.admits("pool=backend,api=a") || w.observed["d units denied"] != 2 {
-		t.Error("the refused cost was charged")
-	}
-}
-
 func TestC17_OneTokenLeft(t *testing.T) {
 	w := newWorld(t, weighted)
 	r := request("pool=backend,api=a")
@@ -251,38 +84,6 @@ func TestARefusedRequestTakesNothingFromItsOtherDescriptors(t *testing.T) {
 	}
 	if w.observed["d units not_charged"] != 10 || w.observed["d per-user denied"] != 10 {
 		t.Errorf("counted %v", w.observed)
-	}
-}
-
-func TestG13_AnAdmittedClientSeesItsState(t *testing.T) {
-	w := newWorld(t, weighted)
-	w.Headers = HeadersLegacy
-	answer := w.ask(request("user=u"))
-	if s := answer.Statuses[0]; s.LimitRemaining != 4 || s.DurationUntilReset.AsDuration() != 12*time.Second {
-		t.Errorf("status %v, want 4 left and full in 12s", s)
-	}
-	if l := answer.Statuses[0].CurrentLimit; l.RequestsPerUnit != 5 || l.Unit != rls.RateLimitResponse_RateLimit_MINUTE || l.UnitMultiplier != nil {
-		t.Errorf("current limit %v, want 5 per minute", l)
-	}
-	got := headersOf(answer)
-	if got["X-RateLimit-Limit"] != "5" || got["X-RateLimit-Remaining"] != "4" || got["X-RateLimit-Reset"] != "12" {
-		t.Errorf("headers %v", got)
-	}
-	if len(answer.RawBody) > 0 || answer.DynamicMetadata != nil || got["Content-Type"] != "" || got["Retry-After"] != "" {
-		t.Error("an admitted request carries what belongs to a refusal")
-	}
-	if w.Headers = HeadersOff; len(w.ask(request("user=u")).ResponseHeadersToAdd) != 0 {
-		t.Error("headers were sent though they are off")
-	}
-}
-
-func TestTheHeadersShowTheLimitClosestToItsEnd(t *testing.T) {
-	w := newWorld(t, weighted)
-	w.Headers = HeadersLegacy
-	for _, order := range [][]string{{"pool=backend,api=a", "user=u", "free=x"}, {"free=x", "user=u", "pool=backend,api=a"}} {
-		if got := headersOf(w.ask(request(order...)))["X-RateLimit-Limit"]; got != "5" {
-			t.Errorf("%v: the headers show a limit of %s, want the user's with the lower share left", order, got)
-		}
 	}
 }
 
@@ -341,115 +142,6 @@ func TestARefundStandsInARefusedRequest(t *testing.T) {
 	mixed.Descriptors[0].HitsAddend, mixed.Descriptors[0].IsNegativeHits = wrapperspb.UInt64(7), true
 	if answer := w.ask(mixed); answer.OverallCode != rls.RateLimitResponse_OVER_LIMIT || answer.Statuses[0].LimitRemaining != 7 {
 		t.Errorf("got %v", answer)
-	}
-}
-
-func TestAShadowLimitIsReportedAndNeverRefuses(t *testing.T) {
-	w := newWorld(t, `
-domain: d
-descriptors:
-  - key: user
-    limits: [{name: real, rate: 10/min}, {name: trial, rate: 1/min, shadow_mode: true}]
-`)
-	for i := range 3 {
-		answer := w.ask(request("user=u"))
-		if answer.OverallCode != rls.RateLimitResponse_OK || answer.Statuses[0].Code != rls.RateLimitResponse_OK {
-			t.Fatalf("request %d was refused by a shadow limit", i)
-		}
-		if name := answer.Statuses[0].CurrentLimit.Name; name != "real" {
-			t.Errorf("the status shows %q before the limit that is enforced", name)
-		}
-	}
-	if w.observed["d trial allowed"] != 1 || w.observed["d trial shadow_denied"] != 2 {
-		t.Errorf("counted %v", w.observed)
-	}
-}
-
-func TestSeveralLimitsShowTheOneThatRefused(t *testing.T) {
-	w := newWorld(t, `
-domain: d
-descriptors:
-  - key: user
-    limits: [{name: minute, rate: 2/min}, {name: hour, rate: 3/hour}]
-`)
-	for range 2 {
-		w.admits("user=u")
-	}
-	answer := w.ask(request("user=u"))
-	if name := answer.Statuses[0].CurrentLimit.GetName(); name != "minute" {
-		t.Errorf("the status shows %q, want the one that refused", name)
-	}
-	w.now = w.now.Add(time.Minute)
-	w.admits("user=u")
-	answer = w.ask(request("user=u")) // minute has 1 left, hour none
-	if got := headersOf(answer)["Retry-After"]; answer.Statuses[0].CurrentLimit.GetName() != "hour" || got != "1140" {
-		t.Errorf("%q refused, Retry-After %s; want hour and 20 min less 1 min", answer.Statuses[0].CurrentLimit.GetName(), got)
-	}
-}
-
-// What a client is told must hold: the longest of the delays, rounded up.
-func TestRetryAfterIsWhenAllLimitsAdmit(t *testing.T) {
-	w := newWorld(t, `
-domain: d
-descriptors:
-  - key: user
-    limits: [{name: second, rate: 1/s, shadow_mode: true}, {name: seconds, rate: 2/5s}, {name: minute, rate: 2/min}]
-`)
-	for range 2 {
-		w.admits("user=u")
-	}
-	w.now = w.now.Add(100 * time.Millisecond)
-	answer := w.ask(request("user=u")) // 2.4 s for one more of seconds, 29.9 s for one more of minute
-	if got := headersOf(answer)["Retry-After"]; got != "30" {
-		t.Errorf("Retry-After: %s, want 29.9 s rounded up", got)
-	}
-	if s := answer.Statuses[0]; s.CurrentLimit.GetName() != "minute" || s.DurationUntilReset.AsDuration() != 30*time.Second {
-		t.Errorf("the status shows %v, want the limit that refuses longest", s)
-	}
-	if want := "rate limit \"minute\" of 2 per minute exceeded, retry after 30 s\n"; string(answer.RawBody) != want {
-		t.Errorf("body %q, want %q", answer.RawBody, want)
-	}
-	w.now = w.now.Add(30 * time.Second)
-	if !w.admits("user=u") {
-		t.Error("refused again after the delay that was promised")
-	}
-}
-
-func TestAPeriodThatEnvoyCannotNameIsNotShown(t *testing.T) {
-	w := newWorld(t, `
-domain: d
-descriptors:
-  - {key: user, limits: [{name: odd, rate: 2/1500ms}]}
-`)
-	w.admits("user=u")
-	w.admits("user=u")
-	answer := w.ask(request("user=u"))
-	if s := answer.Statuses[0]; s.CurrentLimit != nil {
-		t.Errorf("a period of 1.5 s is shown as %v", s.CurrentLimit)
-	}
-	if want := "rate limit \"odd\" of 2 per 1.5s exceeded, retry after 1 s\n"; string(answer.RawBody) != want {
-		t.Errorf("body %q, want %q", answer.RawBody, want)
-	}
-}
-
-// A limit that still admits may have the lower share left; the client must see
-// the one that refused.
-func TestARefusalIsShownBeforeALowerShareLeft(t *testing.T) {
-	w := newWorld(t, `
-domain: d
-descriptors:
-  - {key: heavy, limits: [{name: heavy, rate: 10/hour, weight: 6}]}
-  - {key: light, limits: [{name: light, rate: 100/hour}]}
-`)
-	w.Headers = HeadersLegacy
-	drain := request("light=x")
-	drain.HitsAddend = 95
-	w.ask(drain)
-	w.admits("heavy=x")
-	for _, order := range [][]string{{"heavy=x", "light=x"}, {"light=x", "heavy=x"}} {
-		if got := headersOf(w.ask(request(order...)))["X-RateLimit-Limit"]; got != "10" {
-			t.Errorf("%v: the headers show a limit of %s, want that of 4/10 left which refused, not of 5/100", order, got)
-		}
 	}
 }
 

@@ -1,0 +1,110 @@
+package service
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	ratelimit "github.com/envoyproxy/go-control-plane/envoy/extensions/common/ratelimit/v3"
+	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
+
+	"github.com/weir-rls/weir/buckets/memory"
+	"github.com/weir-rls/weir/descriptors"
+)
+
+// world is a service on real rules, a real store and virtual time.
+type world struct {
+	*Service
+	t        testing.TB
+	now      time.Time
+	observed map[string]int
+}
+
+func newWorld(t testing.TB, rules string) *world {
+	t.Helper()
+	w := &world{t: t, now: time.Unix(1_800_000_000, 0), observed: map[string]int{}}
+	loaded := loadRules(t, rules)
+	w.Service = New(Options{
+		Rules: func() *descriptors.Rules { return loaded },
+		Store: memory.New(memory.Options{Now: func() time.Time { return w.now }}),
+		Observe: Observer{
+			Request:       func(r Result, _ time.Duration) { w.observed["request "+r.String()]++ },
+			Decision:      func(domain, limit string, o Outcome) { w.observed[domain+" "+limit+" "+o.String()]++ },
+			Unmatched:     func(domain string, n int) { w.observed[domain+" unmatched"] += n },
+			UnknownDomain: func() { w.observed["unknown domain"]++ },
+			BadOverrides:  func(domain string, n int) { w.observed[domain+" bad override"] += n },
+			Excess:        func() { w.observed["excess"]++ },
+		},
+		MaxDescriptors: 32,
+	})
+	return w
+}
+
+func loadRules(t testing.TB, rules string) *descriptors.Rules {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "rules.yaml")
+	if err := os.WriteFile(path, []byte(rules), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	loaded, faults := descriptors.Load([]string{path}, descriptors.Options{})
+	if loaded == nil {
+		t.Fatalf("the rules have faults: %v", faults)
+	}
+	return loaded
+}
+
+func (w *world) ask(request *rls.RateLimitRequest) *rls.RateLimitResponse {
+	w.t.Helper()
+	answer, err := w.ShouldRateLimit(context.Background(), request)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return answer
+}
+
+// admits asks with one descriptor, written as "key=value,key=value".
+func (w *world) admits(descriptor string) bool {
+	w.t.Helper()
+	return w.ask(request(descriptor)).OverallCode == rls.RateLimitResponse_OK
+}
+
+func request(texts ...string) *rls.RateLimitRequest {
+	r := &rls.RateLimitRequest{Domain: "d"}
+	for _, text := range texts {
+		r.Descriptors = append(r.Descriptors, descriptor(text))
+	}
+	return r
+}
+
+func descriptor(text string) *ratelimit.RateLimitDescriptor {
+	d := &ratelimit.RateLimitDescriptor{}
+	for entry := range strings.SplitSeq(text, ",") {
+		key, value, _ := strings.Cut(entry, "=")
+		d.Entries = append(d.Entries, &ratelimit.RateLimitDescriptor_Entry{Key: key, Value: value})
+	}
+	return d
+}
+
+func headersOf(answer *rls.RateLimitResponse) map[string]string {
+	out := map[string]string{}
+	for _, h := range answer.ResponseHeadersToAdd {
+		out[h.Key] = h.Value
+	}
+	return out
+}
+
+const weighted = `
+domain: d
+passive: [api]
+descriptors:
+  - key: pool
+    value: backend
+    limits: [{name: units, rate: 10/s, burst: 100, weight: {by: api, values: {a: 1, b: 2, c: 3}, default: 1}}]
+  - key: user
+    limits: [{name: per-user, rate: 5/min}]
+  - key: free
+    rate_limit: {unlimited: true}
+`
