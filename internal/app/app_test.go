@@ -1,7 +1,6 @@
 package app_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,177 +8,22 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	"go.uber.org/goleak"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/connectivity"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/mem"
+	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
 
 	"github.com/weir-rls/weir/internal/app"
 	"github.com/weir-rls/weir/internal/config"
-	"github.com/weir-rls/weir/internal/telemetry"
 )
-
-const oneRule = `
-domain: d
-descriptors:
-  - {key: user, limits: [{name: per-user, rate: 2/hour}]}
-`
-
-// replica is a running weir.
-type replica struct {
-	*app.App
-	t     *testing.T
-	rules string // the rule file
-	log   *logLines
-	conn  *grpc.ClientConn
-	stop  func() // begins the drain
-	ended chan error
-}
-
-func start(t *testing.T, rules string, change func(*config.Settings)) *replica {
-	t.Helper()
-	r := &replica{t: t, rules: filepath.Join(t.TempDir(), "rules.yaml"), log: &logLines{}, ended: make(chan error, 1)}
-	r.writeRules(rules)
-	s := config.Settings{
-		Rules: r.rules, GRPCListen: "127.0.0.1:0", HTTPListen: "127.0.0.1:0", Store: config.StoreMemory,
-		MemoryMaxBuckets: 1000, MaxDescriptors: 32, StoreTimeout: time.Second, DrainTimeout: 5 * time.Second,
-		GRPCKeepaliveTime: time.Minute, GRPCKeepaliveTimeout: time.Minute,
-	}
-	if change != nil {
-		change(&s)
-	}
-	var err error
-	if r.App, err = app.New(s, app.Options{Log: telemetry.NewLogger(r.log, slog.LevelInfo), Version: "test"}); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	r.stop = cancel
-	go func() { r.ended <- r.Run(ctx) }()
-	if r.conn, err = grpc.NewClient(r.GRPCAddr(), grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cancel()
-		r.conn.Close()
-		select {
-		case err := <-r.ended:
-			if err != nil {
-				t.Errorf("the replica ended with %v", err)
-			}
-		case <-time.After(10 * time.Second):
-			t.Error("the replica does not stop")
-		}
-	})
-	return r
-}
-
-func (r *replica) writeRules(text string) {
-	r.t.Helper()
-	if err := os.WriteFile(r.rules, []byte(text), 0o600); err != nil {
-		r.t.Fatal(err)
-	}
-}
-
-// get answers the status and the body of a page.
-func (r *replica) get(path string) (int, string) {
-	r.t.Helper()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	answer, err := client.Get("http://" + r.HTTPAddr() + path)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return answer.StatusCode, string(body)
-}
-
-// call sends the raw wire form of a request to ShouldRateLimit.
-func (r *replica) call(wire []byte) (*rls.RateLimitResponse, error) {
-	answer := &rls.RateLimitResponse{}
-	err := r.conn.Invoke(r.t.Context(), "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit", wire, answer,
-		grpc.ForceCodecV2(rawRequests{encoding.GetCodecV2("proto")}))
-	return answer, err
-}
-
-// rawRequests sends bytes as they are, which a Go client otherwise does not do
-// with text that is no UTF-8, and Envoy does.
-type rawRequests struct{ encoding.CodecV2 }
-
-func (rawRequests) Marshal(v any) (mem.BufferSlice, error) {
-	return mem.BufferSlice{mem.SliceBuffer(v.([]byte))}, nil
-}
-
-// wire is a request with one descriptor of one entry.
-func wire(domain, key, value string) []byte {
-	field := func(tag byte, content string) string { return string([]byte{tag, byte(len(content))}) + content }
-	return []byte(field(0x0a, domain) + field(0x12, field(0x0a, field(0x0a, key)+field(0x12, value))))
-}
-
-// serving is the health of the server, which that of its service must equal.
-func (r *replica) serving() healthpb.HealthCheckResponse_ServingStatus {
-	r.t.Helper()
-	client := healthpb.NewHealthClient(r.conn)
-	server, err := client.Check(r.t.Context(), &healthpb.HealthCheckRequest{})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	service, err := client.Check(r.t.Context(), &healthpb.HealthCheckRequest{Service: "envoy.service.ratelimit.v3.RateLimitService"})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if server.Status != service.Status && server.Status == healthpb.HealthCheckResponse_SERVING {
-		r.t.Errorf("the server is %v, its service %v", server.Status, service.Status)
-	}
-	return server.Status
-}
-
-// eventually polls until the condition holds.
-func eventually(t *testing.T, within time.Duration, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.After(within)
-	for !holds() {
-		select {
-		case <-deadline:
-			t.Fatalf("not within %v: %s", within, what)
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
-}
-
-// logLines is a log that a test can read while it is written.
-type logLines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logLines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logLines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -394,5 +238,47 @@ func TestATakenPortIsNamedWithItsFlag(t *testing.T) {
 		app.Options{Log: slog.New(slog.DiscardHandler)})
 	if err == nil || !strings.Contains(err.Error(), "--grpc-listen") || !strings.Contains(err.Error(), r.GRPCAddr()) {
 		t.Errorf("got %v, want the port and the flag", err)
+	}
+}
+
+// gRPC connections live long, so without an age a new replica would see no
+// caller: when a connection is old enough, its client is told to come anew.
+func TestAnOldConnectionIsReplaced(t *testing.T) {
+	r := start(t, oneRule, func(s *config.Settings) { s.GRPCMaxConnectionAge = 200 * time.Millisecond })
+	r.serving()
+	if state := r.conn.GetState(); state != connectivity.Ready {
+		t.Fatalf("the connection is %v after a call", state)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if !r.conn.WaitForStateChange(ctx, connectivity.Ready) {
+		t.Error("the connection is still the first one")
+	}
+	if _, err := r.call(wire("d", "user", "u")); err != nil {
+		t.Errorf("the next call failed: %v", err)
+	}
+}
+
+func TestReflectionIsASetting(t *testing.T) {
+	for _, on := range []bool{false, true} {
+		r := start(t, oneRule, func(s *config.Settings) { s.GRPCReflection = on })
+		stream, err := reflectionpb.NewServerReflectionClient(r.conn).ServerReflectionInfo(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		list := &reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}}
+		if err := stream.Send(list); err != nil && err != io.EOF {
+			t.Fatal(err)
+		}
+		answer, err := stream.Recv()
+		if !on && status.Code(err) != codes.Unimplemented {
+			t.Errorf("off: %v, %v", answer, err)
+		}
+		if on && !strings.Contains(answer.String(), "envoy.service.ratelimit.v3.RateLimitService") {
+			t.Errorf("on: %v, %v", answer, err)
+		}
+		if err := stream.CloseSend(); err != nil {
+			t.Error(err)
+		}
 	}
 }
