@@ -5,6 +5,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/weir-rls/weir/internal/parts"
+	"github.com/weir-rls/weir/internal/parts/partstest"
 )
 
 func TestReload_UnderLoadDropsNoRequest(t *testing.T) {
@@ -69,6 +72,49 @@ func TestDrain_TerminatedReplicaFailsNoRequest(t *testing.T) {
 	}
 	top.judged(t, got)
 	t.Logf("one of two replicas terminated under %d requests", got.total())
+}
+
+// Redis dies and comes back empty, under load. Nothing becomes an error: while
+// it is away each replica judges in memory, as on_store_error: local says.
+func TestOutage_RedisGoneAndBackFailsNoRequest(t *testing.T) {
+	top := run(t, spec{envoys: 1, weirs: 2, redis: true, rules: rulesOf(plentyOf, "rate: 5/hour, burst: 5")})
+	load := top.load(t, 8, backend)
+	load.more(t, 200)
+	user := headers{"X-User": "u"}
+	got := top.send(t, 10, user)
+	if got[200] != 5 {
+		t.Errorf("%v before the outage, want 5 of 10 passed", got)
+	}
+	if err := top.redis.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	load.more(t, 200)
+	away := top.send(t, 40, user)
+	if away[200] != 10 || away[429] != 30 {
+		t.Errorf("%v while Redis is away, want a bucket of 5 in each of two replicas", away)
+	}
+	back, err := parts.StartRedisAt(partstest.Binary(t, parts.RedisServer), top.redis.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := back.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	eventually(t, "both replicas use Redis again", func() bool {
+		return strings.Contains(top.weirs[0].Output(), "answers again") && strings.Contains(top.weirs[1].Output(), "answers again")
+	})
+	after := top.send(t, 10, user)
+	if after[200] != 5 {
+		t.Errorf("%v after the outage, want the one bucket of an empty Redis", after)
+	}
+	answers := load.end()
+	if answers[200] != answers.total() {
+		t.Errorf("the load was answered %v, want 200 alone", answers)
+	}
+	top.judged(t, got.add(away).add(after).add(answers))
+	t.Logf("Redis killed and restarted under %d requests", answers.total())
 }
 
 func TestKilled_EnvoysFailureModeDecides(t *testing.T) {

@@ -27,6 +27,7 @@ type spec struct {
 // topology is a running spec with its upstream.
 type topology struct {
 	envoys    []*parts.EnvoyProcess
+	redis     *parts.Redis // nil with the embedded store
 	weirs     []*parts.WeirProcess
 	fronts    []string // the Envoys' URLs
 	rulesFile string
@@ -58,7 +59,8 @@ func (top *topology) startWeirs(t *testing.T, s spec) {
 		"--store-timeout", "2s", "--drain-delay", cmp.Or(s.drainDelay, "0s"), "--headers", "legacy", "--store", "memory",
 	}
 	if s.redis {
-		args = append(args[:len(args)-1], "redis", "--redis-url", partstest.Redis(t, parts.RedisServer).URL)
+		top.redis = partstest.Redis(t, parts.RedisServer)
+		args = append(args[:len(args)-1], "redis", "--redis-url", top.redis.URL)
 	}
 	for range s.weirs {
 		top.weirs = append(top.weirs, partstest.Weir(t, weirBinary, args...))
