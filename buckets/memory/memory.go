@@ -81,7 +81,7 @@ func (s *Store) Take(_ context.Context, charges []buckets.Charge) ([]buckets.Out
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.clock()
-	s.forgetFull(now, 4*buckets.MaxCharges)
+	s.forgetFull(now, maxSifts)
 
 	var found [buckets.MaxCharges]*bucket
 	for i := range charges {

@@ -38,8 +38,8 @@ func (s *Store) place(c buckets.Charge, inUse []*bucket, now int64) *bucket {
 	if len(s.held) < s.max {
 		return s.newcomer(c.Key, c.Bucket, now)
 	}
-	soonest := s.soonestFull()
-	if soonest.state.FullAt()-now > nearFull.Microseconds() || slices.Contains(inUse, soonest) {
+	soonest := s.nearlyFull(now)
+	if soonest == nil || slices.Contains(inUse, soonest) {
 		s.overflowed++
 		return s.newcomer(overflow, c.Bucket, now)
 	}
@@ -99,8 +99,11 @@ func (s *Store) forget(b *bucket) {
 	}
 }
 
-// forgetFull drops buckets that are full at now, at most limit of them: many
-// that fill in the same instant are spread over the calls that follow.
+// maxSifts bounds what one call does for buckets that are not its own: many may
+// fill, or have to be put right, at the same instant, and all callers wait.
+const maxSifts = 4 * buckets.MaxCharges
+
+// forgetFull drops buckets that are full at now, at most limit of them.
 func (s *Store) forgetFull(now int64, limit int) {
 	for ; limit > 0 && len(s.byFullAt) > 0 && s.byFullAt[0].queued <= now; limit-- {
 		if b := s.byFullAt[0]; b.state.FullAt() <= now {
@@ -111,15 +114,20 @@ func (s *Store) forgetFull(now int64, limit int) {
 	}
 }
 
-// soonestFull is the held bucket that is full before all others.
-func (s *Store) soonestFull() *bucket {
-	for {
+// nearlyFull is the held bucket that is full before all others, if that is near
+// and found at once.
+func (s *Store) nearlyFull(now int64) *bucket {
+	for range maxSifts {
 		b := s.byFullAt[0]
-		if b.state.FullAt() <= b.queued {
+		switch {
+		case b.queued-now > nearFull.Microseconds():
+			return nil
+		case b.state.FullAt() <= b.queued:
 			return b
 		}
 		s.requeue(b)
 	}
+	return nil
 }
 
 func (s *Store) requeue(b *bucket) {

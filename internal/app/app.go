@@ -95,7 +95,8 @@ func (a *App) Run(ctx context.Context) error {
 
 	select {
 	case err := <-failed:
-		return err
+		a.grpcServer.Stop()
+		return errors.Join(err, a.httpServer.Close())
 	case <-ctx.Done():
 	}
 	return a.drain(background)
