@@ -17,8 +17,7 @@ import (
 const DefaultMaxBuckets = 1_000_000
 
 // nearFull is how far from full a bucket may be and still make room for another
-// once the store is at its cap. It is also the most that a newcomer can be
-// judged too harshly, see [Store].
+// once the store is at its cap.
 const nearFull = 100 * time.Millisecond
 
 // Options are a store's settings. The zero value is usable.
@@ -31,15 +30,15 @@ type Options struct {
 //
 // A full bucket is the same as an absent one, so it is forgotten. At the cap
 // the bucket that is soonest full makes room, if it is within 100 ms of full;
-// else new keys share one overflow bucket for each limit until that one is full
-// again.
+// else new keys share one overflow bucket for each limit until there is room.
 //
 // Whoever can choose the keys can rotate them, and must not get back the tokens
 // of a key by making the store forget it. So what a forgotten bucket still owed
 // is remembered for all of them together, as the latest instant at which any of
 // them would have been full: a key that is not held is judged as if it owed its
-// refill up to there. A newcomer may so be judged up to 100 ms too harshly,
-// never an attacker too mildly.
+// refill up to there. And a key that was judged on an overflow bucket takes what
+// that one owes along into a bucket of its own. A newcomer may so be judged too
+// harshly for a while, never an attacker too mildly.
 type Store struct {
 	max   int
 	clock func() int64 // microseconds since the epoch
@@ -48,6 +47,7 @@ type Store struct {
 	held       map[string]*bucket
 	byFullAt   queue
 	owedUntil  int64 // no forgotten bucket is full later than this
+	shared     int   // how many of those held are overflow buckets
 	overflowed uint64
 }
 
@@ -116,12 +116,12 @@ func (s *Store) Held() int {
 	}
 }
 
-// sweep forgets some full buckets and tells how many are held then. It takes
-// the lock for about 0.2 ms, because requests wait for it.
+// sweep forgets some full buckets and tells how many are held then. It keeps
+// the lock for about 0.2 ms of a million held, because requests wait for it.
 func (s *Store) sweep(now int64) (held int, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.forgetFull(now, 1024)
+	s.forgetFull(now, 128)
 	return len(s.held), len(s.byFullAt) > 0 && s.byFullAt[0].queued <= now
 }
 

@@ -3,6 +3,7 @@ package memory
 import (
 	"container/heap"
 	"slices"
+	"strconv"
 
 	"github.com/weir-rls/weir/buckets"
 )
@@ -14,50 +15,105 @@ import (
 // refund or a faster rate, is put right at once.
 type bucket struct {
 	key    string
+	shared bool // an overflow bucket
 	state  buckets.State
 	queued int64 // full at this instant (microseconds), as of when it was queued
-	place  int   // in the queue, -1 if it is in none
+	place  int   // in the queue, or one of the following
 }
 
-// place finds a bucket for a key that is not held: its limit's overflow bucket
-// where there is no room, else one that is held from its first write on.
+const (
+	notHeld   = -1 // held from the first write on
+	neverHeld = -2
+)
+
+// maxShared bounds the overflow buckets. Rules have a bounded number of limits,
+// but one that is sent with a request may have any numbers.
+const maxShared = 4096
+
+// place finds a bucket for a key that is not held: one of its own if there is
+// room or can be made, else the overflow bucket of its limit. A key that was
+// judged on that one until now owes no more than it does, so one of its own
+// begins with what the overflow bucket owes.
 func (s *Store) place(c buckets.Charge, inUse []*bucket, now int64) *bucket {
-	overflow := "overflow " + c.Limit // no charge's key: those begin with a brace
+	if b := withKey(inUse, c.Key); b != nil {
+		return b // an earlier charge of this request brought it
+	}
+	room := len(s.held) < s.max
+	if room && s.shared == 0 {
+		return s.newcomer(c.Key, c.Bucket, nil, now)
+	}
+	overflow := overflowKey(c)
+	shared := s.held[overflow]
+	if shared == nil {
+		shared = withKey(inUse, overflow)
+	}
+	if room || s.makeRoom(inUse, now) {
+		return s.newcomer(c.Key, c.Bucket, shared, now)
+	}
+	s.overflowed++
+	switch {
+	case shared != nil:
+		return shared
+	case s.shared >= maxShared:
+		return &bucket{key: overflow, place: neverHeld, state: c.Bucket.State(c.Bucket.Full(), now)} // empty
+	}
+	b := s.newcomer(overflow, c.Bucket, nil, now)
+	b.shared = true
+	return b
+}
+
+// overflowKey is that of the bucket which a limit's keys share. Limits that
+// come with requests have one name and many rates; those must not mix. No
+// charge's key is like it: they begin with a brace.
+func overflowKey(c buckets.Charge) string {
+	b := append(make([]byte, 0, 128), "overflow "...)
+	for _, n := range []int64{c.Bucket.Capacity, c.Bucket.TicksPerToken, c.Bucket.TicksPerQuantum, c.Bucket.Quantum} {
+		b = append(strconv.AppendInt(b, n, 10), ' ')
+	}
+	return string(append(b, c.Limit...))
+}
+
+func withKey(inUse []*bucket, key string) *bucket {
 	for _, b := range inUse {
-		if b != nil && (b.key == c.Key || b.key == overflow) {
-			return b // an earlier charge of this request brought it
+		if b != nil && b.key == key {
+			return b
 		}
 	}
-	if c.Mode == buckets.Refund {
-		return s.newcomer(c.Key, c.Bucket, now) // what comes back is the key's own, not everybody's
-	}
-	if shared := s.held[overflow]; shared != nil && shared.state.FullAt() > now {
-		s.overflowed++
-		return shared
-	}
-	if len(s.held) < s.max {
-		return s.newcomer(c.Key, c.Bucket, now)
-	}
+	return nil
+}
+
+// makeRoom forgets the bucket that is soonest full, if that is near and no
+// charge of this request is for it.
+func (s *Store) makeRoom(inUse []*bucket, now int64) bool {
 	soonest := s.nearlyFull(now)
 	if soonest == nil || slices.Contains(inUse, soonest) {
-		s.overflowed++
-		return s.newcomer(overflow, c.Bucket, now)
+		return false
 	}
 	s.owedUntil = max(s.owedUntil, soonest.state.FullAt())
 	s.forget(soonest)
-	return s.newcomer(c.Key, c.Bucket, now)
+	return true
 }
 
 // newcomer is a bucket for a key that may have been forgotten while it owed
-// tokens: at most what refills until owedUntil.
-func (s *Store) newcomer(key string, limit buckets.TokenBucket, now int64) *bucket {
-	b := &bucket{key: key, place: -1}
-	if owed := s.owedUntil - now; owed > 0 && limit.Capacity > 0 {
+// tokens, at most what refills until owedUntil, or been judged on a shared
+// bucket.
+func (s *Store) newcomer(key string, limit buckets.TokenBucket, shared *bucket, now int64) *bucket {
+	b := &bucket{key: key, place: notHeld}
+	if limit.Capacity == 0 {
+		return b
+	}
+	used := int64(0)
+	if owed := s.owedUntil - now; owed > 0 {
 		quanta := (owed-1)/limit.Quantum + 1
-		used := limit.Full()
+		used = limit.Full()
 		if quanta < used/limit.TicksPerQuantum {
 			used = quanta * limit.TicksPerQuantum
 		}
+	}
+	if shared != nil {
+		used = max(used, limit.Used(shared.state, now))
+	}
+	if used > 0 {
 		b.state = limit.State(used, now)
 	}
 	return b
@@ -69,6 +125,8 @@ func (s *Store) newcomer(key string, limit buckets.TokenBucket, now int64) *buck
 // rate, and the delay that the caller was told would not hold.
 func (s *Store) write(b *bucket, limit buckets.TokenBucket, used, now int64) {
 	switch {
+	case b.place == neverHeld:
+		return
 	case limit.Capacity == 0: // closed for a while; what the bucket owes is kept for when it opens
 		return
 	case used == 0:
@@ -82,10 +140,13 @@ func (s *Store) write(b *bucket, limit buckets.TokenBucket, used, now int64) {
 	earlier := state.FullAt() < b.queued
 	b.state = state
 	switch {
-	case b.place < 0:
+	case b.place == notHeld:
 		b.queued = state.FullAt()
 		s.held[b.key] = b
 		heap.Push(&s.byFullAt, b)
+		if b.shared {
+			s.shared++
+		}
 	case earlier:
 		s.requeue(b)
 	}
@@ -96,6 +157,9 @@ func (s *Store) forget(b *bucket) {
 	if b.place >= 0 {
 		heap.Remove(&s.byFullAt, b.place)
 		delete(s.held, b.key)
+		if b.shared {
+			s.shared--
+		}
 	}
 }
 
@@ -159,6 +223,6 @@ func (q *queue) Pop() any {
 	b := (*q)[last]
 	(*q)[last] = nil
 	*q = (*q)[:last]
-	b.place = -1
+	b.place = notHeld
 	return b
 }

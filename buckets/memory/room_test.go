@@ -110,6 +110,81 @@ func TestRotatingValuesAtTheCapBuysOneBurst(t *testing.T) {
 	}
 }
 
+// One moment at the cap must not leave a limit's callers on one bucket for as
+// long as they keep coming: once there is room each has its own again, which
+// owes what the shared one did.
+func TestOnceThereIsRoomKeysLeaveTheOverflowBucket(t *testing.T) {
+	c := newClock()
+	s := New(Options{MaxBuckets: 100, Now: func() time.Time { return c.now }})
+	for i := range 100 {
+		take(t, s, buckets.Charge{Key: fmt.Sprint("{old}", i), Limit: "l", Bucket: bucket10(t, 20), Cost: 20})
+	}
+	for range 20 {
+		take(t, s, buckets.Charge{Key: "{new}", Limit: "l", Bucket: bucket10(t, 20), Cost: 1})
+	}
+	c.now = c.now.Add(1999 * time.Millisecond) // the hundred are within 100 ms of full, the shared bucket too
+	drain := func(key string) (admitted int) {
+		for take(t, s, buckets.Charge{Key: key, Limit: "l", Bucket: bucket10(t, 20), Cost: 1})[0].Admitted {
+			admitted++
+		}
+		return admitted
+	}
+	if got := drain("{new}"); got != 19 {
+		t.Errorf("the key that used the shared bucket has %d tokens of its own, want 20 less what is not refilled", got)
+	}
+	if got := drain("{other}"); got < 18 {
+		t.Errorf("another key has %d tokens: it still shares a bucket", got)
+	}
+}
+
+// Limits that come with requests have one name. At the cap each rate has an
+// overflow bucket of its own, in one request too, and their number is bounded.
+func TestOverridesOfDifferentRatesDoNotMixAtTheCap(t *testing.T) {
+	c := newClock()
+	s := New(Options{MaxBuckets: 1, Now: func() time.Time { return c.now }})
+	rate := func(tokens int64) buckets.TokenBucket {
+		b, err := buckets.NewTokenBucket(tokens, time.Hour, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	take(t, s, buckets.Charge{Key: "{old}", Limit: "l", Bucket: rate(1), Cost: 1000})
+	passed := 0
+	for range 100 {
+		outcomes := take(t, s,
+			buckets.Charge{Key: "{fast}", Limit: "override", Bucket: rate(1_000_000), Cost: 900},
+			buckets.Charge{Key: "{slow}", Limit: "override", Bucket: rate(1), Cost: 1})
+		if outcomes[0].Admitted && outcomes[1].Admitted {
+			passed++
+		}
+	}
+	if passed != 1 {
+		t.Errorf("%d of 100 requests for 900 of 1000 tokens passed at once, want 1", passed)
+	}
+	for tokens := range int64(2 * maxShared) {
+		take(t, s, buckets.Charge{Key: fmt.Sprint("{any}", tokens), Limit: "override", Bucket: rate(tokens + 2), Cost: 1})
+	}
+	if len(s.held) > maxShared+2 {
+		t.Errorf("%d buckets held: rates that a caller chooses grow the store", len(s.held))
+	}
+}
+
+func TestRefundsDoNotGrowTheStore(t *testing.T) {
+	c := newClock()
+	s := New(Options{MaxBuckets: 10, Now: func() time.Time { return c.now }})
+	for i := range 11 {
+		take(t, s, buckets.Charge{Key: fmt.Sprint("{k}", i), Limit: "l", Bucket: bucket10(t, 100), Cost: 1})
+		c.now = c.now.Add(time.Millisecond)
+	}
+	for i := range 1000 {
+		take(t, s, buckets.Charge{Key: fmt.Sprint("{r}", i), Limit: "l", Bucket: bucket10(t, 100), Cost: 1, Mode: buckets.Refund})
+	}
+	if len(s.held) > 11 {
+		t.Errorf("%d buckets held, want at most the cap of 10 and an overflow bucket", len(s.held))
+	}
+}
+
 // Several descriptors of one request may meet the same overflow bucket: each
 // must find what the one before it left.
 func TestOneRequestsChargesShareTheOverflowBucket(t *testing.T) {
