@@ -125,8 +125,6 @@ func (s *Store) newcomer(key string, limit buckets.TokenBucket, shared *bucket, 
 // rate, and the delay that the caller was told would not hold.
 func (s *Store) write(b *bucket, limit buckets.TokenBucket, used, now int64) {
 	switch {
-	case b.place == neverHeld:
-		return
 	case limit.Capacity == 0: // closed for a while; what the bucket owes is kept for when it opens
 		return
 	case used == 0:

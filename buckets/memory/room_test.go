@@ -127,7 +127,7 @@ func TestOnceThereIsRoomKeysLeaveTheOverflowBucket(t *testing.T) {
 	}
 	drain("{new}")
 	c.now = c.now.Add(600 * time.Millisecond) // the hundred are full, the shared bucket has 6 tokens
-	for _, key := range []string{"{new}", "{other}"} {
+	for _, key := range []string{"{new}", "{other}", "{third}"} {
 		if got := drain(key); got != 6 {
 			t.Errorf("%s found %d tokens, want 6 in a bucket of its own", key, got)
 		}
