@@ -5,33 +5,29 @@ import (
 
 	ratelimit "github.com/envoyproxy/go-control-plane/envoy/extensions/common/ratelimit/v3"
 	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
-
-	_ "google.golang.org/grpc/encoding/proto" // registers the codec that codec extends
 )
 
-// AcceptAnyText is a server option that also accepts requests whose text is not
-// valid UTF-8.
+// codec also accepts requests whose text is not valid UTF-8.
 //
 // Protocol buffers forbid such text and Go refuses the whole message, but Envoy
 // passes a header's bytes on as they are: with `x-user: \xff` every call fails,
 // and Envoy admits what its limiter fails to judge. One byte would be a way past
 // all limits. So a message that the strict decoder refuses is read again with
 // each text taken as the bytes it is.
-func AcceptAnyText() grpc.ServerOption {
-	return grpc.ForceServerCodecV2(codec{encoding.GetCodecV2("proto")})
+type codec struct {
+	encoding.CodecV2
+	recovery // gRPC decodes a message before it calls the interceptors
 }
 
-type codec struct{ encoding.CodecV2 }
-
 // Unmarshal implements [encoding.CodecV2].
-func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
-	err := c.CodecV2.Unmarshal(data, v)
+func (c codec) Unmarshal(data mem.BufferSlice, v any) (err error) {
+	defer c.catch("decode", &err)
+	err = c.CodecV2.Unmarshal(data, v)
 	request, ok := v.(*rls.RateLimitRequest)
 	if err == nil || !ok {
 		return err
@@ -49,13 +45,13 @@ func decodeRequest(wire []byte, r *rls.RateLimitRequest) error {
 	r.Reset()
 	return eachField(wire, func(f field, value []byte, varint uint64) error {
 		switch f {
-		case text(1):
+		case bytesField(1):
 			r.Domain = string(value)
-		case text(2):
+		case bytesField(2):
 			d := &ratelimit.RateLimitDescriptor{}
 			r.Descriptors = append(r.Descriptors, d)
 			return decodeDescriptor(value, d)
-		case number(3):
+		case varintField(3):
 			r.HitsAddend = uint32(varint)
 		}
 		return nil
@@ -65,21 +61,21 @@ func decodeRequest(wire []byte, r *rls.RateLimitRequest) error {
 func decodeDescriptor(wire []byte, d *ratelimit.RateLimitDescriptor) error {
 	return eachField(wire, func(f field, value []byte, varint uint64) error {
 		switch f {
-		case text(1):
+		case bytesField(1):
 			e := &ratelimit.RateLimitDescriptor_Entry{}
 			d.Entries = append(d.Entries, e)
 			return decodeEntry(value, e)
-		case text(2):
+		case bytesField(2):
 			if d.Limit == nil {
 				d.Limit = &ratelimit.RateLimitDescriptor_RateLimitOverride{}
 			}
 			return proto.UnmarshalOptions{Merge: true}.Unmarshal(value, d.Limit)
-		case text(3):
+		case bytesField(3):
 			if d.HitsAddend == nil {
 				d.HitsAddend = &wrapperspb.UInt64Value{}
 			}
 			return proto.UnmarshalOptions{Merge: true}.Unmarshal(value, d.HitsAddend)
-		case number(4):
+		case varintField(4):
 			d.IsNegativeHits = protowire.DecodeBool(varint)
 		}
 		return nil
@@ -89,9 +85,9 @@ func decodeDescriptor(wire []byte, d *ratelimit.RateLimitDescriptor) error {
 func decodeEntry(wire []byte, e *ratelimit.RateLimitDescriptor_Entry) error {
 	return eachField(wire, func(f field, value []byte, _ uint64) error {
 		switch f {
-		case text(1):
+		case bytesField(1):
 			e.Key = string(value)
-		case text(2):
+		case bytesField(2):
 			e.Value = string(value)
 		}
 		return nil
@@ -105,8 +101,8 @@ type field struct {
 	kind   protowire.Type
 }
 
-func text(n protowire.Number) field   { return field{n, protowire.BytesType} }
-func number(n protowire.Number) field { return field{n, protowire.VarintType} }
+func bytesField(n protowire.Number) field  { return field{n, protowire.BytesType} }
+func varintField(n protowire.Number) field { return field{n, protowire.VarintType} }
 
 // eachField calls known with each field of a message.
 func eachField(wire []byte, known func(f field, value []byte, varint uint64) error) error {

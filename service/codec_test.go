@@ -2,14 +2,17 @@ package service
 
 import (
 	"bytes"
+	"log/slog"
 	"testing"
 	"unicode/utf8"
 
 	ratelimit "github.com/envoyproxy/go-control-plane/envoy/extensions/common/ratelimit/v3"
 	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
@@ -32,7 +35,7 @@ func everyField(value string) *rls.RateLimitRequest {
 
 func unmarshal(wire []byte) (*rls.RateLimitRequest, error) {
 	request := &rls.RateLimitRequest{}
-	err := codec{encoding.GetCodecV2("proto")}.Unmarshal(mem.BufferSlice{mem.SliceBuffer(wire)}, request)
+	err := codec{CodecV2: encoding.GetCodecV2("proto")}.Unmarshal(mem.BufferSlice{mem.SliceBuffer(wire)}, request)
 	return request, err
 }
 
@@ -64,6 +67,18 @@ func TestInvalidTextIsJudgedLikeAnyOther(t *testing.T) {
 func TestAMessageThatIsNoRequestIsRefused(t *testing.T) {
 	if got, err := unmarshal([]byte{0x0a, 0xff, 0x01}); err == nil {
 		t.Errorf("a cut-off message was read as %v", got)
+	}
+}
+
+type brokenCodec struct{ encoding.CodecV2 }
+
+func (brokenCodec) Unmarshal(mem.BufferSlice, any) error { panic("a bug") }
+
+func TestAPanicWhileDecodingIsAnErrorAndCounted(t *testing.T) {
+	panics := 0
+	c := codec{brokenCodec{}, recovery{slog.New(slog.DiscardHandler), func() { panics++ }}}
+	if err := c.Unmarshal(nil, &rls.RateLimitRequest{}); status.Code(err) != codes.Internal || panics != 1 {
+		t.Errorf("got %v and %d panics counted", err, panics)
 	}
 }
 

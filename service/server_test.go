@@ -31,7 +31,7 @@ func TestAPanicInAHandlerAnswersInternalAndIsCounted(t *testing.T) {
 		}
 		return rules()
 	}
-	server := grpc.NewServer(RecoverPanics(slog.New(slog.NewJSONHandler(&log, nil)), func() { panics.Add(1) })...)
+	server := grpc.NewServer(ServerOptions(slog.New(slog.NewJSONHandler(&log, nil)), func() { panics.Add(1) })...)
 	rls.RegisterRateLimitServiceServer(server, w.Service)
 	listener := bufconn.Listen(1 << 16)
 	go server.Serve(listener)

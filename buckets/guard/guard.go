@@ -6,53 +6,120 @@ package guard
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/weir-rls/weir/buckets"
 )
 
-// margin is what a caller's deadline leaves for the answer's way back.
-const margin = 5 * time.Millisecond
+const (
+	// margin is what a caller's deadline leaves for the answer's way back.
+	margin = 5 * time.Millisecond
 
-// Options are a guard's settings. Store, Local and Observe are required.
+	// patience is how long a call to the store may go on after its caller was
+	// answered without it. To cut it off at the caller's 10 ms would close its
+	// connection, and a new one, that needs several round trips until it can be
+	// used, would not be ready within the next caller's 10 ms either.
+	patience = time.Second
+
+	// maxUnderWay bounds the calls that wait for the store: 4096 of them hold
+	// some 40 MB. With more the store is not keeping up, and the next caller is
+	// answered without it at once.
+	maxUnderWay = 4096
+)
+
+// ErrBusy is told to the observer of a call that did not reach the store,
+// because too many are waiting for it.
+var ErrBusy = errors.New("too many calls to the bucket store are under way")
+
+// Options are a guard's settings. All are required.
 type Options struct {
-	Store   buckets.Store // the shared store
-	Local   buckets.Store // judges [buckets.Local] limits while the shared store does not answer
-	Timeout time.Duration // how long a call may wait for the store
-	Observe func(time.Duration, error)
+	Store   buckets.Store              // the shared store
+	Local   buckets.Store              // judges [buckets.Local] limits while the shared store does not answer
+	Timeout time.Duration              // how long a caller waits for the store
+	Observe func(time.Duration, error) // is told of every call whose caller did not leave
 }
 
 // Guard is a store that always answers in time, unless a limit asks for an
 // error.
-type Guard struct{ Options }
+type Guard struct {
+	options  Options
+	underWay chan struct{}
+}
 
 var _ buckets.Store = (*Guard)(nil)
 
 // New returns a guard.
-func New(o Options) *Guard { return &Guard{o} }
+func New(o Options) *Guard { return &Guard{options: o, underWay: make(chan struct{}, maxUnderWay)} }
 
-// Take asks the store and, when it fails, each charge's [buckets.OnStoreError].
-// It returns the store's error only for a charge that asks for it, and the
-// caller's own when the caller has left. A store that did not answer in time
-// may still have taken the charges, so it is never asked again.
+// Take asks the store and, when it fails or does not answer in time, each
+// charge's [buckets.OnStoreError]. It returns the store's error only for a
+// charge that asks for it, and the caller's own when the caller has left. A
+// store that did not answer in time may still take the charges, so it is never
+// asked again.
 func (g *Guard) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.Outcome, error) {
-	limit := time.Now().Add(g.Timeout)
-	if deadline, ok := ctx.Deadline(); ok && deadline.Add(-margin).Before(limit) {
-		limit = deadline.Add(-margin)
+	if gone := ctx.Err(); gone != nil {
+		return nil, gone
 	}
-	bounded, cancel := context.WithDeadline(ctx, limit)
-	defer cancel()
-
 	start := time.Now()
-	outcomes, err := g.Store.Take(bounded, charges)
-	if gone := ctx.Err(); err != nil && gone != nil {
-		return nil, errors.Join(gone, err)
+	wait := g.options.Timeout
+	if deadline, ok := ctx.Deadline(); ok {
+		wait = min(wait, deadline.Sub(start)-margin)
 	}
-	g.Observe(time.Since(start), err)
+	outcomes, err := g.ask(ctx, wait, charges)
+	if gone := ctx.Err(); err != nil && gone != nil {
+		return nil, gone
+	}
+	g.options.Observe(time.Since(start), err)
 	if err != nil {
 		return g.decideAlone(ctx, charges, err)
 	}
 	return outcomes, nil
+}
+
+type answer struct {
+	outcomes []buckets.Outcome
+	err      error
+}
+
+// ask waits for the store's answer, and leaves the call to itself when the wait
+// is over.
+func (g *Guard) ask(ctx context.Context, wait time.Duration, charges []buckets.Charge) ([]buckets.Outcome, error) {
+	if wait <= 0 {
+		return nil, context.DeadlineExceeded
+	}
+	select {
+	case g.underWay <- struct{}{}:
+	default:
+		return nil, ErrBusy
+	}
+	answers := make(chan answer, 1)
+	go g.call(context.WithoutCancel(ctx), charges, answers)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case a := <-answers:
+		return a.outcomes, a.err
+	case <-timer.C:
+		return nil, context.DeadlineExceeded
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// call makes the call. It runs outside the handler's recovery, so a panic in the
+// store becomes its error here.
+func (g *Guard) call(ctx context.Context, charges []buckets.Charge, answers chan<- answer) {
+	defer func() { <-g.underWay }()
+	defer func() {
+		if cause := recover(); cause != nil {
+			answers <- answer{err: fmt.Errorf("the bucket store panicked: %v", cause)}
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, max(patience, g.options.Timeout))
+	defer cancel()
+	outcomes, err := g.options.Store.Take(ctx, charges)
+	answers <- answer{outcomes, err}
 }
 
 // decideAlone judges a request without the shared store. It stays all or
@@ -80,7 +147,7 @@ func (g *Guard) decideAlone(ctx context.Context, charges []buckets.Charge, cause
 		denied := c.OnStoreError == buckets.Deny && c.Mode != buckets.Refund
 		outcomes[i] = buckets.Outcome{Admitted: !denied, Blind: true}
 	}
-	judged, err := g.Local.Take(ctx, local)
+	judged, err := g.options.Local.Take(ctx, local)
 	if err != nil {
 		return nil, err
 	}

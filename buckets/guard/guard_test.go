@@ -3,6 +3,7 @@ package guard_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,6 +29,9 @@ var silent = storeFunc(func(ctx context.Context, _ []buckets.Charge) ([]buckets.
 	<-ctx.Done()
 	return nil, ctx.Err()
 })
+
+// elapse lets virtual time pass, for calls under way too.
+func elapse(d time.Duration) { <-time.After(d) }
 
 func newGuard(shared buckets.Store) *guard.Guard {
 	return guard.New(guard.Options{
@@ -113,6 +117,7 @@ func TestASilentStoreCostsNoMoreThanTheTimeout(t *testing.T) {
 		if took := time.Since(start); took != 10*time.Millisecond {
 			t.Errorf("the call took %v, want the timeout of 10ms", took)
 		}
+		elapse(time.Second)
 	})
 }
 
@@ -123,30 +128,119 @@ func TestTheVerdictComesBeforeTheCallersDeadline(t *testing.T) {
 		g := guard.New(guard.Options{
 			Store: silent, Local: memory.New(memory.Options{}), Timeout: time.Second, Observe: func(time.Duration, error) {},
 		})
+		start := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
 		outcomes, err := g.Take(ctx, []buckets.Charge{charge("{a}", 1, buckets.Deny)})
 		if err != nil || outcomes[0].Admitted {
 			t.Errorf("got %+v, %v, want a refusal", outcomes, err)
 		}
-		if ctx.Err() != nil {
-			t.Error("the verdict came after the caller's deadline")
+		if took := time.Since(start); took != 15*time.Millisecond {
+			t.Errorf("the verdict came after %v, want 5ms before the caller's deadline", took)
 		}
+		elapse(time.Second)
 	})
 }
 
 func TestACallerThatLeftIsNoFailureOfTheStore(t *testing.T) {
-	observed := false
-	g := guard.New(guard.Options{
-		Store: silent, Local: memory.New(memory.Options{}), Timeout: time.Second,
-		Observe: func(time.Duration, error) { observed = true },
-	})
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := g.Take(ctx, []buckets.Charge{charge("{a}", 1, buckets.Allow)}); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want that the caller left", err)
+	for name, after := range map[string]time.Duration{"before the call": 0, "during the call": 3 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var asked atomic.Bool
+				observed := false
+				g := guard.New(guard.Options{
+					Store: storeFunc(func(ctx context.Context, c []buckets.Charge) ([]buckets.Outcome, error) {
+						asked.Store(true)
+						return silent(ctx, c)
+					}),
+					Local: memory.New(memory.Options{}), Timeout: 10 * time.Millisecond,
+					Observe: func(time.Duration, error) { observed = true },
+				})
+				ctx, cancel := context.WithCancel(t.Context())
+				if after == 0 {
+					cancel()
+				}
+				time.AfterFunc(after, cancel)
+				if _, err := g.Take(ctx, []buckets.Charge{charge("{a}", 1, buckets.Allow)}); !errors.Is(err, context.Canceled) {
+					t.Errorf("got %v, want that the caller left", err)
+				}
+				if observed {
+					t.Error("the store was blamed")
+				}
+				if asked.Load() != (after > 0) {
+					t.Errorf("the store was asked: %v", asked.Load())
+				}
+				elapse(time.Second)
+			})
+		})
 	}
-	if observed {
-		t.Error("the store was blamed")
+}
+
+// A call that was given up goes on, because a connection that is cut off has to
+// be set up anew by somebody who has no more time either.
+func TestACallOutlivesItsCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		ended := make(chan error, 1)
+		slow := storeFunc(func(ctx context.Context, _ []buckets.Charge) ([]buckets.Outcome, error) {
+			select {
+			case <-time.After(30 * time.Millisecond):
+			case <-ctx.Done():
+			}
+			ended <- ctx.Err()
+			return nil, ctx.Err()
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		if _, err := newGuard(slow).Take(ctx, []buckets.Charge{charge("{a}", 1, buckets.Allow)}); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		if err := <-ended; err != nil || time.Since(start) != 30*time.Millisecond {
+			t.Errorf("the call ended after %v with %v, want the 30ms that the store needs", time.Since(start), err)
+		}
+	})
+}
+
+// A store that hangs must not collect callers without bound, nor for ever.
+func TestCallsUnderWayAreBoundedInNumberAndTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int32
+		var last atomic.Pointer[error]
+		g := guard.New(guard.Options{
+			Store: storeFunc(func(ctx context.Context, c []buckets.Charge) ([]buckets.Outcome, error) {
+				calls.Add(1)
+				return silent(ctx, c)
+			}),
+			Local: memory.New(memory.Options{}), Timeout: 10 * time.Millisecond,
+			Observe: func(_ time.Duration, err error) { last.Store(&err) },
+		})
+		const many = 5000
+		for range many {
+			go func() { _, _ = g.Take(t.Context(), []buckets.Charge{charge("{a}", 1, buckets.Allow)}) }()
+		}
+		synctest.Wait()
+		bound := calls.Load()
+		if bound >= many || bound == 0 {
+			t.Fatalf("%d of %d calls wait for a store that hangs", bound, many)
+		}
+		start := time.Now()
+		admitted(t, g, charge("{a}", 1, buckets.Allow))
+		if err := *last.Load(); time.Since(start) != 0 || !errors.Is(err, guard.ErrBusy) {
+			t.Errorf("one more call took %v and ended in %v, want an answer at once", time.Since(start), err)
+		}
+		elapse(2 * time.Second)
+		admitted(t, g, charge("{a}", 1, buckets.Allow))
+		if calls.Load() != bound+1 {
+			t.Error("calls that hung keep new ones from the store for ever")
+		}
+		elapse(2 * time.Second)
+	})
+}
+
+// The call runs in a goroutine of its own, where nobody else would recover.
+func TestAPanicInTheStoreIsItsError(t *testing.T) {
+	broken := storeFunc(func(context.Context, []buckets.Charge) ([]buckets.Outcome, error) { panic("a bug") })
+	if got := admitted(t, newGuard(broken), charge("{a}", 1, buckets.Deny)); got[0] {
+		t.Error("deny admitted")
 	}
 }

@@ -43,6 +43,9 @@ type App struct {
 	health   *health.Server
 	draining atomic.Bool
 
+	streams    context.Context // of health watchers and the like, which would hold up a drain
+	endStreams context.CancelFunc
+
 	grpcServer   *grpc.Server
 	grpcListener net.Listener
 	httpServer   *http.Server
@@ -56,6 +59,7 @@ func New(s config.Settings, o Options) (*App, error) {
 		settings: s, log: o.Log, metrics: telemetry.NewMetrics(o.Version), health: health.NewServer(),
 		rules: descriptors.NewSource(s.Rules, descriptors.Options{MergeDomains: s.MergeDomains}),
 	}
+	a.streams, a.endStreams = context.WithCancel(context.Background())
 	var err error
 	if a.store, err = openStore(s, a.metrics, a.log); err != nil {
 		return nil, err
@@ -108,6 +112,7 @@ func (a *App) drain(ctx context.Context) error {
 	a.health.Shutdown()
 	time.Sleep(a.settings.DrainDelay)
 
+	a.endStreams()
 	finished := make(chan struct{})
 	go func() {
 		a.grpcServer.GracefulStop()
@@ -123,6 +128,9 @@ func (a *App) drain(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	err := a.httpServer.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) { // a connection that never asked anything
+		err = a.httpServer.Close()
+	}
 	a.log.Info("stopped")
 	return err
 }
@@ -147,7 +155,8 @@ func ignoreClosed(err error) error {
 
 func (a *App) newGRPCServer() *grpc.Server {
 	s := a.settings
-	server := grpc.NewServer(append(service.RecoverPanics(a.log, a.metrics.Panic), service.AcceptAnyText(),
+	server := grpc.NewServer(append(service.ServerOptions(a.log, a.metrics.Panic),
+		grpc.ChainStreamInterceptor(a.endWithStreams),
 		// A message beyond this is an error, which Envoy admits. Its headers are
 		// at most 60 KiB by default, and 32 descriptors that each repeat them
 		// make 2 MiB.
@@ -171,6 +180,23 @@ func (a *App) newGRPCServer() *grpc.Server {
 	}
 	return server
 }
+
+// endWithStreams ends a stream's context when a drain ends all streams. A client
+// that watches this replica's health never ends its own, and the drain would
+// wait for it until its time-out.
+func (a *App) endWithStreams(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	ctx, cancel := context.WithCancel(stream.Context())
+	defer cancel()
+	defer context.AfterFunc(a.streams, cancel)()
+	return next(srv, endingStream{stream, ctx})
+}
+
+type endingStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (s endingStream) Context() context.Context { return s.ctx }
 
 func (a *App) pages() http.Handler {
 	pages := admin.New()

@@ -10,10 +10,12 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
+	goredis "github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
@@ -23,6 +25,8 @@ import (
 
 	"github.com/weir-rls/weir/internal/app"
 	"github.com/weir-rls/weir/internal/config"
+	"github.com/weir-rls/weir/internal/parts"
+	"github.com/weir-rls/weir/internal/parts/partstest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -179,6 +183,121 @@ func TestDecisionsAreCounted(t *testing.T) {
 	if strings.Contains(metrics, "stranger") {
 		t.Error("a name that a client chose became a label")
 	}
+}
+
+// A connection to Redis takes several round trips until it can be used. Where
+// they take longer together than a caller waits, connections must come to be
+// all the same, or every replica would limit alone for ever.
+func TestARedisThatIsSlowToConnectIsReached(t *testing.T) {
+	address := slowRedis(t, 40*time.Millisecond)
+	r := start(t, oneRule, func(s *config.Settings) {
+		s.Store, s.RedisURL, s.StoreTimeout = config.StoreRedis, config.RedisURL("redis://"+address+"/1"), 70*time.Millisecond
+	})
+	eventually(t, 10*time.Second, "ten calls at a time that Redis answers", func() bool {
+		before := r.metric("weir_store_duration_seconds_count{result=\"ok\"}")
+		var all sync.WaitGroup
+		for range 10 {
+			all.Go(func() {
+				if _, err := r.call(wire("d", "user", "u")); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		return r.metric("weir_store_duration_seconds_count{result=\"ok\"}") == before+10
+	})
+}
+
+// A store that fails now and then, or a probe that meets one bad key, must not
+// fill the log.
+func TestAStoreThatFlapsIsTwoLinesNotTwoARequest(t *testing.T) {
+	redis := partstest.Redis(t, parts.RedisServer)
+	r := start(t, oneRule, func(s *config.Settings) {
+		s.Store, s.RedisURL = config.StoreRedis, config.RedisURL(redis.URL)
+	})
+	bad := goredis.NewClient(&goredis.Options{Addr: redis.Addr})
+	defer bad.Close()
+	if err := bad.Set(t.Context(), "{d}1:d,4:user=3:bad/n:per-user", "of another program", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	before := strings.Count(r.log.String(), "\n")
+	for i := range 50 {
+		for _, user := range []string{"bad", fmt.Sprint("good", i)} {
+			if answer, err := r.call(wire("d", "user", user)); err != nil {
+				t.Fatal(answer, err)
+			}
+		}
+	}
+	if got := r.metric(`weir_store_errors_total{kind="error"}`); got != 50 {
+		t.Fatalf("%v calls failed, want the 50 that met the bad key", got)
+	}
+	if lines := strings.Count(r.log.String(), "\n") - before; lines != 1 {
+		t.Errorf("50 failures among 100 calls left %d lines:\n%s", lines, r.log)
+	}
+}
+
+// Calls under way finish before the replica stops; those that take longer than
+// the drain may are cut off.
+func TestDrainLetsCallsUnderWayFinish(t *testing.T) {
+	for name, timeout := range map[string]time.Duration{"in time": 5 * time.Second, "too late": 10 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			silent, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer silent.Close()
+			r := start(t, oneRule, func(s *config.Settings) {
+				s.Store, s.RedisURL = config.StoreRedis, config.RedisURL("redis://"+silent.Addr().String())
+				s.StoreTimeout, s.DrainTimeout = 500*time.Millisecond, timeout
+			})
+			result := make(chan error, 1)
+			go func() {
+				_, err := r.call(wire("d", "user", "u"))
+				result <- err
+			}()
+			conn, err := silent.Accept() // the call waits for a Redis that says nothing
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			r.stop()
+			if err := <-result; (err == nil) != (timeout > time.Second) {
+				t.Errorf("the call under way ended with %v", err)
+			}
+			if err := <-r.ended; err != nil {
+				t.Error(err)
+			}
+			r.ended <- nil
+		})
+	}
+}
+
+// A client that watches this replica's health, and a connection that never
+// asked anything, must not hold up a drain or make it fail.
+func TestIdleConnectionsDoNotHoldUpADrain(t *testing.T) {
+	r := start(t, oneRule, func(s *config.Settings) { s.DrainTimeout = time.Minute })
+	watch, err := healthpb.NewHealthClient(r.conn).Watch(t.Context(), &healthpb.HealthCheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := watch.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	idle, err := net.Dial("tcp", r.HTTPAddr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer idle.Close()
+	r.stop()
+	select {
+	case err := <-r.ended:
+		if err != nil {
+			t.Errorf("the drain ended with %v", err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("the drain waits for a health watcher")
+	}
+	r.ended <- nil
 }
 
 // Logs are one JSON object an event, and none a request.

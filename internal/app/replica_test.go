@@ -5,9 +5,12 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +24,8 @@ import (
 
 	"github.com/weir-rls/weir/internal/app"
 	"github.com/weir-rls/weir/internal/config"
+	"github.com/weir-rls/weir/internal/parts"
+	"github.com/weir-rls/weir/internal/parts/partstest"
 	"github.com/weir-rls/weir/internal/telemetry"
 )
 
@@ -101,6 +106,22 @@ func (r *replica) get(path string) (int, string) {
 	return answer.StatusCode, string(body)
 }
 
+// metric is the value of a series, 0 if there is none yet.
+func (r *replica) metric(series string) float64 {
+	r.t.Helper()
+	_, page := r.get("/metrics")
+	for line := range strings.Lines(page) {
+		if value, found := strings.CutPrefix(line, series+" "); found {
+			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			return n
+		}
+	}
+	return 0
+}
+
 // call sends the raw wire form of a request to ShouldRateLimit.
 func (r *replica) call(wire []byte) (*rls.RateLimitResponse, error) {
 	answer := &rls.RateLimitResponse{}
@@ -170,4 +191,55 @@ func (l *logLines) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
+}
+
+// slowRedis is a Redis behind a proxy that holds each of its replies back. It
+// answers the address of the proxy.
+func slowRedis(t *testing.T, delay time.Duration) string {
+	t.Helper()
+	redis := partstest.Redis(t, parts.RedisServer)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var open sync.WaitGroup
+	t.Cleanup(func() {
+		listener.Close()
+		open.Wait()
+	})
+	open.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", redis.Addr)
+			if err != nil {
+				client.Close()
+				continue
+			}
+			open.Go(func() { forward(server, client, 0) })
+			open.Go(func() { forward(client, server, delay) })
+		}
+	})
+	return listener.Addr().String()
+}
+
+// forward copies what from says to to, each piece after a delay.
+func forward(to, from net.Conn, delay time.Duration) {
+	defer to.Close()
+	defer from.Close()
+	piece := make([]byte, 4096)
+	for {
+		n, err := from.Read(piece)
+		if err != nil {
+			return
+		}
+		if delay > 0 {
+			<-time.After(delay)
+		}
+		if _, err := to.Write(piece[:n]); err != nil {
+			return
+		}
+	}
 }

@@ -60,27 +60,43 @@ func (s *store) Close() error {
 	return s.redis.Close()
 }
 
+// quiet is how long a store must not have failed before it counts as well
+// again: one that fails now and then is two log lines in that time, not two a
+// request.
+const quiet = 5 * time.Second
+
 // storeWatch counts the calls to the shared store, and logs when it begins and
-// ceases to fail: an outage is two lines, not one a request.
+// ceases to fail.
 type storeWatch struct {
 	metrics *telemetry.Metrics
 	log     *slog.Logger
-	failing atomic.Bool
+	failed  atomic.Int64 // when it last did, in nanoseconds since the epoch; 0 while it is well
 }
 
 func (w *storeWatch) observe(took time.Duration, err error) {
-	kind := ""
+	w.metrics.Store(took, kindOf(err))
+	failed := w.failed.Load()
 	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		kind = "timeout"
 	case err != nil:
-		kind = "error"
+		if w.failed.Swap(time.Now().UnixNano()) == 0 {
+			w.log.Error("the bucket store fails; limits are judged by their on_store_error", "error", err.Error())
+		}
+	case failed != 0 && time.Since(time.Unix(0, failed)) > quiet:
+		if w.failed.CompareAndSwap(failed, 0) {
+			w.log.Info("the bucket store answers again")
+		}
 	}
-	w.metrics.Store(took, kind)
+}
+
+// kindOf is an error's word in the metrics, "" for none.
+func kindOf(err error) string {
 	switch {
-	case err != nil && w.failing.CompareAndSwap(false, true):
-		w.log.Error("the bucket store fails; limits are judged by their on_store_error", "error", err.Error())
-	case err == nil && w.failing.CompareAndSwap(true, false):
-		w.log.Info("the bucket store answers again")
+	case err == nil:
+		return ""
+	case errors.Is(err, context.DeadlineExceeded):
+		return "timeout"
+	case errors.Is(err, guard.ErrBusy):
+		return "busy"
 	}
+	return "error"
 }
