@@ -19,7 +19,7 @@ type Store interface {
 // Charge asks one bucket for tokens, looks at it, or gives tokens back.
 type Charge struct {
 	Key    string // the bucket; equal keys are one bucket
-	Limit  string // the limit the bucket belongs to, by domain and name: one of a bounded set, unlike Key
+	Limit  string // the limit the bucket belongs to: one of the rules' limits, a bounded set, unlike Key
 	Bucket TokenBucket
 	Cost   int64 // tokens, weight x hits, 0 or more
 	Mode   Mode

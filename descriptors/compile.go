@@ -60,8 +60,11 @@ func (c *compiler) fail(p place, message, remedy string) { c.report(Error, p, me
 func (c *compiler) warn(p place, message, remedy string) { c.report(Warning, p, message, remedy) }
 
 func (c *compiler) report(s Severity, p place, message, remedy string) {
-	if c.reported[s]++; c.reported[s] <= maxFaults {
+	switch c.reported[s]++; {
+	case c.reported[s] <= maxFaults:
 		c.faults = append(c.faults, p.fault(s, message, remedy))
+	case c.reported[s] == maxFaults+1:
+		c.faults = append(c.faults, place{text: p.text}.fault(s, tooMany(s), ""))
 	}
 }
 

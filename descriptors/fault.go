@@ -92,8 +92,13 @@ func (fs Faults) Text() string {
 // terminal with.
 const maxFaults = 1000
 
-// tidy orders the faults, drops repeated ones (an alias shows one mistake
-// several times at one place) and bounds their number.
+// tooMany stands for the faults past the bound.
+func tooMany(s Severity) string {
+	return fmt.Sprintf("more than %d %vs, the others are not shown", maxFaults, s)
+}
+
+// tidy orders the faults and drops repeated ones: an alias shows one mistake
+// several times at one place.
 func (fs Faults) tidy() Faults {
 	slices.SortStableFunc(fs, func(a, b Fault) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column),

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"strconv"
+	"strings"
 )
 
 const (
@@ -11,8 +12,9 @@ const (
 	// is; a longer one is hashed.
 	maxLiteral = 256
 	// maxKey bounds a bucket's key, without its hash tag and the limit's id. A
-	// descriptor may have any number of entries.
-	maxKey = 2048
+	// descriptor may have any number of entries, and a client may choose values
+	// that fill the store's memory with keys.
+	maxKey = 512
 )
 
 // A bucket's key is
@@ -45,22 +47,13 @@ func appendTag(b []byte, domain string) []byte {
 	}
 	for i := range len(domain) {
 		c := domain[i]
-		if '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || contains(plain, c) {
+		if '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || strings.IndexByte(plain, c) >= 0 {
 			b = append(b, c)
 		} else {
 			b = append(b, '%', hex[c>>4], hex[c&15])
 		}
 	}
 	return b
-}
-
-func contains(s string, c byte) bool {
-	for i := range len(s) {
-		if s[i] == c {
-			return true
-		}
-	}
-	return false
 }
 
 // bucketKey is the key of the bucket that a descriptor's entries, without the

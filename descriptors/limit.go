@@ -2,7 +2,6 @@ package descriptors
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -174,7 +173,7 @@ func (w *walker) compileBucket(n *yaml.Node, limit *Limit, tokens int64, period 
 	limit.Requests, limit.Period, limit.Bucket = tokens, period, bucket
 	if period >= day && tokens > 0 && !burstStated {
 		w.warn(n, "state a smaller burst if that is too much",
-			"a full bucket refills while it is used: up to %d may pass within %s", 2*tokens, periodText(period))
+			"a full bucket refills while it is used: up to %d may pass in the first %s", 2*tokens, limit.PeriodText())
 	}
 	return tokens > 0
 }
@@ -186,23 +185,6 @@ func decimal(s string) (int64, error) {
 		err = strconv.ErrSyntax
 	}
 	return v, err
-}
-
-// periodText is a period in its largest whole unit, as in "day" or "2 weeks".
-func periodText(period time.Duration) string {
-	for _, u := range []struct {
-		name string
-		unit time.Duration
-	}{{"week", week}, {"day", day}, {"hour", time.Hour}, {"minute", time.Minute}, {"second", time.Second}} {
-		switch n := period / u.unit; {
-		case period%u.unit != 0:
-		case n == 1:
-			return "a " + u.name
-		default:
-			return fmt.Sprintf("%d %ss", n, u.name)
-		}
-	}
-	return period.String()
 }
 
 // onStoreError and response read the fields that defaults and limits share.

@@ -38,7 +38,7 @@ func (w *walker) report(s Severity, n *yaml.Node, remedy, format string, args ..
 	case w.reported[s] > maxFaults+1:
 		return
 	case w.reported[s] > maxFaults:
-		w.faults = append(w.faults, place{text: w.text}.fault(s, fmt.Sprintf("more than %d %vs, the others are not shown", maxFaults, s), ""))
+		w.faults = append(w.faults, place{text: w.text}.fault(s, tooMany(s), ""))
 	default:
 		w.faults = append(w.faults, at(w.text, n).fault(s, fmt.Sprintf(format, args...), remedy))
 	}

@@ -56,5 +56,5 @@ type Resolution struct {
 	Matches       []Match // in order of descriptors, then of the rule's limits
 	Unmatched     []int   // descriptors that no rule limits, by index; those of passive entries alone are not among them
 	DenyUnmatched bool    // what the domain says of them
-	BadOverrides  int     // overrides with an unknown unit, ignored
+	BadOverrides  int     // overrides that were ignored: their unit is unknown or their rate inexact
 }

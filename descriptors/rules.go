@@ -1,6 +1,7 @@
 package descriptors
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -50,6 +51,24 @@ type Limit struct {
 
 	id  string // buckets.Charge.Limit: by domain and name, and by path where names repeat
 	key string // of bucket keys, see limitID
+}
+
+// PeriodText is the period in its largest whole unit, as in "day" or "2 weeks",
+// or as a duration where it has none.
+func (l *Limit) PeriodText() string {
+	for _, u := range []struct {
+		name string
+		unit time.Duration
+	}{{"week", week}, {"day", day}, {"hour", time.Hour}, {"minute", time.Minute}, {"second", time.Second}} {
+		switch n := l.Period / u.unit; {
+		case l.Period%u.unit != 0:
+		case n == 1:
+			return u.name
+		default:
+			return fmt.Sprintf("%d %ss", n, u.name)
+		}
+	}
+	return l.Period.String()
 }
 
 // Response is the template of what a refused caller sees.

@@ -3,7 +3,6 @@ package service
 import (
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/weir-rls/weir/descriptors"
 )
@@ -26,27 +25,11 @@ func (v *verdict) message() string {
 	case m.Charge.Hopeless():
 		return fmt.Sprintf("the request needs more than the %d tokens that rate limit %q can hold", m.Charge.Bucket.Capacity, m.Limit.Name)
 	}
-	message := fmt.Sprintf("rate limit %q of %d per %s exceeded", m.Limit.Name, m.Limit.Requests, periodName(m.Limit.Period))
+	message := fmt.Sprintf("rate limit %q of %d per %s exceeded", m.Limit.Name, m.Limit.Requests, m.Limit.PeriodText())
 	if delay, hope := v.retryAfter(); hope {
 		message += fmt.Sprintf(", retry after %d s", wholeSeconds(delay))
 	}
 	return message
-}
-
-func periodName(period time.Duration) string {
-	switch period {
-	case time.Second:
-		return "second"
-	case time.Minute:
-		return "minute"
-	case time.Hour:
-		return "hour"
-	case 24 * time.Hour:
-		return "day"
-	case 7 * 24 * time.Hour:
-		return "week"
-	}
-	return period.String()
 }
 
 // render puts a message into the form of a response template. The openai form

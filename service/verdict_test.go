@@ -166,6 +166,18 @@ descriptors:
 	}
 	w.now = w.now.Add(100 * time.Millisecond)
 	answer := w.ask(request("user=u")) // 2.4 s for one more of seconds, 29.9 s for one more of minute
+	reversed := newWorld(t, `
+domain: d
+descriptors:
+  - key: user
+    limits: [{name: minute, rate: 2/min}, {name: seconds, rate: 2/5s}]
+`)
+	for range 2 {
+		reversed.admits("user=u")
+	}
+	if got := headersOf(reversed.ask(request("user=u")))["Retry-After"]; got != "30" {
+		t.Errorf("Retry-After: %s where the longest delay comes first, want 30", got)
+	}
 	if got := headersOf(answer)["Retry-After"]; got != "30" {
 		t.Errorf("Retry-After: %s, want 29.9 s rounded up", got)
 	}
@@ -195,6 +207,11 @@ descriptors:
 	}
 	if want := "rate limit \"odd\" of 2 per 1.5s exceeded, retry after 1 s\n"; string(answer.RawBody) != want {
 		t.Errorf("body %q, want %q", answer.RawBody, want)
+	}
+	w = newWorld(t, "domain: d\ndescriptors: [{key: user, limits: [{name: long, rate: 1/2week}]}]\n")
+	w.admits("user=u")
+	if want := "rate limit \"long\" of 1 per 2 weeks exceeded, retry after 1209600 s\n"; string(w.ask(request("user=u")).RawBody) != want {
+		t.Errorf("body %q, want %q", w.ask(request("user=u")).RawBody, want)
 	}
 }
 

@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"strings"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -51,8 +50,7 @@ var _ buckets.Store = (*Store)(nil)
 func New(client Client) *Store { return &Store{client: client} }
 
 // Open returns a store on the server that a URL names, as in
-// redis://user:password@host:6379/0, rediss:// for TLS, or
-// unix:///path/to/socket. Query parameters set the connection pool: pool_size
+// redis://user:password@host:6379/0, or rediss:// for TLS. Query parameters set the connection pool: pool_size
 // (10 a processor unless given), min_idle_conns, dial_timeout (1s unless given)
 // and what else go-redis reads. It does not connect, [Store.Ping] does.
 func Open(address string) (*Store, error) {
@@ -112,14 +110,15 @@ func (s *Store) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.O
 	}
 	reply, err := script.run(ctx, s.client, len(charges), s.arguments(charges))
 	if err != nil {
-		return nil, takeError(ctx, err)
+		return nil, takeError(ctx, charges, err)
 	}
 	return outcomes(charges, reply)
 }
 
-func takeError(ctx context.Context, err error) error {
-	if key, found := strings.CutPrefix(err.Error(), "WEIRFORMAT "); found {
-		return fmt.Errorf("take from Redis: %w: upgrade weir or delete the key %q", ErrFormat, key)
+func takeError(ctx context.Context, charges []buckets.Charge, err error) error {
+	var number int // of the key; Redis 7 adds the script and its line
+	if _, scanned := fmt.Sscanf(err.Error(), "WEIRFORMAT %d", &number); scanned == nil && number >= 1 && number <= len(charges) {
+		return fmt.Errorf("take from Redis: %w: upgrade weir or delete the key %q", ErrFormat, charges[number-1].Key)
 	}
 	return fmt.Errorf("take from Redis: %w", withDeadline(ctx, err))
 }

@@ -96,7 +96,7 @@ func TestUnknownFormatIsNoFullBucket(t *testing.T) {
 				{{Key: "{m}good", Bucket: b, Cost: 1}, {Key: "{m}odd\nkey", Bucket: b, Cost: 1}},
 			} {
 				o, err := s.Take(t.Context(), charges)
-				if !errors.Is(err, redis.ErrFormat) || !strings.Contains(err.Error(), `{m}odd`) || strings.Contains(err.Error(), "\n") {
+				if !errors.Is(err, redis.ErrFormat) || !strings.HasSuffix(err.Error(), ` delete the key "{m}odd\nkey"`) {
 					t.Errorf("value %q: %+v, %v, want ErrFormat with the key, escaped", value, o, err)
 				}
 			}

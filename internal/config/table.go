@@ -82,7 +82,7 @@ var table = []setting{
 	},
 	{
 		name: "memory-max-buckets", group: "Store", value: "N", def: 1_000_000, check: atLeast(1),
-		usage: "Most buckets kept in memory; beyond them new values of a limit share one bucket.",
+		usage: "Most buckets kept in memory; beyond them new values of a limit share one bucket. A bucket takes about 210 bytes with a key of 63, and 800 with the longest.",
 	},
 
 	{
@@ -124,8 +124,8 @@ var table = []setting{
 		usage: "How long to go on serving as NOT_SERVING after SIGTERM. Keep it longer than the interval of Envoy's health check, or Envoy sends calls to a replica that is gone.",
 	},
 	{
-		name: "drain-timeout", group: "Shutdown", value: "DURATION", def: 30 * time.Second, check: atLeast(time.Duration(0)),
-		usage: "How long the calls under way may then take before they are cut off.",
+		name: "drain-timeout", group: "Shutdown", value: "DURATION", def: 20 * time.Second, check: atLeast(time.Duration(0)),
+		usage: "How long the calls under way may then take before they are cut off. Kubernetes kills a container 30 s after SIGTERM, so keep the sum of both below that.",
 	},
 
 	{

@@ -46,8 +46,8 @@ func NewMetrics(version string) *Metrics {
 		panics:        counter("panics_total", "Handlers that panicked."),
 		store:         histograms("store_duration_seconds", "Time a call to the bucket store took, by result.", "result"),
 		storeErrors:   counters("store_errors_total", "Calls that the bucket store failed or did not answer in time.", "kind"),
-		reloads:       counters("rule_reloads_total", "Rule files read, by result.", "result"),
-		faults:        gauge("rule_faults", "Faults in the rule files as they stand; the last good rules of a faulty file stay in force."),
+		reloads:       counters("rule_reloads_total", "Readings of the rule files that found a change, by result.", "result"),
+		faults:        gauge("rule_faults", "Errors in the rule files as they stand; the last good rules of a faulty file stay in force."),
 		lastReload:    gauge("rules_last_success_timestamp_seconds", "When the rule files were last read without an error."),
 	}
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "weir", Name: "build_info", Help: "Always 1."}, []string{"version"})

@@ -46,18 +46,18 @@ local function scale_up(ticks, to, from, most)
   return remainder > 0 and quotient + 1 or quotient
 end
 
--- A bucket's ticks used now, and whether the stored state says something else:
--- it was written under another rate, or exceeds the capacity because that was
--- lowered or the clock went back. Such a state is written anew even by a refusal.
--- Else a caller whom the new rate promises a token in 1 ms would go on to wait
--- at the old one.
-local function level(key, full, P, R, q)
-  local stored = full > 0 and redis.call('GET', key)
+-- The ticks used now of the bucket that KEYS[i] names, and whether the stored
+-- state says something else: it was written under another rate, or exceeds the
+-- capacity because that was lowered or the clock went back. Such a state is
+-- written anew even by a refusal. Else a caller whom the new rate promises a
+-- token in 1 ms would go on to wait at the old one.
+local function level(i, full, P, R, q)
+  local stored = full > 0 and redis.call('GET', KEYS[i])
   if not stored then
     return 0, false
   end
   if #stored ~= 41 or stored:byte() ~= FORMAT then
-    error({ err = 'WEIRFORMAT ' .. key })
+    error({ err = 'WEIRFORMAT ' .. i })
   end
   local _, tat, part, P0, R0, q0 = struct.unpack(STATE, stored)
   local owed = tat - math.floor(now / q0)

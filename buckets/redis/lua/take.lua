@@ -10,10 +10,11 @@ local ENFORCE = 0         -- roles; the others never refuse the request
 -- The distinct buckets in the order of their first charge. A bucket that is
 -- charged twice is judged the second time after what was taken the first time.
 local buckets, by_key = {}, {}
-local function bucket_of(key, full, P, R, q)
+local function bucket_of(i, full, P, R, q)
+  local key = KEYS[i]
   local b = by_key[key]
   if not b then
-    local used, changed = level(key, full, P, R, q)
+    local used, changed = level(i, full, P, R, q)
     b = { key = key, P = P, R = R, q = q, before = used, changed = changed, used = used, refunded = used }
     by_key[key], buckets[#buckets + 1] = b, b
   end
@@ -22,9 +23,9 @@ end
 
 local passes = true
 local charged, shorts = {}, {}
-for i, key in ipairs(KEYS) do
+for i = 1, #KEYS do
   local mode, role, cost, full, P, R, q = struct.unpack(CHARGE, ARGV[i + 1])
-  local b = bucket_of(key, full, P, R, q)
+  local b = bucket_of(i, full, P, R, q)
   local short = 0
   if mode == REFUND then
     b.used = math.max(b.used - cost, 0)
