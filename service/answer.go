@@ -55,7 +55,10 @@ func (v *verdict) explainRefusal(answer *rls.RateLimitResponse) {
 func (s shown) toEnvoy() *rls.RateLimitResponse_DescriptorStatus {
 	status := &rls.RateLimitResponse_DescriptorStatus{Code: code(s.over)}
 	switch {
-	case s.met == nil || s.Blind:
+	case s.met == nil || s.Blind && !s.over: // what is left is not known
+		return status
+	case s.Blind:
+		status.CurrentLimit = currentLimit(s.Limit)
 		return status
 	case s.Limit.Unlimited:
 		status.LimitRemaining = math.MaxUint32

@@ -24,8 +24,8 @@ func TestAPanicInAHandlerAnswersInternalAndIsCounted(t *testing.T) {
 	var log bytes.Buffer
 	var panics atomic.Int32
 	w := newWorld(t, weighted)
-	rules, broken := w.Rules, true
-	w.Rules = func() *descriptors.Rules {
+	rules, broken := w.options.Rules, true
+	w.options.Rules = func() *descriptors.Rules {
 		if broken {
 			panic("a bug\nwith a line of its own")
 		}

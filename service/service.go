@@ -38,11 +38,11 @@ const (
 // Service implements envoy.service.ratelimit.v3.RateLimitService.
 type Service struct {
 	rls.UnimplementedRateLimitServiceServer
-	Options
+	options Options
 }
 
 // New returns a service.
-func New(o Options) *Service { return &Service{Options: o} }
+func New(o Options) *Service { return &Service{options: o} }
 
 // ShouldRateLimit judges one request.
 //
@@ -56,12 +56,12 @@ func (s *Service) ShouldRateLimit(ctx context.Context, r *rls.RateLimitRequest) 
 	if err != nil {
 		result = ResultError
 	}
-	s.Observe.Request(result, time.Since(start))
+	s.options.Observe.Request(result, time.Since(start))
 	return answer, err
 }
 
 func (s *Service) decide(ctx context.Context, r *rls.RateLimitRequest) (*rls.RateLimitResponse, Result, error) {
-	rules := s.Rules()
+	rules := s.options.Rules()
 	switch {
 	case r.GetDomain() == "":
 		return nil, 0, status.Error(codes.InvalidArgument, "the rate limit domain must not be empty")
@@ -69,7 +69,7 @@ func (s *Service) decide(ctx context.Context, r *rls.RateLimitRequest) (*rls.Rat
 		return nil, 0, status.Error(codes.InvalidArgument, "the list of rate limit descriptors must not be empty")
 	case rules == nil:
 		return nil, 0, status.Error(codes.Unavailable, "no rate limit rules have been loaded")
-	case len(r.GetDescriptors()) > s.MaxDescriptors:
+	case len(r.GetDescriptors()) > s.options.MaxDescriptors:
 		return s.excess(0)
 	}
 	request := fromEnvoy(r)
@@ -85,9 +85,9 @@ func (s *Service) decide(ctx context.Context, r *rls.RateLimitRequest) (*rls.Rat
 	}
 	v := newVerdict(len(request.Descriptors), found, outcomes)
 	for _, m := range v.met {
-		s.Observe.Decision(m.Limit.Domain, m.Limit.Name, v.outcomeOf(m))
+		s.options.Observe.Decision(m.Limit.Domain, m.Limit.Name, v.outcomeOf(m))
 	}
-	answer := v.toEnvoy(s.Headers)
+	answer := v.toEnvoy(s.options.Headers)
 	if v.over {
 		return answer, ResultOverLimit, nil
 	}
@@ -110,34 +110,34 @@ func (s *Service) take(ctx context.Context, matches []descriptors.Match, refused
 	if len(charges) == 0 {
 		return nil, nil
 	}
-	return s.Store.Take(ctx, charges)
+	return s.options.Store.Take(ctx, charges)
 }
 
 // excess answers a request that asks for more than one request may. For more
 // descriptors than are allowed it carries no statuses: a caller must not make
 // the answer large.
 func (s *Service) excess(statuses int) (*rls.RateLimitResponse, Result, error) {
-	s.Observe.Excess()
-	v := verdict{over: !s.AllowExcess, statuses: make([]shown, statuses), reason: "excess"}
+	s.options.Observe.Excess()
+	v := verdict{over: !s.options.AllowExcess, statuses: make([]shown, statuses), reason: "excess"}
 	for i := range v.statuses {
 		v.statuses[i].over = v.over
 	}
 	if v.over {
-		return v.toEnvoy(s.Headers), ResultOverLimit, nil
+		return v.toEnvoy(s.options.Headers), ResultOverLimit, nil
 	}
-	return v.toEnvoy(s.Headers), ResultOK, nil
+	return v.toEnvoy(s.options.Headers), ResultOK, nil
 }
 
 func (s *Service) observeResolution(domain string, found descriptors.Resolution) {
 	if !found.KnownDomain {
-		s.Observe.UnknownDomain()
+		s.options.Observe.UnknownDomain()
 		return
 	}
 	if n := len(found.Unmatched); n > 0 {
-		s.Observe.Unmatched(domain, n)
+		s.options.Observe.Unmatched(domain, n)
 	}
 	if found.BadOverrides > 0 {
-		s.Observe.BadOverrides(domain, found.BadOverrides)
+		s.options.Observe.BadOverrides(domain, found.BadOverrides)
 	}
 }
 

@@ -223,7 +223,7 @@ func TestExcessIsJudgedNotThrown(t *testing.T) {
 			t.Errorf("%d descriptors were answered with %d statuses", n, len(answer.Statuses))
 		}
 	}
-	if w.AllowExcess = true; w.ask(many(33)).OverallCode != rls.RateLimitResponse_OK {
+	if w.options.AllowExcess = true; w.ask(many(33)).OverallCode != rls.RateLimitResponse_OK {
 		t.Error("on_excess: allow refused")
 	}
 	if w.observed["excess"] != 5 {
@@ -236,10 +236,10 @@ func TestExcessIsJudgedNotThrown(t *testing.T) {
 
 func TestWhatOnlyAnOperatorCanCauseIsAnError(t *testing.T) {
 	w := newWorld(t, weighted)
-	failing := New(w.Options)
-	failing.Store = failingStore{errors.New("redis://user:secret@host refused")}
-	none := New(w.Options)
-	none.Rules = func() *descriptors.Rules { return nil }
+	failing := New(w.options)
+	failing.options.Store = failingStore{errors.New("redis://user:secret@host refused")}
+	none := New(w.options)
+	none.options.Rules = func() *descriptors.Rules { return nil }
 	noDomain := request("user=u")
 	noDomain.Domain = ""
 	for _, c := range []struct {

@@ -2,11 +2,14 @@ package service
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
+
+	"github.com/weir-rls/weir/buckets/guard"
 )
 
 func TestC05_OverCapacityIsRefusedWithAllAClientNeeds(t *testing.T) {
@@ -16,7 +19,7 @@ defaults: {response: openai}
 descriptors:
   - {key: user, limits: [{name: per-user, rate: 4/4s, burst: 3}]}
 `)
-	w.Headers = HeadersLegacy
+	w.options.Headers = HeadersLegacy
 	for range 3 {
 		w.admits("user=u")
 	}
@@ -69,7 +72,7 @@ func TestC16_ACostAboveTheCapacityNeverPassesAndPromisesNothing(t *testing.T) {
 	if want := "the request needs more than the 100 tokens that rate limit \"units\" can hold\n"; string(answer.RawBody) != want {
 		t.Errorf("body %q, want %q", answer.RawBody, want)
 	}
-	w.Headers = HeadersLegacy
+	w.options.Headers = HeadersLegacy
 	if got := headersOf(w.ask(r))["X-RateLimit-Reset"]; got != "0" {
 		t.Errorf("X-RateLimit-Reset: %s on a full bucket", got)
 	}
@@ -80,7 +83,7 @@ func TestC16_ACostAboveTheCapacityNeverPassesAndPromisesNothing(t *testing.T) {
 
 func TestG13_AnAdmittedClientSeesItsState(t *testing.T) {
 	w := newWorld(t, weighted)
-	w.Headers = HeadersLegacy
+	w.options.Headers = HeadersLegacy
 	answer := w.ask(request("user=u"))
 	if s := answer.Statuses[0]; s.LimitRemaining != 4 || s.DurationUntilReset.AsDuration() != 12*time.Second {
 		t.Errorf("status %v, want 4 left and full in 12s", s)
@@ -95,14 +98,14 @@ func TestG13_AnAdmittedClientSeesItsState(t *testing.T) {
 	if len(answer.RawBody) > 0 || answer.DynamicMetadata != nil || got["Content-Type"] != "" || got["Retry-After"] != "" {
 		t.Error("an admitted request carries what belongs to a refusal")
 	}
-	if w.Headers = HeadersOff; len(w.ask(request("user=u")).ResponseHeadersToAdd) != 0 {
+	if w.options.Headers = HeadersOff; len(w.ask(request("user=u")).ResponseHeadersToAdd) != 0 {
 		t.Error("headers were sent though they are off")
 	}
 }
 
 func TestTheHeadersShowTheLimitClosestToItsEnd(t *testing.T) {
 	w := newWorld(t, weighted)
-	w.Headers = HeadersLegacy
+	w.options.Headers = HeadersLegacy
 	for _, order := range [][]string{{"pool=backend,api=a", "user=u", "free=x"}, {"free=x", "user=u", "pool=backend,api=a"}} {
 		if got := headersOf(w.ask(request(order...)))["X-RateLimit-Limit"]; got != "5" {
 			t.Errorf("%v: the headers show a limit of %s, want the user's with the lower share left", order, got)
@@ -224,7 +227,7 @@ descriptors:
   - {key: heavy, limits: [{name: heavy, rate: 10/hour, weight: 6}]}
   - {key: light, limits: [{name: light, rate: 100/hour}]}
 `)
-	w.Headers = HeadersLegacy
+	w.options.Headers = HeadersLegacy
 	drain := request("light=x")
 	drain.HitsAddend = 95
 	w.ask(drain)
@@ -233,5 +236,31 @@ descriptors:
 		if got := headersOf(w.ask(request(order...)))["X-RateLimit-Limit"]; got != "10" {
 			t.Errorf("%v: the headers show a limit of %s, want that of 4/10 left which refused, not of 5/100", order, got)
 		}
+	}
+}
+
+// Without the store nobody knows what is left; a number would be made up.
+func TestWithoutTheStoreNoNumbersAreMadeUp(t *testing.T) {
+	w := newWorld(t, `
+domain: d
+descriptors:
+  - {key: open, limits: [{name: open, rate: 5/min, on_store_error: allow}]}
+  - {key: closed, limits: [{name: closed, rate: 5/min, on_store_error: deny}]}
+`)
+	w.options.Headers = HeadersLegacy
+	w.options.Store = guard.New(guard.Options{
+		Store: failingStore{errors.New("down")}, Local: w.options.Store, Timeout: time.Second, Observe: func(time.Duration, error) {},
+	})
+	answer := w.ask(request("open=x"))
+	if s := answer.Statuses[0]; s.Code != rls.RateLimitResponse_OK || s.CurrentLimit != nil || len(answer.ResponseHeadersToAdd) != 0 {
+		t.Errorf("admitted without the store: %v", answer)
+	}
+	answer = w.ask(request("closed=x"))
+	s, got := answer.Statuses[0], headersOf(answer)
+	if s.Code != rls.RateLimitResponse_OVER_LIMIT || s.CurrentLimit.GetName() != "closed" || s.LimitRemaining != 0 || s.DurationUntilReset != nil {
+		t.Errorf("refused without the store: %v", s)
+	}
+	if len(got) != 1 || string(answer.RawBody) != "rate limit \"closed\" cannot be checked at the moment\n" {
+		t.Errorf("headers %v and body %q, want a content type and the reason", got, answer.RawBody)
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/encoding"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/weir-rls/weir/internal/app"
 	"github.com/weir-rls/weir/internal/config"
@@ -140,8 +141,11 @@ func (rawRequests) Marshal(v any) (mem.BufferSlice, error) {
 
 // wire is a request with one descriptor of one entry.
 func wire(domain, key, value string) []byte {
-	field := func(tag byte, content string) string { return string([]byte{tag, byte(len(content))}) + content }
-	return []byte(field(0x0a, domain) + field(0x12, field(0x0a, field(0x0a, key)+field(0x12, value))))
+	return append(field(1, domain), field(2, string(field(1, string(field(1, key))+string(field(2, value)))))...)
+}
+
+func field(number protowire.Number, content string) []byte {
+	return protowire.AppendString(protowire.AppendTag(nil, number, protowire.BytesType), content)
 }
 
 // serving is the health of the server, which that of its service must equal.

@@ -82,7 +82,7 @@ var table = []setting{
 	},
 	{
 		name: "memory-max-buckets", group: "Store", value: "N", def: 1_000_000, check: atLeast(1),
-		usage: "Most buckets kept in memory; beyond them new values of a limit share one bucket. A bucket takes about 210 bytes with a key of 63, and 800 with the longest.",
+		usage: "Most buckets kept in memory; beyond them new values of a limit share one bucket. A bucket takes about 210 bytes with a key of 63 and 720 with one of 524, about the longest.",
 	},
 
 	{
