@@ -7,10 +7,11 @@ package buckets
 // is only passed on to the outcomes.
 //
 // Judging is sequential: a bucket that is charged twice in one request is
-// judged the second time after what was taken the first time. The request
-// passes if every enforcing charge is admitted; then each admitted charge
-// stands. Otherwise nothing is taken, and only refunds stand: what somebody
-// gives back is his whether or not what he asks for beside it is granted.
+// judged the second time after what was asked of it the first time, granted or
+// not, for the request needs both. The request passes if every enforcing charge
+// is admitted; then each admitted charge stands. Otherwise nothing is taken, and
+// only refunds stand: what somebody gives back is his whether or not what he
+// asks for beside it is granted.
 func Judge(charges []Charge, used []int64, now int64) []Outcome {
 	var first [MaxCharges]int
 	for i := range charges {
@@ -44,8 +45,8 @@ func Judge(charges []Charge, used []int64, now int64) []Outcome {
 	return outcomes
 }
 
-// judgeOne judges c at a level of used ticks and moves the level by what c
-// takes or gives back.
+// judgeOne judges c at a level of used ticks and moves the level by what c asks
+// for or gives back.
 func judgeOne(c Charge, used *int64) Outcome {
 	cost := c.Tokens() * c.Bucket.TicksPerToken
 	if c.Mode == Refund {
@@ -53,13 +54,17 @@ func judgeOne(c Charge, used *int64) Outcome {
 		return Outcome{Admitted: true}
 	}
 	over := *used + cost - c.Bucket.Full()
-	if over > 0 || c.Hopeless() {
-		return Outcome{Short: max(over, 0)}
+	granted := over <= 0 && !c.Hopeless()
+	// A request that asks for more than a full bucket can never pass, so past
+	// twice that nothing counts, and the numbers stay exact.
+	most := 2 * c.Bucket.Full()
+	if c.Mode == Take && (granted || c.Role == Enforce) {
+		*used = min(*used+cost, most)
 	}
-	if c.Mode == Take {
-		*used += cost
+	if granted {
+		return Outcome{Admitted: true}
 	}
-	return Outcome{Admitted: true}
+	return Outcome{Short: min(max(over, 0), most)}
 }
 
 func firstWithKey(charges []Charge, key string) int {

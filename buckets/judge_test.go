@@ -71,6 +71,24 @@ func TestJudgeTellsTheseStories(t *testing.T) {
 			[]buckets.Outcome{passed(0), lacked(2, 0)},
 		},
 		{
+			"what was refused is asked for all the same",
+			[]buckets.Charge{take("a", 4), take("a", 4)},
+			[]int64{8, 8},
+			[]buckets.Outcome{lacked(2, 8), lacked(6, 8)},
+		},
+		{
+			"what asks for far too much says so in bounded numbers",
+			[]buckets.Charge{take("a", 99), take("a", 99), take("a", 99)},
+			[]int64{8, 8, 8},
+			[]buckets.Outcome{lacked(9, 8), lacked(20, 8), lacked(20, 8)},
+		},
+		{
+			"a refused shadow charge is not asked for",
+			[]buckets.Charge{with(take("a", 4), buckets.Take, buckets.Shadow), take("a", 2)},
+			[]int64{8, 8},
+			[]buckets.Outcome{lacked(2, 10), passed(10)},
+		},
+		{
 			"a refused shadow charge takes nothing and refuses nobody",
 			[]buckets.Charge{take("a", 1), with(take("b", 3), buckets.Take, buckets.Shadow)},
 			[]int64{0, 8},

@@ -2,6 +2,7 @@ package descriptors
 
 import (
 	"cmp"
+	"strconv"
 	"strings"
 )
 
@@ -52,7 +53,7 @@ func compile(name string, files []*file) (*domain, Faults) {
 	for _, f := range files {
 		rules = append(rules, f.rules...)
 	}
-	c.level(&d.root, rules, "")
+	c.level(&d.root, rules, path{})
 	return d, c.faults
 }
 
@@ -86,16 +87,28 @@ func (c *compiler) settings(files []*file) {
 	}
 }
 
-// level compiles the rules of one level under n. path is the name of n.
-func (c *compiler) level(n *node, rules []*rule, path string) {
+// path is the way to a rule: text as its limits are called, exact so that no two
+// rules share it, whatever their keys and values hold.
+type path struct{ text, exact string }
+
+func (p path) to(r *rule) path {
+	text, exact := r.key, strconv.Quote(r.key)
+	if r.hasValue {
+		text, exact = text+"="+r.value, exact+"="+strconv.Quote(r.value)
+	}
+	if p.text != "" {
+		text = p.text + "/" + text
+	}
+	return path{text, p.exact + "/" + exact}
+}
+
+// level compiles the rules of one level under n, to which way leads.
+func (c *compiler) level(n *node, rules []*rule, way path) {
 	seen := map[Entry]place{}
 	for _, r := range rules {
-		name, composite := r.key, Entry{Key: r.key}
-		if r.hasValue {
-			name, composite.Value = r.key+"="+r.value, r.value
-		}
+		composite := Entry{Key: r.key, Value: r.value}
 		if first, twice := seen[composite]; twice {
-			c.fail(r.at, "the descriptor "+quote(name)+" is here a second time, first at "+first.String(), "join the two")
+			c.fail(r.at, "the descriptor "+quote(path{}.to(r).text)+" is here a second time, first at "+first.String(), "join the two")
 		} else {
 			seen[composite] = r.at
 		}
@@ -104,11 +117,8 @@ func (c *compiler) level(n *node, rules []*rule, path string) {
 		}
 		child := &node{}
 		n.add(r, child)
-		if path != "" {
-			name = path + "/" + name
-		}
-		c.limits(child, r, name)
-		c.level(child, r.children, name)
+		c.limits(child, r, way.to(r))
+		c.level(child, r.children, way.to(r))
 	}
 	c.surprises(rules)
 }
@@ -134,8 +144,8 @@ func (n *node) add(r *rule, child *node) {
 	}
 }
 
-// limits compiles the limits of one rule, whose path is their default name.
-func (c *compiler) limits(n *node, r *rule, path string) {
+// limits compiles the limits of one rule, to which way leads.
+func (c *compiler) limits(n *node, r *rule, way path) {
 	unnamed := map[string]place{}
 	for _, s := range r.limits {
 		repeated := false
@@ -148,14 +158,14 @@ func (c *compiler) limits(n *node, r *rule, path string) {
 		}
 		l := s.limit
 		l.Domain = c.domain.name
-		l.Name = cmp.Or(s.name, defaultName(path, s.algorithm, len(r.limits) > 1))
+		l.Name = cmp.Or(s.name, c.defaultName(way, s.algorithm, len(r.limits) > 1))
 		l.key = limitID(s.name, s.algorithm)
 		if !s.reference && !repeated {
 			c.unique(l.Name, s)
 		}
 		l.id = l.Domain + "\x00" + l.Name
 		if _, taken := c.ids[l.id]; taken {
-			l.id += "\x00" + path
+			l.id += "\x00" + way.exact
 		}
 		c.ids[l.id] = struct{}{}
 		n.limits = append(n.limits, &l)
@@ -165,6 +175,9 @@ func (c *compiler) limits(n *node, r *rule, path string) {
 
 // unique reports a name that another of the domain's `limits` has.
 func (c *compiler) unique(name string, s *limitSpec) {
+	if name == overrideName {
+		c.fail(s.at, "the name "+quote(name)+" is that of the limits which come with requests", "choose another name")
+	}
 	if first, twice := c.names[name]; twice {
 		c.fail(s.at, "the name "+quote(name)+" is taken by the limit at "+first.String(), "choose another name")
 		return
@@ -173,14 +186,16 @@ func (c *compiler) unique(name string, s *limitSpec) {
 }
 
 // defaultName is the name of a limit that states none: its path, with its
-// algorithm where the descriptor has several limits.
-func defaultName(path, algorithm string, several bool) string {
+// algorithm where the descriptor has several limits. A path that had to be cut
+// or escaped, or reads like another one, is told apart by a hash.
+func (c *compiler) defaultName(way path, algorithm string, several bool) string {
+	text := way.text
 	if several {
-		path += ":" + algorithm
+		text += ":" + algorithm
 	}
-	if name := printable(path, maxName); name == path && len(name) <= maxName {
+	_, taken := c.names[text]
+	if name := printable(text, maxName); name == text && len(name) <= maxName && !taken {
 		return name
 	}
-	// Cut and escaped, two paths might become one; the hash keeps them apart.
-	return printable(path, maxName/4) + "#" + string(appendHash(nil, path)[:12])
+	return printable(text, maxName/4) + "#" + string(appendHash(nil, way.exact+algorithm)[:12])
 }

@@ -3,6 +3,7 @@ package descriptors
 import (
 	"errors"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -117,7 +118,7 @@ func (w *walker) bucket(n *yaml.Node, fields map[string]field, limit *Limit) (so
 // rate reads N/PERIOD.
 func (w *walker) rate(f field) (tokens int64, period time.Duration, ok bool) {
 	n := f.value
-	if n.Kind != yaml.ScalarNode || f.null() {
+	if n.Kind != yaml.ScalarNode || !slices.Contains([]string{"!!str", "!!int", "!!float"}, n.Tag) {
 		w.fail(n, rateForms, "rate cannot be %s", kindOf(n))
 		return 0, 0, false
 	}

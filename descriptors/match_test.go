@@ -237,7 +237,7 @@ descriptors:
   - {key: c, limits: [{rate: 3/s, name: same}]}
   - {key: "d=e", rate_limit: {unit: second, requests_per_unit: 4}}
   - {key: d, value: e, rate_limit: {unit: second, requests_per_unit: 5}}
-  - {key: f, limits: [{rate: 6/s, name: override}]}
+  - {key: f, rate_limit: {unit: second, requests_per_unit: 6, name: override}}
 `)
 	seen := map[string]bool{}
 	over := request("f=x")

@@ -67,7 +67,7 @@ func (s shown) toEnvoy() *rls.RateLimitResponse_DescriptorStatus {
 	status.CurrentLimit = currentLimit(s.Limit)
 	status.LimitRemaining = uint32(min(s.remaining(), math.MaxUint32))
 	switch {
-	case s.Charge.Hopeless():
+	case s.hopeless || s.Charge.Bucket.Capacity == 0: // there is no such time
 	case s.over:
 		status.DurationUntilReset = durationpb.New(time.Duration(wholeSeconds(s.delay())) * time.Second)
 	default:
@@ -122,7 +122,7 @@ func currentLimit(l *descriptors.Limit) *rls.RateLimitResponse_RateLimit {
 // never above it.
 func legacyHeaders(m *met) []*core.HeaderValue {
 	reset := m.Charge.Bucket.Refill(m.Used)
-	if m.refuses() && !m.Charge.Hopeless() {
+	if m.refuses() && !m.hopeless {
 		reset = m.delay()
 	}
 	return []*core.HeaderValue{

@@ -22,7 +22,7 @@ func (v *verdict) message() string {
 		return fmt.Sprintf("rate limit %q cannot be checked at the moment", m.Limit.Name)
 	case m.Charge.Bucket.Capacity == 0:
 		return fmt.Sprintf("rate limit %q admits no requests", m.Limit.Name)
-	case m.Charge.Hopeless():
+	case m.hopeless:
 		return fmt.Sprintf("the request needs more than the %d tokens that rate limit %q can hold", m.Charge.Bucket.Capacity, m.Limit.Name)
 	}
 	message := fmt.Sprintf("rate limit %q of %d per %s exceeded", m.Limit.Name, m.Limit.Requests, m.Limit.PeriodText())

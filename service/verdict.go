@@ -21,6 +21,7 @@ type verdict struct {
 type met struct {
 	descriptors.Match
 	buckets.Outcome
+	hopeless bool // it can never admit what the request asks of it, however long one waits
 }
 
 // shown is what a descriptor's status shows: one of the limits it met, or none.
@@ -41,6 +42,7 @@ func newVerdict(count int, found descriptors.Resolution, outcomes []buckets.Outc
 	}
 	for i := range v.met {
 		m := &v.met[i]
+		m.hopeless = v.isHopeless(i)
 		status := &v.statuses[m.Descriptor]
 		if m.tellsMoreThan(status.met) {
 			status.met = m
@@ -63,6 +65,23 @@ func newVerdict(count int, found descriptors.Resolution, outcomes []buckets.Outc
 	return v
 }
 
+// isHopeless tells that limit i, with what the request asks of the same bucket
+// before it, is asked for more than a full bucket holds.
+func (v *verdict) isHopeless(i int) bool {
+	m := &v.met[i]
+	if m.Admitted || m.Limit.Unlimited {
+		return false
+	}
+	asked := m.Charge.Tokens()
+	for j := range v.met[:i] {
+		earlier := &v.met[j].Charge
+		if earlier.Key == m.Charge.Key && earlier.Mode == buckets.Take && earlier.Role == buckets.Enforce {
+			asked += earlier.Tokens()
+		}
+	}
+	return asked > m.Charge.Bucket.Capacity
+}
+
 func (m *met) refuses() bool { return !m.Admitted && m.Charge.Role == buckets.Enforce }
 
 // tellsMoreThan orders the limits that one status, or one set of headers, could
@@ -75,8 +94,8 @@ func (m *met) tellsMoreThan(other *met) bool {
 		return true
 	case m.refuses() != other.refuses():
 		return m.refuses()
-	case m.refuses() && m.Charge.Hopeless() != other.Charge.Hopeless():
-		return m.Charge.Hopeless()
+	case m.refuses() && m.hopeless != other.hopeless:
+		return m.hopeless
 	case m.refuses():
 		return m.delay() > other.delay()
 	case m.Charge.Role != other.Charge.Role:
@@ -117,7 +136,7 @@ func (v *verdict) retryAfter() (time.Duration, bool) {
 		if !m.refuses() {
 			continue
 		}
-		if m.Charge.Hopeless() || m.Blind {
+		if m.hopeless || m.Blind {
 			return 0, false
 		}
 		longest = max(longest, m.delay())

@@ -196,6 +196,33 @@ descriptors:
 	}
 }
 
+// Two descriptors may meet one bucket. The request needs both costs, so the
+// delay is for both, and there is none if a full bucket does not hold both.
+func TestRetryAfterIsForAllThatARequestAsksOfABucket(t *testing.T) {
+	w := newWorld(t, `
+domain: d
+passive: [api]
+descriptors:
+  - {key: user, limits: [{name: per-user, rate: 1/s, burst: 10, weight: {by: api, values: {four: 4, six: 6}}}]}
+`)
+	drain := request("user=u")
+	drain.HitsAddend = 8
+	w.ask(drain)
+	twice := request("user=u,api=four", "user=u,api=four")
+	if got := headersOf(w.ask(twice))["Retry-After"]; got != "6" {
+		t.Errorf("Retry-After: %s for 4 and 4 of 2 tokens, want 6", got)
+	}
+	w.now = w.now.Add(6 * time.Second)
+	if answer := w.ask(twice); answer.OverallCode != rls.RateLimitResponse_OK {
+		t.Errorf("refused again after the delay that was promised: %v", answer)
+	}
+	w.now = w.now.Add(time.Hour)
+	answer := w.ask(request("user=u,api=six", "user=u,api=six"))
+	if after, there := headersOf(answer)["Retry-After"]; there || answer.Statuses[1].DurationUntilReset != nil {
+		t.Errorf("Retry-After: %s for 6 and 6 of a bucket of 10, which can never pass: %v", after, answer.Statuses)
+	}
+}
+
 func TestAPeriodThatEnvoyCannotNameIsNotShown(t *testing.T) {
 	w := newWorld(t, `
 domain: d

@@ -163,6 +163,7 @@ func (w *working) judge(c charge) verdict {
 	// What exceeds a full bucket by more than one token lacks one all the same.
 	cost := big.NewRat(min(c.Cost, w.limit.capacity+1), 1)
 	if c.Mode == buckets.Refund {
+		cost = big.NewRat(min(c.Cost, w.limit.capacity), 1)
 		w.used, w.given = atLeast0(w.used, cost), atLeast0(w.given, cost)
 		return v
 	}
@@ -172,6 +173,13 @@ func (w *working) judge(c charge) verdict {
 	case over.Sign() > 0 && w.limit.closed():
 		v.admitted = false // and no time brings what it lacks
 	case over.Sign() > 0:
+		// The request needs what it was refused all the same, so what it asks of
+		// the bucket next comes on top. Past twice the capacity it can never pass.
+		most := big.NewRat(2*w.limit.capacity, 1)
+		if c.Role == buckets.Enforce && c.Mode == buckets.Take {
+			w.used = atMost(with, most)
+		}
+		over = atMost(over, most)
 		v.admitted, v.short = false, over
 		v.delay.Mul(ceil(new(big.Rat).Quo(over, w.limit.refill)), big.NewInt(w.limit.bucket.Quantum))
 	case c.Mode == buckets.Take:
@@ -187,6 +195,13 @@ func atLeast0(a, b *big.Rat) *big.Rat {
 		return new(big.Rat)
 	}
 	return rest
+}
+
+func atMost(a, most *big.Rat) *big.Rat {
+	if a.Cmp(most) > 0 {
+		return most
+	}
+	return a
 }
 
 func floor(r *big.Rat) *big.Int { return new(big.Int).Div(r.Num(), r.Denom()) }

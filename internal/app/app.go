@@ -71,7 +71,10 @@ func New(s config.Settings, o Options) (*App, error) {
 		return nil, errors.Join(fmt.Errorf("open the HTTP port (--http-listen): %w", err), a.Close())
 	}
 	a.grpcServer = a.newGRPCServer()
-	a.httpServer = &http.Server{Handler: a.pages(), ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn)}
+	a.httpServer = &http.Server{
+		Handler: a.pages(), ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
+	}
 	a.reloaded(a.rules.Reload())
 	return a, nil
 }
@@ -161,6 +164,7 @@ func (a *App) newGRPCServer() *grpc.Server {
 		// at most 60 KiB by default, and 32 descriptors that each repeat them
 		// make 2 MiB.
 		grpc.MaxRecvMsgSize(16<<20),
+		grpc.ConnectionTimeout(10*time.Second), // for the handshake, 120 s otherwise
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionAge: s.GRPCMaxConnectionAge, MaxConnectionAgeGrace: s.GRPCMaxConnectionAgeGrace,
 			Time: s.GRPCKeepaliveTime, Timeout: s.GRPCKeepaliveTimeout,

@@ -42,11 +42,13 @@ func (a *App) logFault(f descriptors.Fault) {
 	a.log.Log(context.Background(), level, "fault in a rule file", fields...)
 }
 
-// setHealth answers health checks of the server as a whole and of its service
-// by name. After a drain has begun it does nothing.
+// setHealth answers health checks of the server as a whole, of its service by
+// name, and by the name that envoyproxy/ratelimit has for it. After a drain has
+// begun it does nothing.
 func (a *App) setHealth(status healthpb.HealthCheckResponse_ServingStatus) {
-	a.health.SetServingStatus("", status)
-	a.health.SetServingStatus(rls.RateLimitService_ServiceDesc.ServiceName, status)
+	for _, service := range []string{"", rls.RateLimitService_ServiceDesc.ServiceName, "ratelimit"} {
+		a.health.SetServingStatus(service, status)
+	}
 }
 
 // notReady says why this replica should get no traffic, "" if it should.

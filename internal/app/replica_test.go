@@ -156,12 +156,14 @@ func (r *replica) serving() healthpb.HealthCheckResponse_ServingStatus {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	service, err := client.Check(r.t.Context(), &healthpb.HealthCheckRequest{Service: "envoy.service.ratelimit.v3.RateLimitService"})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if server.Status != service.Status && server.Status == healthpb.HealthCheckResponse_SERVING {
-		r.t.Errorf("the server is %v, its service %v", server.Status, service.Status)
+	for _, name := range []string{"envoy.service.ratelimit.v3.RateLimitService", "ratelimit"} {
+		service, err := client.Check(r.t.Context(), &healthpb.HealthCheckRequest{Service: name})
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if server.Status != service.Status && server.Status == healthpb.HealthCheckResponse_SERVING {
+			r.t.Errorf("the server is %v, its service %s %v", server.Status, name, service.Status)
+		}
 	}
 	return server.Status
 }

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
-	"github.com/spf13/viper"
 	"go.yaml.in/yaml/v4"
 )
 
@@ -38,31 +37,33 @@ func readFile(name string, named bool) ([]given, []error) {
 		}
 		return nil, []error{fmt.Errorf("%s: the settings file cannot be read: %w", name, err)}
 	}
-	v := viper.NewWithOptions(viper.WithDecoderRegistry(oneMapping{}))
-	v.SetConfigType("yaml")
-	if err := v.ReadConfig(bytes.NewReader(content)); err != nil {
-		var reason viper.ConfigParseError
-		if errors.As(err, &reason) {
-			err = reason.Unwrap()
-		}
+	mapping, err := decode(content)
+	if err != nil {
 		return nil, []error{fmt.Errorf("%s: %w", name, err)}
 	}
 	var values []given
 	var faults []error
-	keys := v.AllKeys()
-	slices.Sort(keys)
-	for _, key := range keys {
+	for _, key := range slices.Sorted(maps.Keys(mapping)) {
 		s, known := byKey(key)
 		switch {
+		case key != strings.ToLower(key): // viper would take it for the same key in lower case
+			faults = append(faults, fmt.Errorf("%s: unknown setting %s: settings are written in lower case", name, quote(key)))
+		case !known && isMapping(mapping[key]):
+			faults = append(faults, fmt.Errorf("%s: unknown setting %s: settings are flat, as in grpc_listen: HOST:PORT", name, quote(key)))
 		case !known:
 			faults = append(faults, fmt.Errorf("%s: unknown setting %s%s", name, quote(key), suggest(key)))
-		case v.Get(key) == nil:
+		case mapping[key] == nil:
 			faults = append(faults, fmt.Errorf("%s: %s: no value: give one or remove the line", name, key))
 		default:
-			values = append(values, given{s, v.Get(key), name + ": " + key})
+			values = append(values, given{s, mapping[key], name + ": " + key})
 		}
 	}
 	return values, faults
+}
+
+func isMapping(value any) bool {
+	_, is := value.(map[string]any)
+	return is
 }
 
 // suggest names the setting whose key is nearest to an unknown one.
@@ -77,31 +78,18 @@ func suggest(key string) string {
 	return ": weir serve --help lists the settings, here written with _ for -"
 }
 
-// oneMapping decodes a settings file for viper, whose own decoder would pass
-// over a second document, and over a second spelling of a key in capitals.
-type oneMapping struct{}
-
-// Decoder makes oneMapping viper's decoder of every format.
-func (d oneMapping) Decoder(string) (viper.Decoder, error) { return d, nil }
-
-// Decode reads content, one YAML mapping or nothing, into settings.
-func (oneMapping) Decode(content []byte, settings map[string]any) error {
+// decode reads one YAML mapping or nothing. viper's own decoder would pass over
+// a second document.
+func decode(content []byte) (mapping map[string]any, err error) {
 	loader, err := yaml.NewLoader(bytes.NewReader(content))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var mapping map[string]any
 	if err := loader.Load(&mapping); err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("not a mapping of settings such as `store: redis`: %w", err)
+		return nil, fmt.Errorf("not a mapping of settings such as `store: redis`: %w", err)
 	}
 	if err := loader.Load(new(any)); !errors.Is(err, io.EOF) {
-		return errors.New("more than one YAML document: remove the line --- and what is not meant")
+		return nil, errors.New("more than one YAML document: remove the line --- and what is not meant")
 	}
-	for _, key := range slices.Sorted(maps.Keys(mapping)) {
-		if key != strings.ToLower(key) {
-			return fmt.Errorf("unknown setting %s: settings are written in lower case", quote(key))
-		}
-	}
-	maps.Copy(settings, mapping)
-	return nil
+	return mapping, nil
 }

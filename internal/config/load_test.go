@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -213,10 +214,21 @@ func TestOverriddenFault_IsStillTold(t *testing.T) {
 	}
 }
 
+// Whoever mends one fault wants to know of the others too.
+func TestFaultsOfAFile_AreAllTold(t *testing.T) {
+	_, _, err := load(t, nil, nil, "foo: 1\nstore: 5\nmax_descriptors: 0\nGRPC_LISTEN: z\nheaders:\n")
+	faults := unjoin(t, err)
+	for _, want := range []string{`"foo"`, "store", "max_descriptors", `"GRPC_LISTEN"`, "headers"} {
+		if !slices.ContainsFunc(faults, func(fault string) bool { return strings.Contains(fault, want) }) {
+			t.Errorf("nothing is said of %s: %q", want, faults)
+		}
+	}
+}
+
 func TestUnknownKey_NamesFileKeyAndNearestName(t *testing.T) {
 	for content, want := range map[string]string{
 		"grpc_listn: x":               `unknown setting "grpc_listn": did you mean grpc_listen?`,
-		"grpc: {listen: x}":           `unknown setting "grpc.listen": did you mean grpc_listen?`,
+		"grpc: {listen: x}":           `unknown setting "grpc": settings are flat, as in grpc_listen`,
 		"grpc-listen: x":              `unknown setting "grpc-listen": did you mean grpc_listen?`,
 		"zzz: 1":                      `unknown setting "zzz": weir serve --help lists the settings`,
 		"config: other.yaml":          `unknown setting "config": weir serve`,

@@ -31,12 +31,15 @@ for i = 1, #KEYS do
     b.used = math.max(b.used - cost, 0)
     b.refunded = math.max(b.refunded - cost, 0) -- what stands if the request is refused
   else
-    short = math.max(b.used - (full - cost), 0) -- used + cost can pass 2^53, the difference cannot
-    if short > 0 then
-      passes = passes and role ~= ENFORCE
-    elseif mode ~= LOOK then
-      b.used = b.used + cost
+    -- used + cost can pass 2^53, the difference cannot. A request that asks for
+    -- more than a full bucket can never pass, so past twice that nothing counts.
+    -- A closed bucket, whose full is 0, lacks 1.
+    short = math.min(math.max(b.used - (full - cost), 0), math.max(2 * full, 1))
+    local granted = short == 0
+    if mode ~= LOOK and (granted or role == ENFORCE) then
+      b.used = math.min(b.used + cost, 2 * full) -- the request needs it, granted or not
     end
+    passes = passes and (granted or role ~= ENFORCE)
   end
   charged[i], shorts[i] = b, short
 end
