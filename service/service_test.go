@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +32,31 @@ func TestC02_EveryAPIHasItsUnit(t *testing.T) {
 		if passed != want {
 			t.Errorf("api %s passed %d times, want %d", api, passed, want)
 		}
+	}
+}
+
+// A bucket never seen is full; then each request deducts what it costs or
+// nothing, also when all come at once: of 100 tokens 33 times 3, and 1 is left.
+func TestC03_DeductWholeOrRefuse(t *testing.T) {
+	w := newWorld(t, weighted)
+	w.options.Observe.Decision = func(string, string, Outcome) {}
+	w.options.Observe.Request = func(Result, time.Duration) {}
+	var passed atomic.Int32
+	var all sync.WaitGroup
+	for range 200 {
+		all.Go(func() {
+			answer, err := w.ShouldRateLimit(context.Background(), request("pool=backend,api=c"))
+			if err == nil && answer.OverallCode == rls.RateLimitResponse_OK {
+				passed.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if passed.Load() != 33 {
+		t.Errorf("%d of 200 requests for 3 tokens passed, want 33", passed.Load())
+	}
+	if !w.admits("pool=backend,api=a") || w.admits("pool=backend,api=a") {
+		t.Error("not exactly 1 token is left")
 	}
 }
 
