@@ -75,28 +75,28 @@ func (s *Service) decide(ctx context.Context, r *rls.RateLimitRequest) (*rls.Rat
 	request := fromEnvoy(r)
 	found := rules.Resolve(&request)
 	s.observeResolution(request.Domain, found)
-	if countCharges(found.Matches) > buckets.MaxCharges {
+	refused := found.DenyUnmatched && len(found.Unmatched) > 0
+	charges := chargesOf(found.Matches, refused)
+	if len(charges) > buckets.MaxCharges {
 		return s.excess(len(request.Descriptors))
 	}
-	refused := found.DenyUnmatched && len(found.Unmatched) > 0
-	outcomes, err := s.take(ctx, found.Matches, refused)
-	if err != nil {
-		return nil, 0, storeError(ctx, err)
+	var outcomes []buckets.Outcome
+	if len(charges) > 0 {
+		var err error
+		if outcomes, err = s.options.Store.Take(ctx, charges); err != nil {
+			return nil, 0, storeError(ctx, err)
+		}
 	}
 	v := newVerdict(len(request.Descriptors), found, outcomes)
 	for _, m := range v.met {
 		s.options.Observe.Decision(m.Limit.Domain, m.Limit.Name, v.outcomeOf(m))
 	}
-	answer := v.toEnvoy(s.options.Headers)
-	if v.over {
-		return answer, ResultOverLimit, nil
-	}
-	return answer, ResultOK, nil
+	return s.answer(v)
 }
 
-// take charges what has to be charged, and answers one outcome a match. A
+// chargesOf are the charges of the limits that have a bucket, in order. A
 // request that is refused whatever its buckets say only looks at them.
-func (s *Service) take(ctx context.Context, matches []descriptors.Match, refused bool) ([]buckets.Outcome, error) {
+func chargesOf(matches []descriptors.Match, refused bool) []buckets.Charge {
 	charges := make([]buckets.Charge, 0, len(matches))
 	for _, m := range matches {
 		if m.Limit.Unlimited {
@@ -107,10 +107,7 @@ func (s *Service) take(ctx context.Context, matches []descriptors.Match, refused
 		}
 		charges = append(charges, m.Charge)
 	}
-	if len(charges) == 0 {
-		return nil, nil
-	}
-	return s.options.Store.Take(ctx, charges)
+	return charges
 }
 
 // excess answers a request that asks for more than one request may. For more
@@ -118,14 +115,19 @@ func (s *Service) take(ctx context.Context, matches []descriptors.Match, refused
 // the answer large.
 func (s *Service) excess(statuses int) (*rls.RateLimitResponse, Result, error) {
 	s.options.Observe.Excess()
-	v := verdict{over: !s.options.AllowExcess, statuses: make([]shown, statuses), reason: "excess"}
+	v := &verdict{over: !s.options.AllowExcess, statuses: make([]shown, statuses), reason: "excess"}
 	for i := range v.statuses {
 		v.statuses[i].over = v.over
 	}
+	return s.answer(v)
+}
+
+func (s *Service) answer(v *verdict) (*rls.RateLimitResponse, Result, error) {
+	result := ResultOK
 	if v.over {
-		return v.toEnvoy(s.options.Headers), ResultOverLimit, nil
+		result = ResultOverLimit
 	}
-	return v.toEnvoy(s.options.Headers), ResultOK, nil
+	return v.toEnvoy(s.options.Headers), result, nil
 }
 
 func (s *Service) observeResolution(domain string, found descriptors.Resolution) {
@@ -139,16 +141,6 @@ func (s *Service) observeResolution(domain string, found descriptors.Resolution)
 	if found.BadOverrides > 0 {
 		s.options.Observe.BadOverrides(domain, found.BadOverrides)
 	}
-}
-
-func countCharges(matches []descriptors.Match) int {
-	n := 0
-	for _, m := range matches {
-		if !m.Limit.Unlimited {
-			n++
-		}
-	}
-	return n
 }
 
 // storeError is the status of a call whose store failed. A caller that has left

@@ -88,12 +88,15 @@ func (s *Store) Take(_ context.Context, charges []buckets.Charge) ([]buckets.Out
 		found[i] = s.held[charges[i].Key]
 	}
 	var used [buckets.MaxCharges]int64
+	own := false // charges is a copy, no more the caller's
 	for i, c := range charges {
 		if found[i] == nil {
 			found[i] = s.place(c, found[:len(charges)], now)
 		}
 		if found[i].key != c.Key { // judged on its limit's overflow bucket, beside others perhaps
-			charges = slices.Clone(charges)
+			if !own {
+				charges, own = slices.Clone(charges), true
+			}
 			charges[i].Key = found[i].key
 		}
 		used[i] = c.Bucket.Used(found[i].state, now)

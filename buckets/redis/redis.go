@@ -50,9 +50,10 @@ var _ buckets.Store = (*Store)(nil)
 func New(client Client) *Store { return &Store{client: client} }
 
 // Open returns a store on the server that a URL names, as in
-// redis://user:password@host:6379/0, or rediss:// for TLS. Query parameters set the connection pool: pool_size
-// (10 a processor unless given), min_idle_conns, dial_timeout (1s unless given)
-// and what else go-redis reads. It does not connect, [Store.Ping] does.
+// redis://user:password@host:6379/0, or rediss:// for TLS. Query parameters set
+// the connection pool: pool_size (10 a processor unless given), min_idle_conns,
+// dial_timeout (1s unless given) and what else go-redis reads. It does not
+// connect, [Store.Ping] does.
 func Open(address string) (*Store, error) {
 	options, err := clientOptions(address)
 	if err != nil {
