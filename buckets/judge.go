@@ -1,77 +1,197 @@
 package buckets
 
 // Judge decides the charges of one request and is the reference for every
-// store. used[i] is the level of charge i's bucket before the request, in ticks
-// used; charges with equal keys are one bucket and have equal levels. On return
-// used[i] is the level that is to stand. now, in microseconds since the epoch,
-// is only passed on to the outcomes.
+// store. states[i] is what is kept of the bucket of charge i, and classes[i] of
+// its class's, nil where it has none; charges with equal keys share one state.
+// Judge brings the states to now, in microseconds since the epoch, and applies
+// to them what stands.
 //
 // Judging is sequential: a bucket that is charged twice in one request is
 // judged the second time after what was asked of it the first time, granted or
 // not, for the request needs both. The request passes if every enforcing charge
-// is admitted; then each admitted charge stands. Otherwise nothing is taken, and
-// only refunds stand: what somebody gives back is his whether or not what he
-// asks for beside it is granted.
-func Judge(charges []Charge, used []int64, now int64) []Outcome {
-	var first [MaxCharges]int
-	for i := range charges {
-		first[i] = firstWithKey(charges, charges[i].Key)
-	}
-	var before [MaxCharges]int64
-	copy(before[:], used)
-
+// is admitted and, where it has quota charges, at least one of them; then each
+// admitted charge stands. Otherwise nothing is taken, and only refunds and
+// settlements stand: what somebody gives back is his, and what was used is used,
+// whether or not what he asks for beside it is granted.
+//
+// A gate that refuses stops the judging: nothing in the call stands but what came
+// before the gate, and what follows it is not admitted.
+func Judge(charges []Charge, states, classes []*State, now int64) []Outcome {
+	t := table{now: now, cells: make([]cell, 0, 2*len(charges))}
 	outcomes := make([]Outcome, len(charges))
-	passes := true
-	for i, c := range charges {
-		level := &used[first[i]]
-		outcomes[i] = judgeOne(c, level)
-		outcomes[i].Now = now
-		if !outcomes[i].Admitted && c.Role == Enforce {
-			passes = false
+	asks := make([]ask, len(charges))
+	for i := range charges {
+		c := &charges[i]
+		asks[i] = ask{Charge: c, cell: t.cell(c.Key, c.Bucket, states[i]), class: none}
+		if c.Class != nil {
+			asks[i].class = t.cell(c.ClassKey, c.Class.Guarantee, classes[i])
 		}
 	}
-	if !passes {
-		copy(used, before[:])
-		for i, c := range charges {
-			if c.Mode == Refund {
-				judgeOne(c, &used[first[i]])
+	closed := false
+	for i := range asks {
+		outcomes[i].Now = now
+		if closed {
+			continue
+		}
+		t.judge(&asks[i], &outcomes[i])
+		closed = charges[i].Role == Gate && !outcomes[i].Admitted
+	}
+	if !closed && passes(charges, outcomes) {
+		for i := range asks {
+			if charges[i].Mode == Take && outcomes[i].Admitted {
+				t.apply(&asks[i], outcomes[i].Borrowed)
 			}
 		}
 	}
-	for i := range charges {
-		used[i] = used[first[i]]
-		outcomes[i].Used = used[i]
+	for i := range asks {
+		t.report(&asks[i], &outcomes[i])
 	}
 	return outcomes
 }
 
-// judgeOne judges c at a level of used ticks and moves the level by what c asks
-// for or gives back.
-func judgeOne(c Charge, used *int64) Outcome {
-	cost := c.Tokens() * c.Bucket.TicksPerToken
-	if c.Mode == Refund {
-		*used = max(0, *used-cost)
-		return Outcome{Admitted: true}
+// passes tells whether the request is admitted as a whole.
+func passes(charges []Charge, outcomes []Outcome) bool {
+	quotas, met := false, false
+	for i := range charges {
+		switch charges[i].Role {
+		case Enforce:
+			if !outcomes[i].Admitted && charges[i].Asks() {
+				return false
+			}
+		case Quota:
+			if charges[i].Asks() {
+				quotas, met = true, met || outcomes[i].Admitted
+			}
+		}
 	}
-	over := *used + cost - c.Bucket.Full()
-	granted := over <= 0 && !c.Hopeless()
-	// A request that asks for more than a full bucket can never pass, so past
-	// twice that nothing counts, and the numbers stay exact.
-	most := 2 * c.Bucket.Full()
-	if c.Mode == Take && (granted || c.Role == Enforce) {
-		*used = min(*used+cost, most)
-	}
-	if granted {
-		return Outcome{Admitted: true}
-	}
-	return Outcome{Short: min(max(over, 0), most)}
+	return met || !quotas
 }
 
-func firstWithKey(charges []Charge, key string) int {
-	for i := range charges {
-		if charges[i].Key == key {
+// table is the buckets of one request while it is judged.
+type table struct {
+	now   int64
+	cells []cell
+}
+
+// cell is one bucket. Takes are only counted while the request is judged, and
+// applied if it passes; all else is applied at once.
+type cell struct {
+	key     string
+	bucket  Bucket
+	state   *State
+	pending int64 // ticks asked for so far by the request
+}
+
+// ask is one charge and the cells that it is judged on.
+type ask struct {
+	*Charge
+	cell, class int
+}
+
+const none = -1
+
+func (t *table) cell(key string, b Bucket, s *State) int {
+	for i := range t.cells {
+		if t.cells[i].key == key {
 			return i
 		}
 	}
-	return len(charges)
+	t.cells = append(t.cells, cell{key: key, bucket: b, state: s})
+	b.level(s, t.now)
+	return len(t.cells) - 1
+}
+
+// used is the level of a cell with what the request has asked of it so far.
+func (t *table) used(i int, b Bucket) int64 {
+	return b.level(t.cells[i].state, t.now) + t.cells[i].pending
+}
+
+// demand counts ticks that the request asks of a cell. A request that asks for
+// more than a full bucket can never pass, so past that and the deepest level
+// nothing counts, and the numbers stay exact.
+func (t *table) demand(i int, b Bucket, ticks int64) {
+	c := &t.cells[i]
+	most := b.Full() + b.deepest() - b.level(c.state, t.now)
+	c.pending = min(c.pending+ticks, max(most, 0))
+}
+
+func (t *table) judge(a *ask, o *Outcome) {
+	state, ticks := t.cells[a.cell].state, a.Ticks()
+	o.Admitted = true
+	switch a.Mode {
+	case Refund:
+		a.Bucket.give(state, a.Charge, ticks, t.now)
+		if a.class != none {
+			a.Class.Guarantee.give(t.cells[a.class].state, a.Charge, ticks, t.now)
+		}
+	case Settle:
+		o.Lost = a.Bucket.settle(state, a.Charge, ticks, t.now)
+		if a.class != none {
+			a.Class.Guarantee.settle(t.cells[a.class].state, a.Charge, ticks, t.now)
+		}
+	case Cancel:
+		o.Admitted = cancel(a.Charge, state, ticks, t.now)
+	default:
+		t.take(a, o, ticks)
+	}
+}
+
+// take judges what is asked of a bucket, or of a pool by one of its classes.
+func (t *table) take(a *ask, o *Outcome, ticks int64) {
+	used := t.used(a.cell, a.Bucket)
+	over := used + ticks - a.Bucket.Full()
+	hopeless := a.Hopeless()
+	if held(a, t) { // a lease that is renewed asks for nothing more
+		return
+	}
+	if a.class == none {
+		o.Admitted = over <= a.MayOwe && !hopeless
+	} else {
+		mine := t.used(a.class, a.Class.Guarantee)
+		o.Admitted, o.Borrowed = a.Class.admits(a.Bucket, used, mine, ticks)
+		if !o.Admitted && !hopeless {
+			o.Delay = a.Class.delay(a.Bucket, used, mine, ticks)
+		}
+	}
+	if a.class == none && over > 0 && !hopeless {
+		o.Delay = a.Bucket.delay(t.cells[a.cell].state, over, t.now)
+	}
+	if a.Mode != Take || !o.Admitted && a.Role != Enforce {
+		return
+	}
+	t.demand(a.cell, a.Bucket, ticks)
+	if a.class != none && !o.Borrowed {
+		t.demand(a.class, a.Class.Guarantee, ticks)
+	}
+}
+
+// held tells that the charge names a lease that is held already.
+func held(a *ask, t *table) bool {
+	s, ok := a.Bucket.(Slots)
+	return ok && a.Lease != "" && s.holds(t.cells[a.cell].state, a.Lease)
+}
+
+// apply takes what was admitted. A lease that is renewed keeps the accounts that
+// it has.
+func (t *table) apply(a *ask, borrowed bool) {
+	ticks, renewed := a.Ticks(), held(a, t)
+	a.Bucket.add(t.cells[a.cell].state, a.Charge, ticks, t.now)
+	if a.class == none {
+		return
+	}
+	class := t.cells[a.class].state
+	if s, ok := a.Class.Guarantee.(Slots); ok && renewed && !s.holds(class, a.Lease) || borrowed {
+		return
+	}
+	a.Class.Guarantee.add(class, a.Charge, ticks, t.now)
+}
+
+// report tells where the buckets stand once the request is decided.
+func (t *table) report(a *ask, o *Outcome) {
+	state := t.cells[a.cell].state
+	o.Used = a.Bucket.level(state, t.now)
+	o.Reset = a.Bucket.reset(state, t.now)
+	if a.class != none {
+		o.ClassUsed = a.Class.Guarantee.level(t.cells[a.class].state, t.now)
+	}
 }

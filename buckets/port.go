@@ -1,6 +1,9 @@
 package buckets
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // MaxCharges is the most charges one [Store] call accepts. A store judges them
 // in one atomic step, and 16 token buckets already hold a Redis for about 0.1 ms.
@@ -18,28 +21,65 @@ type Store interface {
 
 // Charge asks one bucket for tokens, looks at it, or gives tokens back.
 type Charge struct {
-	Key    string // the bucket; equal keys are one bucket
+	Key    string // the bucket; equal keys are one bucket, of one kind
 	Limit  string // the limit the bucket belongs to: one of the rules' limits, a bounded set, unlike Key
-	Bucket TokenBucket
-	Cost   int64 // tokens, weight x hits, 0 or more
+	Bucket Bucket // how the bucket admits and recovers
+	Cost   int64  // tokens, weight x hits, 0 or more; of [Slots], slots; of a [Breaker], see there
 	Mode   Mode
 	Role   Role
+
+	// Class is what the class of the charge is guaranteed of the pool that Key
+	// names, and ClassKey the bucket that accounts for it. Nil for what is no pool.
+	Class    *Class
+	ClassKey string
+
+	// Lease names what is held of [Slots] or a [Breaker], so that it can be renewed
+	// and given back once: up to 64 bytes of any kind, unique to a request and a
+	// charge. Other buckets take no notice.
+	Lease string
+	// At is when a [Refund] was taken, in microseconds since the epoch on the
+	// store's clock, so that it finds the window it came from. 0 is not known.
+	At int64
+	// MayOwe is how many ticks beyond a full [TokenBucket] a [Take] may reserve:
+	// what refills while its caller is ready to wait. 0 does not wait.
+	MayOwe int64
+	// Place is the reservation that a [Cancel] gives up.
+	Place Place
 
 	OnStoreError OnStoreError
 }
 
 // Hopeless tells that the charge can never be admitted, however long one waits:
-// it asks for more than a full bucket holds.
-func (c Charge) Hopeless() bool { return c.Mode != Refund && c.Cost > c.Bucket.Capacity }
+// it asks for more than a full bucket holds, or than its class of a pool may
+// ever have.
+func (c *Charge) Hopeless() bool {
+	return c.Asks() && c.Cost > c.Most()
+}
 
-// Tokens is the cost without what lies beyond a full bucket: one token more
-// than the capacity is refused like a million more, and a refund fills at most
-// the bucket. It keeps Cost*P exact.
-func (c Charge) Tokens() int64 {
-	if c.Mode == Refund {
-		return min(c.Cost, c.Bucket.Capacity)
+// Asks tells that the charge can be refused.
+func (c *Charge) Asks() bool { return c.Mode == Take || c.Mode == Look }
+
+// Most is the largest cost that the charge's bucket can ever admit.
+func (c *Charge) Most() int64 {
+	if c.Class != nil {
+		return c.Class.most(c.Bucket)
 	}
-	return min(c.Cost, c.Bucket.Capacity+1)
+	return c.Bucket.Size()
+}
+
+// Ticks is the cost in the units in which the bucket counts, without what lies
+// beyond a full bucket: one token more than the capacity is refused like a
+// million more, and a refund fills at most the bucket. It keeps Cost*P exact.
+// A settlement may reach further, down to the debt that the bucket allows.
+func (c *Charge) Ticks() int64 {
+	most := c.Bucket.Size()
+	switch c.Mode {
+	case Take, Look:
+		most++
+	case Settle:
+		return min(c.Cost, c.Bucket.deepest()/c.Bucket.Unit()+1) * c.Bucket.Unit()
+	}
+	return min(c.Cost, most) * c.Bucket.Unit()
 }
 
 // Mode is what a charge does to its bucket.
@@ -49,6 +89,8 @@ const (
 	Take   Mode = iota // take Cost tokens if the whole request passes
 	Look               // judge Cost tokens, take nothing
 	Refund             // give Cost tokens back, never above full, whatever becomes of the request
+	Settle             // take Cost tokens that were used already, whatever becomes of the request, down to the bucket's debt
+	Cancel             // give up the reservation Place if no later one was made; admitted tells whether it was given up
 )
 
 // Role is what a charge's refusal means for the request.
@@ -57,6 +99,8 @@ type Role uint8
 const (
 	Enforce Role = iota // refuses the request
 	Shadow              // is reported only; the bucket is charged where it admits and the request passes
+	Quota               // refuses the request if every other quota of it refuses too; charged where it admits
+	Gate                // stops everything: nothing after it in the call happens, refunds and settlements included
 )
 
 // OnStoreError is what becomes of a charge whose store does not answer.
@@ -72,18 +116,30 @@ const (
 // Outcome is a store's answer to one charge.
 type Outcome struct {
 	Admitted bool // this bucket admits the charge; the request passes if every enforcing charge was admitted
+	Borrowed bool // a pool admitted the charge from what other classes leave
 
 	// Used is the bucket's level, in ticks used, after the request was decided:
-	// with the charge if the request passed, without it if not.
-	Used int64
-	// Short is how many ticks the charge lacked when it was judged, 0 if it was
-	// admitted. Refill(Short) is the delay after which it would have passed.
-	Short int64
+	// with the charge if the request passed, without it if not. Of a pool it is
+	// that of the pool, and ClassUsed that of the class.
+	Used, ClassUsed int64
+
+	// Delay is how long until the charge would have been admitted, had nobody else
+	// asked: the least such time, to the bucket's clock. Of an admitted one it is
+	// how long its caller has to wait for the tokens that it reserved. 0 where no
+	// time can be told: the charge is hopeless, or a slot must be given back first.
+	Delay time.Duration
+	// Reset is how long until the bucket is full again if nothing more is asked
+	// of it, or its window ends. Of a sliding window, when its last tokens are back.
+	Reset time.Duration
+	// Lost is what a [Settle] could not charge because the bucket would owe too
+	// much, in ticks.
+	Lost int64
+
 	// Now is the instant of judging on the store's clock, in microseconds since
 	// the epoch.
 	Now int64
 
 	// Blind marks a verdict of [OnStoreError] on a store that did not answer:
-	// Used, Short and Now say nothing.
+	// the numbers say nothing.
 	Blind bool
 }

@@ -39,115 +39,115 @@ type TokenBucket struct {
 	TicksPerToken   int64 // P
 	TicksPerQuantum int64 // R
 	Quantum         int64 // q: microseconds
+
+	Missing int64 // ticks used of a bucket never seen; 0 starts full
+	Debt    int64 // ticks beyond a full bucket that a settlement may take
+	Ahead   int64 // ticks beyond a full bucket that callers who wait may reserve
+}
+
+// Terms are a token bucket as a rule states it: Tokens refill in each Period, and
+// Capacity is what it holds. A rate of 0 tokens gives the closed bucket.
+type Terms struct {
+	Tokens   int64
+	Period   time.Duration // a positive number of whole microseconds
+	Capacity int64
+	Missing  int64         // tokens that a bucket never seen lacks, 0: it is full
+	MaxDebt  int64         // tokens that a settlement may overdraw
+	MaxWait  time.Duration // how far ahead callers may reserve
 }
 
 // ErrInexact is returned for a rate that no clock quantum represents exactly.
 var ErrInexact = errors.New("the rate cannot be represented exactly")
 
-// NewTokenBucket compiles a bucket of capacity tokens that refills tokens in
-// each period. A rate of 0 tokens gives the closed bucket. The period must be a
-// positive number of whole microseconds; the error wraps [ErrInexact] where the
-// numbers do not fit, and says which.
+// NewTokenBucket compiles a bucket that starts full and never owes.
 func NewTokenBucket(tokens int64, period time.Duration, capacity int64) (TokenBucket, error) {
-	switch {
-	case tokens < 0 || capacity < 0:
-		return TokenBucket{}, fmt.Errorf("a rate of %d and a capacity of %d: neither may be negative", tokens, capacity)
-	case tokens == 0:
+	return Terms{Tokens: tokens, Period: period, Capacity: capacity}.TokenBucket()
+}
+
+// TokenBucket compiles the terms. The error wraps [ErrInexact] where the numbers
+// do not fit, and says which.
+func (t Terms) TokenBucket() (TokenBucket, error) {
+	if t.Tokens == 0 && t.Capacity >= 0 {
 		return TokenBucket{}, nil
-	case capacity == 0:
-		return TokenBucket{}, errors.New("a capacity of 0 tokens can admit nothing")
-	case period <= 0 || period%time.Microsecond != 0:
-		return TokenBucket{}, fmt.Errorf("a period of %v: %w: it must be a positive number of whole microseconds", period, ErrInexact)
 	}
-	micros := period.Microseconds()
+	if err := t.check(); err != nil {
+		return TokenBucket{}, err
+	}
 	for _, q := range quanta {
-		if micros%q != 0 {
+		if t.Period.Microseconds()%q != 0 {
 			continue
 		}
-		g := gcd(micros/q, tokens)
-		b := TokenBucket{Capacity: capacity, TicksPerToken: micros / q / g, TicksPerQuantum: tokens / g, Quantum: q}
-		if b.fits() {
+		ticks := t.Period.Microseconds() / q
+		g := gcd(ticks, t.Tokens)
+		if b, ok := t.in(ticks/g, t.Tokens/g, q); ok {
 			return b, nil
 		}
 	}
-	return TokenBucket{}, fmt.Errorf("%d tokens in %v with a capacity of %d: %w: choose a smaller capacity or a rounder rate",
-		tokens, period, capacity, ErrInexact)
+	return TokenBucket{}, t.inexact()
 }
 
-// fits tells whether every number that judging can meet stays exact. The factor
-// of two is needed: a level of B*P is compared after a cost of up to B*P was
-// added to it.
-func (b TokenBucket) fits() bool {
-	over, ticks := bits.Mul64(uint64(b.Capacity), uint64(b.TicksPerToken))
-	if over != 0 || ticks > MaxTicks/2 || b.TicksPerQuantum > MaxTicks-2*int64(ticks) {
-		return false
+func (t Terms) check() error {
+	switch {
+	case t.Tokens < 0 || t.Capacity < 0:
+		return fmt.Errorf("a rate of %d and a capacity of %d: neither may be negative", t.Tokens, t.Capacity)
+	case t.Capacity == 0:
+		return errors.New("a capacity of 0 tokens can admit nothing")
+	case t.Missing < 0 || t.Missing > t.Capacity || t.MaxDebt < 0 || t.MaxWait < 0:
+		return fmt.Errorf("a debt of %d tokens, a wait of %v, or %d tokens missing of %d: out of range", t.MaxDebt, t.MaxWait, t.Missing, t.Capacity)
+	case t.Period <= 0 || t.Period%time.Microsecond != 0:
+		return fmt.Errorf("a period of %v: %w: it must be a positive number of whole microseconds", t.Period, ErrInexact)
 	}
-	return horizon/b.Quantum+int64(ticks)/b.TicksPerQuantum < MaxTicks
+	return nil
 }
 
-// Full is the capacity in ticks, which is also the largest level.
+func (t Terms) inexact() error {
+	return fmt.Errorf("%d tokens in %v with a capacity of %d: %w: choose a smaller capacity or a rounder rate",
+		t.Tokens, t.Period, t.Capacity, ErrInexact)
+}
+
+// in is the bucket counted in ticks of which perToken are a token and perQuantum
+// refill in each quantum, and whether every number that judging can meet stays
+// exact. The factor of two is needed: a level of B*P is compared after a cost of
+// up to B*P was added to it.
+func (t Terms) in(perToken, perQuantum, quantum int64) (TokenBucket, bool) {
+	b := TokenBucket{Capacity: t.Capacity, TicksPerToken: perToken, TicksPerQuantum: perQuantum, Quantum: quantum}
+	full, fits := times(t.Capacity, perToken)
+	debt, fitsDebt := times(t.MaxDebt, perToken)
+	ahead, fitsAhead := times(t.MaxWait.Microseconds()/quantum, perQuantum)
+	if !fits || !fitsDebt || !fitsAhead {
+		return b, false
+	}
+	deepest := full + max(debt, ahead)
+	if deepest > MaxTicks/2 || perQuantum > MaxTicks-2*deepest || horizon/quantum+deepest/perQuantum >= MaxTicks {
+		return b, false
+	}
+	b.Missing, b.Debt, b.Ahead = t.Missing*perToken, debt, ahead
+	return b, true
+}
+
+// times is a*b, and whether it is at most half of [MaxTicks].
+func times(a, b int64) (int64, bool) {
+	high, low := bits.Mul64(uint64(a), uint64(b))
+	return int64(low), high == 0 && low <= MaxTicks/2
+}
+
+// Full is the capacity in ticks.
 func (b TokenBucket) Full() int64 { return b.Capacity * b.TicksPerToken }
 
-// State is what a store keeps of one bucket between requests. The parameters
-// are kept with the time, so that a changed rate carries the tokens used and
-// not the time. The zero State is a full bucket, and so is an absent one.
-type State struct {
-	TAT  int64 // theoretical arrival time: the quantum, since the epoch, in which the bucket is full
-	Part int64 // ticks of that quantum's refill still owed, below TicksPerQuantum
+// Size implements [Bucket].
+func (b TokenBucket) Size() int64 { return b.Capacity }
 
-	TicksPerToken, TicksPerQuantum, Quantum int64 // the parameters that TAT and Part were written with
-}
+// Unit implements [Bucket].
+func (b TokenBucket) Unit() int64 { return max(b.TicksPerToken, 1) }
 
-// Used is the bucket's level at now (microseconds since the epoch), in ticks
-// taken and not yet refilled: 0 is full, [TokenBucket.Full] is empty.
-//
-// A state written under other parameters is converted, rounded up to the next
-// tick. What exceeds the capacity, because it was lowered or because the clock
-// went back, counts as empty: the two cannot be told apart, and neither may
-// admit early.
-func (b TokenBucket) Used(s State, now int64) int64 {
-	if s.Quantum == 0 || b.Capacity == 0 {
-		return 0
-	}
-	owed := s.TAT - now/s.Quantum
-	if owed < 0 {
-		return 0
-	}
-	if owed > (MaxTicks-s.Part)/s.TicksPerQuantum {
-		return b.Full()
-	}
-	used := owed*s.TicksPerQuantum + s.Part
-	if s.TicksPerToken != b.TicksPerToken || s.TicksPerQuantum != b.TicksPerQuantum || s.Quantum != b.Quantum {
-		used = scaleUp(used, b.TicksPerToken, s.TicksPerToken)
-	}
-	return min(used, b.Full())
-}
-
-// State is what to store for a level of used ticks at now (microseconds since
-// the epoch). A store forgets a bucket whose level is 0 instead.
-func (b TokenBucket) State(used, now int64) State {
-	whole := used / b.TicksPerQuantum
-	return State{
-		TAT: now/b.Quantum + whole, Part: used - whole*b.TicksPerQuantum,
-		TicksPerToken: b.TicksPerToken, TicksPerQuantum: b.TicksPerQuantum, Quantum: b.Quantum,
-	}
-}
-
-// FullAt is the instant, in microseconds since the epoch, by which the bucket
-// is full again, or the last one there is.
-func (s State) FullAt() int64 {
-	if s.Quantum > 0 && s.TAT >= math.MaxInt64/s.Quantum {
-		return math.MaxInt64 // 2^31 tokens at one a day take longer than 292,000 years
-	}
-	return (s.TAT + 1) * s.Quantum
-}
+func (b TokenBucket) deepest() int64 { return b.Full() + max(b.Debt, b.Ahead) }
 
 // Remaining is the number of whole tokens left at a level of used ticks.
 func (b TokenBucket) Remaining(used int64) int64 {
 	if b.Capacity == 0 {
 		return 0
 	}
-	return (b.Full() - used) / b.TicksPerToken
+	return max(0, b.Full()-used) / b.TicksPerToken
 }
 
 // Refill is how long the bucket takes to refill ticks, rounded up to its clock

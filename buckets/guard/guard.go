@@ -127,7 +127,7 @@ func (g *Guard) call(ctx context.Context, charges []buckets.Charge, answers chan
 func (g *Guard) decideAlone(ctx context.Context, charges []buckets.Charge, cause error) ([]buckets.Outcome, error) {
 	refused := false
 	for _, c := range charges {
-		enforces := c.Role == buckets.Enforce && c.Mode != buckets.Refund
+		enforces := c.Role == buckets.Enforce && c.Asks()
 		if enforces && c.OnStoreError == buckets.Fail {
 			return nil, cause
 		}
@@ -144,7 +144,7 @@ func (g *Guard) decideAlone(ctx context.Context, charges []buckets.Charge, cause
 			local, at = append(local, c), append(at, i)
 			continue
 		}
-		denied := c.OnStoreError == buckets.Deny && c.Mode != buckets.Refund
+		denied := c.OnStoreError == buckets.Deny && c.Asks()
 		outcomes[i] = buckets.Outcome{Admitted: !denied, Blind: true}
 	}
 	judged, err := g.options.Local.Take(ctx, local)

@@ -83,28 +83,33 @@ func (s *Store) Take(_ context.Context, charges []buckets.Charge) ([]buckets.Out
 	now := s.clock()
 	s.forgetFull(now, maxSifts)
 
-	var found [buckets.MaxCharges]*bucket
+	t := seats{store: s, now: now}
 	for i := range charges {
-		found[i] = s.held[charges[i].Key]
-	}
-	var used [buckets.MaxCharges]int64
-	own := false // charges is a copy, no more the caller's
-	for i, c := range charges {
-		if found[i] == nil {
-			found[i] = s.place(c, found[:len(charges)], now)
+		c := &charges[i]
+		t.find(c.Key)
+		if c.Class != nil {
+			t.find(c.ClassKey)
 		}
-		if found[i].key != c.Key { // judged on its limit's overflow bucket, beside others perhaps
+	}
+	own := false // charges is a copy, no more the caller's
+	var states, classes [buckets.MaxCharges]*buckets.State
+	for i, c := range charges {
+		b := t.seat(c.Key, c.Limit, c.Bucket)
+		states[i] = &b.state
+		key, classKey := b.key, ""
+		if c.Class != nil {
+			class := t.seat(c.ClassKey, classOf(c.Limit), c.Class.Guarantee)
+			classes[i], classKey = &class.state, class.key
+		}
+		if key != c.Key || classKey != c.ClassKey { // judged on its limit's overflow bucket, beside others perhaps
 			if !own {
 				charges, own = slices.Clone(charges), true
 			}
-			charges[i].Key = found[i].key
+			charges[i].Key, charges[i].ClassKey = key, classKey
 		}
-		used[i] = c.Bucket.Used(found[i].state, now)
 	}
-	outcomes := buckets.Judge(charges, used[:len(charges)], now)
-	for i, c := range charges {
-		s.write(found[i], c.Bucket, used[i], now)
-	}
+	outcomes := buckets.Judge(charges, states[:len(charges)], classes[:len(charges)], now)
+	t.write()
 	return outcomes, nil
 }
 

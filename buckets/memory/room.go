@@ -2,8 +2,8 @@ package memory
 
 import (
 	"container/heap"
-	"slices"
-	"strconv"
+	"fmt"
+	"math"
 
 	"github.com/weir-rls/weir/buckets"
 )
@@ -17,6 +17,7 @@ type bucket struct {
 	key    string
 	shared bool // an overflow bucket
 	state  buckets.State
+	full   int64 // from this instant on (microseconds) it is as good as absent
 	queued int64 // full at this instant (microseconds), as of when it was queued
 	place  int   // in the queue, or one of the following
 }
@@ -30,122 +31,146 @@ const (
 // but one that is sent with a request may have any numbers.
 const maxShared = 4096
 
-// place finds a bucket for a key that is not held: one of its own if there is
-// room or can be made, else the overflow bucket of its limit. A key that was
-// judged on that one until now owes no more than it does, so one of its own
-// begins with what the overflow bucket owes.
-func (s *Store) place(c buckets.Charge, inUse []*bucket, now int64) *bucket {
-	if b := withKey(inUse, c.Key); b != nil {
-		return b // an earlier charge of this request brought it
+// seats are the buckets of one call while it is made. There are few, so they are
+// found by looking at each.
+type seats struct {
+	store *Store
+	now   int64
+	taken []seat
+}
+
+// seat is one bucket and what it is a bucket of.
+type seat struct {
+	*bucket
+	kind buckets.Bucket
+	key  string // of the charge; an overflow bucket's own is another
+}
+
+// find takes a bucket that is held, before any of the call makes room for another.
+func (t *seats) find(key string) {
+	if b := t.store.held[key]; b != nil && t.withKey(key) == nil {
+		t.taken = append(t.taken, seat{bucket: b, key: key})
 	}
-	room := len(s.held) < s.max
-	if room && s.shared == 0 {
-		return s.newcomer(c.Key, c.Bucket, nil, now)
+}
+
+// seat is the bucket of a key, its own or its limit's overflow bucket.
+func (t *seats) seat(key, limit string, kind buckets.Bucket) *bucket {
+	if s := t.withKey(key); s != nil {
+		s.kind = kind
+		return s.bucket
 	}
-	overflow := overflowKey(c)
-	shared := s.held[overflow]
-	if shared == nil {
-		shared = withKey(inUse, overflow)
+	b := t.place(key, limit, kind)
+	if s := t.withKey(b.key); s != nil {
+		s.kind = kind
+		return b
 	}
-	if room || s.makeRoom(inUse, now) {
-		return s.newcomer(c.Key, c.Bucket, shared, now)
-	}
-	s.overflowed++
-	switch {
-	case shared != nil:
-		return shared
-	case s.shared >= maxShared:
-		return &bucket{key: overflow, place: neverHeld, state: c.Bucket.State(c.Bucket.Full(), now)} // empty
-	}
-	b := s.newcomer(overflow, c.Bucket, nil, now)
-	b.shared = true
+	t.taken = append(t.taken, seat{b, kind, b.key})
 	return b
 }
 
-// overflowKey is that of the bucket which a limit's keys share. Limits that
-// come with requests have one name and many rates; those must not mix. No
-// charge's key is like it: they begin with a brace.
-func overflowKey(c buckets.Charge) string {
-	b := append(make([]byte, 0, 128), "overflow "...)
-	for _, n := range []int64{c.Bucket.Capacity, c.Bucket.TicksPerToken, c.Bucket.TicksPerQuantum, c.Bucket.Quantum} {
-		b = append(strconv.AppendInt(b, n, 10), ' ')
-	}
-	return string(append(b, c.Limit...))
-}
-
-func withKey(inUse []*bucket, key string) *bucket {
-	for _, b := range inUse {
-		if b != nil && b.key == key {
-			return b
+func (t *seats) withKey(key string) *seat {
+	for i := range t.taken {
+		if t.taken[i].key == key {
+			return &t.taken[i]
 		}
 	}
 	return nil
 }
 
+// write stores what the call has changed.
+func (t *seats) write() {
+	for _, s := range t.taken {
+		if s.kind != nil {
+			t.store.write(s.bucket, s.kind)
+		}
+	}
+}
+
+// place finds a bucket for a key that is not held: one of its own if there is
+// room or can be made, else the overflow bucket of its limit. A key that was
+// judged on that one until now owes no more than it does, so one of its own
+// begins with what the overflow bucket owes.
+func (t *seats) place(key, limit string, kind buckets.Bucket) *bucket {
+	s := t.store
+	room := len(s.held) < s.max
+	if room && s.shared == 0 {
+		return s.newcomer(key, kind, nil, t.now)
+	}
+	overflow := overflowKey(limit, kind)
+	shared := s.held[overflow]
+	if shared == nil {
+		if seat := t.withKey(overflow); seat != nil {
+			shared = seat.bucket
+		}
+	}
+	if room || t.makeRoom() {
+		return s.newcomer(key, kind, shared, t.now)
+	}
+	s.overflowed++
+	if shared != nil {
+		return shared
+	}
+	b := s.newcomer(overflow, kind, nil, t.now)
+	b.shared = true
+	if s.shared >= maxShared {
+		b.place = neverHeld
+		buckets.Owe(kind, &b.state, math.MaxInt64, t.now) // all it has
+	}
+	return b
+}
+
+// overflowKey is that of the bucket which a limit's keys share. A limit that
+// became another kind of bucket has another one. No charge's key is like it:
+// they begin with a brace.
+func overflowKey(limit string, kind buckets.Bucket) string {
+	return fmt.Sprintf("overflow %T %s", kind, limit)
+}
+
+// classOf names what the guarantees of a pool's classes belong to.
+func classOf(limit string) string { return "class of " + limit }
+
 // makeRoom forgets the bucket that is soonest full, if that is near and no
-// charge of this request is for it.
-func (s *Store) makeRoom(inUse []*bucket, now int64) bool {
-	soonest := s.nearlyFull(now)
-	if soonest == nil || slices.Contains(inUse, soonest) {
+// charge of this call is for it.
+func (t *seats) makeRoom() bool {
+	s := t.store
+	soonest := s.nearlyFull(t.now)
+	if soonest == nil || t.withKey(soonest.key) != nil {
 		return false
 	}
-	s.owedUntil = max(s.owedUntil, soonest.state.FullAt())
+	s.owedUntil = max(s.owedUntil, soonest.full)
 	s.forget(soonest)
 	return true
 }
 
 // newcomer is a bucket for a key that may have been forgotten while it owed
-// tokens, at most what refills until owedUntil, or been judged on a shared
+// tokens, at most what it recovers until owedUntil, or been judged on a shared
 // bucket.
-func (s *Store) newcomer(key string, limit buckets.TokenBucket, shared *bucket, now int64) *bucket {
+func (s *Store) newcomer(key string, kind buckets.Bucket, shared *bucket, now int64) *bucket {
 	b := &bucket{key: key, place: notHeld}
-	if limit.Capacity == 0 {
-		return b
-	}
-	used := int64(0)
-	if owed := s.owedUntil - now; owed > 0 {
-		quanta := (owed-1)/limit.Quantum + 1
-		used = limit.Full()
-		if quanta < used/limit.TicksPerQuantum {
-			used = quanta * limit.TicksPerQuantum
-		}
-	}
 	if shared != nil {
-		used = max(used, limit.Used(shared.state, now))
+		b.state = shared.state.Clone()
 	}
-	if used > 0 {
-		b.state = limit.State(used, now)
-	}
+	buckets.Owe(kind, &b.state, s.owedUntil, now)
 	return b
 }
 
-// write stores a bucket's level, or forgets the bucket when it is full. A level
-// that was converted from another rate, or cut to a lowered capacity, is stored
-// even where the request was refused: else it would go on refilling at the old
-// rate, and the delay that the caller was told would not hold.
-func (s *Store) write(b *bucket, limit buckets.TokenBucket, used, now int64) {
-	switch {
-	case limit.Capacity == 0: // closed for a while; what the bucket owes is kept for when it opens
-		return
-	case used == 0:
+// write keeps a bucket's state, or forgets the bucket when there is nothing to
+// keep.
+func (s *Store) write(b *bucket, kind buckets.Bucket) {
+	if b.state.Empty() {
 		s.forget(b)
 		return
 	}
-	state := limit.State(used, now)
-	if state == b.state {
-		return
-	}
-	earlier := state.FullAt() < b.queued
-	b.state = state
+	b.full = buckets.Until(kind, &b.state)
 	switch {
 	case b.place == notHeld:
-		b.queued = state.FullAt()
+		b.queued = b.full
 		s.held[b.key] = b
 		heap.Push(&s.byFullAt, b)
 		if b.shared {
 			s.shared++
 		}
-	case earlier:
+	case b.place >= 0 && b.full < b.queued:
 		s.requeue(b)
 	}
 }
@@ -168,7 +193,7 @@ const maxSifts = 4 * buckets.MaxCharges
 // forgetFull drops buckets that are full at now, at most limit of them.
 func (s *Store) forgetFull(now int64, limit int) {
 	for ; limit > 0 && len(s.byFullAt) > 0 && s.byFullAt[0].queued <= now; limit-- {
-		if b := s.byFullAt[0]; b.state.FullAt() <= now {
+		if b := s.byFullAt[0]; b.full <= now {
 			s.forget(b)
 		} else {
 			s.requeue(b)
@@ -184,7 +209,7 @@ func (s *Store) nearlyFull(now int64) *bucket {
 		switch {
 		case b.queued-now > nearFull.Microseconds():
 			return nil
-		case b.state.FullAt() <= b.queued:
+		case b.full <= b.queued:
 			return b
 		}
 		s.requeue(b)
@@ -193,7 +218,7 @@ func (s *Store) nearlyFull(now int64) *bucket {
 }
 
 func (s *Store) requeue(b *bucket) {
-	b.queued = b.state.FullAt()
+	b.queued = b.full
 	heap.Fix(&s.byFullAt, b.place)
 }
 

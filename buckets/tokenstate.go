@@ -1,0 +1,156 @@
+package buckets
+
+import (
+	"math"
+	"time"
+)
+
+// TokenState is what is kept of one token bucket between requests. The
+// parameters are kept with the time, so that a changed rate carries the tokens
+// used and not the time. The zero TokenState is a bucket never seen.
+type TokenState struct {
+	Place
+	TicksPerToken, TicksPerQuantum, Quantum int64 // the parameters that the place was written with
+}
+
+// Place is a point in a token bucket's time line: where its level ends, or a
+// reservation.
+type Place struct {
+	TAT  int64 // theoretical arrival time: the quantum, since the epoch, in which the bucket is full
+	Part int64 // ticks of that quantum's refill still owed, below TicksPerQuantum
+}
+
+// Used is the bucket's level at now (microseconds since the epoch), in ticks
+// taken and not yet refilled: 0 is full, [TokenBucket.Full] is empty, and above it is what the bucket owes.
+//
+// A state written under other parameters is converted, rounded up to the next
+// tick. What exceeds the capacity and what the bucket may owe, because it was
+// lowered or because the clock went back, counts as the most it may owe: the two
+// cannot be told apart, and neither may admit early.
+func (b TokenBucket) Used(s TokenState, now int64) int64 {
+	switch {
+	case b.Capacity == 0:
+		return 0
+	case s.Quantum == 0:
+		return b.Missing
+	}
+	owed := s.TAT - now/s.Quantum
+	if owed < 0 {
+		return 0
+	}
+	if owed > (MaxTicks-s.Part)/s.TicksPerQuantum {
+		return b.deepest()
+	}
+	used := owed*s.TicksPerQuantum + s.Part
+	if s.TicksPerToken != b.TicksPerToken || s.TicksPerQuantum != b.TicksPerQuantum || s.Quantum != b.Quantum {
+		used = scaleUp(used, b.TicksPerToken, s.TicksPerToken)
+	}
+	return min(used, b.deepest())
+}
+
+// State is what to store for a level of used ticks at now (microseconds since
+// the epoch). A store forgets a bucket whose level is 0 instead, unless one never
+// seen lacks tokens.
+func (b TokenBucket) State(used, now int64) TokenState {
+	whole := used / b.TicksPerQuantum
+	return TokenState{
+		Place:         Place{TAT: now/b.Quantum + whole, Part: used - whole*b.TicksPerQuantum},
+		TicksPerToken: b.TicksPerToken, TicksPerQuantum: b.TicksPerQuantum, Quantum: b.Quantum,
+	}
+}
+
+// FullAt is the instant, in microseconds since the epoch, by which the bucket
+// is full again, or the last one there is.
+func (s TokenState) FullAt() int64 {
+	if s.Quantum > 0 && s.TAT >= math.MaxInt64/s.Quantum {
+		return math.MaxInt64 // 2^31 tokens at one a day take longer than 292,000 years
+	}
+	return (s.TAT + 1) * s.Quantum
+}
+
+
+// idle is how much longer than until it is full a bucket is remembered whose
+// first tokens are missing: forgotten, it would start without them again.
+const idle = int64(time.Hour / time.Microsecond)
+
+func (b TokenBucket) level(s *State, now int64) int64 {
+	if b.Capacity == 0 { // closed for a while; what the bucket owes is kept for when it opens
+		return 0
+	}
+	used := b.Used(s.token, now)
+	b.put(s, used, now)
+	return used
+}
+
+func (b TokenBucket) put(s *State, used, now int64) {
+	s.token = TokenState{}
+	if used > 0 || b.Missing > 0 {
+		s.token = b.State(used, now)
+	}
+}
+
+func (b TokenBucket) add(s *State, _ *Charge, ticks, now int64) {
+	if ticks > 0 && b.Capacity > 0 {
+		b.put(s, b.Used(s.token, now)+ticks, now)
+	}
+}
+
+// give returns tokens to whoever asks next, at once. A late refund of tokens that
+// have refilled since would let a second lot of them pass in the same window, so
+// one that says when it was taken is good for as long as its tokens take to
+// refill.
+func (b TokenBucket) give(s *State, c *Charge, ticks, now int64) {
+	if b.Capacity == 0 || c.At != 0 && time.Duration(now-c.At)*time.Microsecond > b.Refill(ticks) {
+		return
+	}
+	b.put(s, max(0, b.Used(s.token, now)-ticks), now)
+}
+
+func (b TokenBucket) settle(s *State, _ *Charge, ticks, now int64) (lost int64) {
+	if b.Capacity == 0 {
+		return ticks
+	}
+	used := b.Used(s.token, now)
+	taken := min(ticks, max(0, b.Full()+b.Debt-used))
+	b.put(s, used+taken, now)
+	return ticks - taken
+}
+
+// cancel gives up the reservation c.Place, if it is the bucket's last: giving
+// back an earlier one would move up those who reserved after it, whose callers
+// wait for the time they were told.
+func cancel(c *Charge, s *State, ticks, now int64) bool {
+	b, ok := c.Bucket.(TokenBucket)
+	if !ok || b.Capacity == 0 || s.token.Place != c.Place || s.token.Quantum == 0 {
+		return false
+	}
+	b.put(s, max(0, b.Used(s.token, now)-ticks), now)
+	return true
+}
+
+func (b TokenBucket) delay(_ *State, over, _ int64) time.Duration {
+	return b.Refill(min(over, b.Full()+b.deepest()))
+}
+
+func (b TokenBucket) reset(s *State, now int64) time.Duration { return b.Refill(b.Used(s.token, now)) }
+
+func (b TokenBucket) until(s *State) int64 {
+	full := s.token.FullAt()
+	if b.Missing > 0 && s.token.Quantum > 0 && full < math.MaxInt64-idle {
+		return full + idle
+	}
+	return full
+}
+
+func (b TokenBucket) owe(s *State, until, now int64) {
+	if b.Capacity == 0 {
+		return
+	}
+	owed, quanta := b.Full(), (until-now-1)/b.Quantum+1
+	if quanta < owed/b.TicksPerQuantum {
+		owed = quanta * b.TicksPerQuantum
+	}
+	if b.Used(s.token, now) < owed {
+		b.put(s, owed, now)
+	}
+}
