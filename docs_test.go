@@ -44,9 +44,8 @@ func TestTheReferencePageNamesWhatIsNotSupported(t *testing.T) {
 	}
 	_, section, _ := strings.Cut(string(page), "## Not supported yet")
 	for field, rule := range map[string]string{
-		"pools": "pools: []", "presets": "presets: []", "matching": "matching: best", "responses": "responses: {}",
+		"pools": "pools: []", "presets": "presets: []", "responses": "responses: {}",
 		"draw": "descriptors: [{key: k, draw: {}}]", "breaker": "descriptors: [{key: k, breaker: {}}]",
-		"value_cidr": "descriptors: [{key: k, value_cidr: 10.0.0.0/8}]", "value_regex": "descriptors: [{key: k, value_regex: a}]",
 		"metadata": "descriptors: [{key: k, metadata: {}}]", "quota_mode": "descriptors: [{key: k, quota_mode: true}]",
 		"detailed_metric": "descriptors: [{key: k, detailed_metric: true}]", "value_to_metric": "descriptors: [{key: k, value_to_metric: true}]",
 		"share_threshold": "descriptors: [{key: k, value: 'a*', share_threshold: true}]",

@@ -3,7 +3,6 @@ package descriptors
 import (
 	"cmp"
 	"strconv"
-	"strings"
 )
 
 // domain is what is compiled of one domain, from one file or several.
@@ -14,21 +13,9 @@ type domain struct {
 	root          node
 	passive       map[string]struct{}
 	denyUnmatched bool
+	matchBest     bool
 	defaults      Limit    // what an override has
 	limits        []*Limit // in order of files and rules
-}
-
-// node is a place in the tree of descriptors.
-type node struct {
-	exact    map[Entry]*node
-	patterns map[string][]pattern // by key, in file order
-	any      map[string]*node     // by key: whatever the value
-	limits   []*Limit
-}
-
-type pattern struct {
-	glob glob
-	node *node
 }
 
 // compiler builds one domain and collects what is wrong with its files
@@ -48,12 +35,15 @@ func compile(name string, files []*file) (*domain, Faults) {
 	d := &domain{name: name, passive: map[string]struct{}{}, defaults: files[0].defaults}
 	d.head, d.tag = keyHead(name)
 	c := compiler{domain: d, names: map[string]place{}, ids: map[string]struct{}{}}
-	c.settings(files)
+	matching := c.settings(files)
 	var rules []*rule
 	for _, f := range files {
 		rules = append(rules, f.rules...)
 	}
 	c.level(&d.root, rules, path{})
+	if d.matchBest {
+		c.bounded(matching)
+	}
 	return d, c.faults
 }
 
@@ -70,21 +60,32 @@ func (c *compiler) report(s Severity, p place, message, remedy string) {
 }
 
 // settings merges what files say of the domain as a whole: passive entries of
-// one are passive in all, unmatched must agree where it is stated.
-func (c *compiler) settings(files []*file) {
-	var stated *file
+// one are passive in all, unmatched and matching must agree where they are
+// stated. It answers where matching is.
+func (c *compiler) settings(files []*file) (matching place) {
 	for _, f := range files {
 		for _, key := range f.passive {
 			c.domain.passive[key] = struct{}{}
 		}
-		switch {
-		case f.unmatchedAt.line == 0:
-		case stated == nil:
-			stated, c.domain.denyUnmatched = f, f.denyUnmatched
-		case stated.denyUnmatched != f.denyUnmatched:
-			c.fail(f.unmatchedAt, "unmatched differs from "+stated.unmatchedAt.String()+", a file of the same domain", "state it once")
+	}
+	unmatched := c.agreed("unmatched", files, func(f *file) choice { return f.unmatched })
+	mode := c.agreed("matching", files, func(f *file) choice { return f.matching })
+	c.domain.denyUnmatched, c.domain.matchBest = unmatched.word == "deny", mode.word == "best"
+	return mode.at
+}
+
+// agreed is what the first of files that states a choice says.
+func (c *compiler) agreed(name string, files []*file, of func(*file) choice) (first choice) {
+	for _, f := range files {
+		switch stated := of(f); {
+		case stated.word == "":
+		case first.word == "":
+			first = stated
+		case first.word != stated.word:
+			c.fail(stated.at, name+" differs from "+first.at.String()+", a file of the same domain", "state it once")
 		}
 	}
+	return first
 }
 
 // path is the way to a rule: text as its limits are called, exact so that no two
@@ -93,8 +94,8 @@ type path struct{ text, exact string }
 
 func (p path) to(r *rule) path {
 	text, exact := r.key, strconv.Quote(r.key)
-	if r.hasValue {
-		text, exact = text+"="+r.value, exact+"="+strconv.Quote(r.value)
+	if r.kind != anyValue {
+		text, exact = text+r.kind.sign()[:1]+r.text, exact+r.kind.sign()+strconv.Quote(r.text)
 	}
 	if p.text != "" {
 		text = p.text + "/" + text
@@ -104,43 +105,24 @@ func (p path) to(r *rule) path {
 
 // level compiles the rules of one level under n, to which way leads.
 func (c *compiler) level(n *node, rules []*rule, way path) {
-	seen := map[Entry]place{}
+	seen := map[string]place{}
 	for _, r := range rules {
-		composite := Entry{Key: r.key, Value: r.value}
-		if first, twice := seen[composite]; twice {
-			c.fail(r.at, "the descriptor "+quote(path{}.to(r).text)+" is here a second time, first at "+first.String(), "join the two")
+		alone := path{}.to(r)
+		if first, twice := seen[alone.exact]; twice {
+			c.fail(r.at, "the descriptor "+quote(alone.text)+" is here a second time, first at "+first.String(), "join the two")
 		} else {
-			seen[composite] = r.at
+			seen[alone.exact] = r.at
 		}
 		if _, passive := c.domain.passive[r.key]; passive {
 			c.fail(r.at, quote(r.key)+" is passive, so no descriptor can meet it", "take it off passive, or remove this")
 		}
-		child := &node{}
+		child := &node{states: len(r.limits) > 0}
 		n.add(r, child)
 		c.limits(child, r, way.to(r))
 		c.level(child, r.children, way.to(r))
 	}
-	c.surprises(rules)
-}
-
-// add makes child the node that r's entry leads to.
-func (n *node) add(r *rule, child *node) {
-	switch {
-	case !r.hasValue:
-		if n.any == nil {
-			n.any = map[string]*node{}
-		}
-		n.any[r.key] = child
-	case strings.Contains(r.value, "*"):
-		if n.patterns == nil {
-			n.patterns = map[string][]pattern{}
-		}
-		n.patterns[r.key] = append(n.patterns[r.key], pattern{newGlob(r.value), child})
-	default:
-		if n.exact == nil {
-			n.exact = map[Entry]*node{}
-		}
-		n.exact[Entry{r.key, r.value}] = child
+	if !c.domain.matchBest {
+		c.surprises(rules)
 	}
 }
 

@@ -1,12 +1,8 @@
 package descriptors
 
-import (
-	"strings"
+import "go.yaml.in/yaml/v4"
 
-	"go.yaml.in/yaml/v4"
-)
-
-// entry reads the key and value that a rule matches; it fails without a key.
+// entry reads the key and values that a rule meets; it fails without a key.
 func (w *walker) entry(n *yaml.Node, fields map[string]field, r *rule) bool {
 	k, ok := fields["key"]
 	if !ok || k.null() {
@@ -17,31 +13,11 @@ func (w *walker) entry(n *yaml.Node, fields map[string]field, r *rule) bool {
 		return false
 	}
 	r.at = at(w.text, k.value)
-	switch {
-	case r.key == "":
+	if r.key == "" {
 		w.fail(k.value, "write the key of an entry that Envoy sends", "the key is empty")
 		return false
-	case strings.Contains(r.key, "*"):
-		w.fail(k.value, "write it in the value", "a * in a key is not supported yet")
-		return false
 	}
-	v, ok := fields["value"]
-	if !ok {
-		return true
-	}
-	if v.null() {
-		w.warn(v.value, `remove it if that is meant, else write "null"`, "the value is empty: the descriptor meets every value of %s", quote(r.key))
-		return true
-	}
-	if r.value, ok = w.str(v); !ok {
-		return false
-	}
-	if r.value == "" {
-		w.warn(v.value, "remove it if that is meant", "the value is empty: the descriptor meets every value of %s", quote(r.key))
-		return true
-	}
-	r.hasValue, r.at = true, at(w.text, v.value)
-	return true
+	return w.values(fields, r)
 }
 
 // ruleLimits reads what a rule limits: rate_limit or limits.

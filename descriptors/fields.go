@@ -25,15 +25,15 @@ type table struct {
 var (
 	fileFields = table{"the file", map[string]support{
 		"domain": works, "defaults": works, "descriptors": works, "passive": works, "unmatched": works,
-		"pools": notYet, "presets": notYet, "matching": notYet, "responses": notYet,
+		"pools": notYet, "presets": notYet, "matching": works, "responses": notYet,
 	}}
 	defaultsFields = table{"defaults", map[string]support{
 		"on_store_error": works, "response": works, "time_zone": notYet,
 	}}
 	ruleFields = table{"a descriptor", map[string]support{
-		"key": works, "value": works, "rate_limit": works, "limits": works, "descriptors": works, "shadow_mode": works,
+		"key": works, "value": works, "value_cidr": works, "value_regex": works, "rate_limit": works, "limits": works, "descriptors": works, "shadow_mode": works,
 		"quota_mode": onlyFalse, "detailed_metric": onlyFalse, "value_to_metric": onlyFalse, "share_threshold": onlyFalse,
-		"metadata": notYetTree, "value_cidr": notYet, "value_regex": notYet, "draw": notYet, "breaker": notYet,
+		"metadata": notYetTree, "draw": notYet, "breaker": notYet,
 	}}
 	rateLimitFields = table{"rate_limit", map[string]support{
 		"unit": works, "requests_per_unit": works, "unlimited": works, "name": works, "replaces": notYet,

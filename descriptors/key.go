@@ -19,14 +19,17 @@ const (
 
 // A bucket's key is
 //
-//	{tag}domain,key=value,key=value/id
+//	{tag}domain,key=value,key~value/id
 //
-// in which domain, key and value are each written as length:bytes, or as # and
+// of the entries that the rule consumed, in which domain, key and value are each written as length:bytes, or as # and
 // 43 letters of a SHA-256 if they are longer than maxLiteral, and everything
 // between the tag and the id as ! and 43 letters if it is longer than maxKey.
 // Lengths make the key unambiguous whatever the values hold, and as no length
 // begins with # or !, a value that looks like a hash is not taken for one. The
-// id is the last part and may hold any bytes. The key does not carry the rate:
+// id is the last part and may hold any bytes. A value that met a pattern or a
+// network has ~ before it: one rule's buckets never become those of a rule that
+// states the value itself, and text that stands for several values could not be
+// sent by a client. The key does not carry the rate:
 // a changed rate carries the tokens used.
 
 // keyHead is the part of a domain's keys that all of them begin with, and the
@@ -56,17 +59,14 @@ func appendTag(b []byte, domain string) []byte {
 	return b
 }
 
-// bucketKey is the key of the bucket that a descriptor's entries, without the
-// passive ones, have at the limit with an id.
-func (d *domain) bucketKey(entries []Entry, id string) string {
+// bucketKey is the key of the bucket that what a rule consumed of a descriptor
+// has at the limit with an id.
+func (d *domain) bucketKey(way []step, id string) string {
 	var space [512]byte
 	b := append(space[:0], d.head...)
-	for i := range entries {
-		if d.isPassive(entries[i].Key) {
-			continue
-		}
-		b = appendItem(append(b, ','), entries[i].Key)
-		b = appendItem(append(b, '='), entries[i].Value)
+	for i := range way {
+		b = appendItem(append(b, ','), way[i].key)
+		b = appendItem(append(b, way[i].sign), way[i].value)
 	}
 	if len(b)-d.tag > maxKey {
 		body := string(b[d.tag:])

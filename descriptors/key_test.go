@@ -10,11 +10,16 @@ import (
 	"pgregory.net/rapid"
 )
 
-// keyOf is the key of a bucket in a domain.
+// keyOf is the key of a bucket in a domain, of entries that met no pattern.
 func keyOf(name string, es []Entry, id string) string {
 	d := &domain{name: name}
+	return keyOfSteps(name, d.whole(es, nil), id)
+}
+
+func keyOfSteps(name string, way []step, id string) string {
+	d := &domain{name: name}
 	d.head, d.tag = keyHead(name)
-	return d.bucketKey(es, id)
+	return d.bucketKey(way, id)
 }
 
 // bucketName is what a key names.
@@ -22,12 +27,28 @@ type bucketName struct {
 	domain  string
 	entries []Entry
 	id      string
+	pattern int // which entry met a pattern, counted from 1
 }
 
-func (b bucketName) key() string { return keyOf(b.domain, b.entries, b.id) }
+func (b bucketName) key() string {
+	d := &domain{name: b.domain}
+	way := d.whole(b.entries, nil)
+	if i := b.effective(); i > 0 {
+		way[i-1].sign = patternStep
+	}
+	return keyOfSteps(b.domain, way, b.id)
+}
+
+// effective is pattern, where there is such an entry.
+func (b bucketName) effective() int {
+	if b.pattern > len(b.entries) {
+		return 0
+	}
+	return b.pattern
+}
 
 func (b bucketName) equal(c bucketName) bool {
-	return b.domain == c.domain && b.id == c.id && slices.Equal(b.entries, c.entries)
+	return b.domain == c.domain && b.id == c.id && slices.Equal(b.entries, c.entries) && b.effective() == c.effective()
 }
 
 // anyText draws texts that try to be mistaken for the marks of a key: its
@@ -53,6 +74,7 @@ func anyBucket() *rapid.Generator[bucketName] {
 		return bucketName{
 			domain:  text.Draw(t, "domain"),
 			entries: rapid.SliceOfN(entry, 0, 12).Draw(t, "entries"),
+			pattern: rapid.IntRange(0, 2).Draw(t, "pattern"),
 			id:      limitID(rapid.OneOf(rapid.Just(""), text).Draw(t, "name"), "token_bucket"),
 		}
 	})
@@ -76,27 +98,31 @@ func TestKey_TextsThatMoveASeparatorStayApart(t *testing.T) {
 	many := make([]Entry, 5000)
 	seen := map[string]bucketName{}
 	for _, b := range []bucketName{
-		{"d", []Entry{{"a", "b_c"}}, "n:x"},
-		{"d", []Entry{{"a_b", "c"}}, "n:x"},
-		{"d", []Entry{{"a", "b"}, {"c", "d"}}, "n:x"},
-		{"d", []Entry{{"a", "b,1:c=1:d"}}, "n:x"},
-		{"d", []Entry{{"a", "b/n:x"}}, "n:x"},
-		{"d", []Entry{{"a", "b"}}, "n:x/n:x"},
-		{"d", []Entry{{"a", "b"}}, limitID("token_bucket", "token_bucket")},
-		{"d", []Entry{{"a", "b"}}, limitID("", "token_bucket")},
-		{"d", []Entry{{"a", long}}, "n:x"},
-		{"d", []Entry{{"a", hashed}}, "n:x"},
-		{"d", []Entry{{"a", hashed[1:]}}, "n:x"},
-		{"d}", []Entry{{"a", "b"}}, "n:x"},
-		{"{d", []Entry{{"a", "b"}}, "n:x"},
-		{"%7Bd", []Entry{{"a", "b"}}, "n:x"},
-		{"", nil, "n:x"},
-		{long, nil, "n:x"},
-		{hashed, nil, "n:x"},
-		{"d", nil, "n:x"},
-		{"d", []Entry{{"", ""}}, "n:x"},
-		{"d", many, "n:x"},
-		{"d", many[1:], "n:x"},
+		{"d", []Entry{{"a", "b_c"}}, "n:x", 0},
+		{"d", []Entry{{"a_b", "c"}}, "n:x", 0},
+		{"d", []Entry{{"a", "b"}, {"c", "d"}}, "n:x", 0},
+		{"d", []Entry{{"a", "b"}}, "n:x", 1},
+		{"d", []Entry{{"a", "b"}, {"c", "d"}}, "n:x", 1},
+		{"d", []Entry{{"a", "b"}, {"c", "d"}}, "n:x", 2},
+		{"d", []Entry{{"a", "b~1:c"}}, "n:x", 0},
+		{"d", []Entry{{"a", "b,1:c=1:d"}}, "n:x", 0},
+		{"d", []Entry{{"a", "b/n:x"}}, "n:x", 0},
+		{"d", []Entry{{"a", "b"}}, "n:x/n:x", 0},
+		{"d", []Entry{{"a", "b"}}, limitID("token_bucket", "token_bucket"), 0},
+		{"d", []Entry{{"a", "b"}}, limitID("", "token_bucket"), 0},
+		{"d", []Entry{{"a", long}}, "n:x", 0},
+		{"d", []Entry{{"a", hashed}}, "n:x", 0},
+		{"d", []Entry{{"a", hashed[1:]}}, "n:x", 0},
+		{"d}", []Entry{{"a", "b"}}, "n:x", 0},
+		{"{d", []Entry{{"a", "b"}}, "n:x", 0},
+		{"%7Bd", []Entry{{"a", "b"}}, "n:x", 0},
+		{"", nil, "n:x", 0},
+		{long, nil, "n:x", 0},
+		{hashed, nil, "n:x", 0},
+		{"d", nil, "n:x", 0},
+		{"d", []Entry{{"", ""}}, "n:x", 0},
+		{"d", many, "n:x", 0},
+		{"d", many[1:], "n:x", 0},
 	} {
 		if other, taken := seen[b.key()]; taken {
 			t.Errorf("%+v and %+v share the key %q", b, other, b.key())
@@ -155,10 +181,11 @@ func FuzzKey(f *testing.F) {
 	f.Add("d", "a", "b_c", "x", "d", "a_b", "c", "x")
 	f.Add("d", "a", "b,1:c=1:d", "x", "d", "a", "b", "x")
 	f.Fuzz(func(t *testing.T, d1, k1, v1, n1, d2, k2, v2, n2 string) {
-		a := bucketName{d1, []Entry{{k1, v1}}, limitID(n1, "token_bucket")}
-		b := bucketName{d2, []Entry{{k2, v2}}, limitID(n2, "token_bucket")}
-		c := bucketName{d1, []Entry{{k1, v1}, {k2, v2}}, limitID(n1, "token_bucket")}
-		for _, pair := range [][2]bucketName{{a, b}, {a, c}, {b, c}} {
+		a := bucketName{d1, []Entry{{k1, v1}}, limitID(n1, "token_bucket"), 0}
+		b := bucketName{d2, []Entry{{k2, v2}}, limitID(n2, "token_bucket"), 0}
+		c := bucketName{d1, []Entry{{k1, v1}, {k2, v2}}, limitID(n1, "token_bucket"), 0}
+		d := bucketName{d1, []Entry{{k1, v1}, {k2, v2}}, limitID(n1, "token_bucket"), 1}
+		for _, pair := range [][2]bucketName{{a, b}, {a, c}, {b, c}, {a, d}, {c, d}} {
 			if (pair[0].key() == pair[1].key()) != pair[0].equal(pair[1]) {
 				t.Errorf("%+v has the key %q\n%+v has the key %q", pair[0], pair[0].key(), pair[1], pair[1].key())
 			}

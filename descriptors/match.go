@@ -1,10 +1,6 @@
 package descriptors
 
-import (
-	"strings"
-
-	"github.com/weir-rls/weir/buckets"
-)
+import "github.com/weir-rls/weir/buckets"
 
 // Resolve finds the limits that a request's descriptors meet, and what each is
 // to be charged.
@@ -23,34 +19,34 @@ func (r *Rules) Resolve(req *Request) Resolution {
 // resolve adds what descriptor i meets to res.
 func (d *domain) resolve(req *Request, i int, res *Resolution) {
 	desc := &req.Descriptors[i]
+	var space [8]step
 	if desc.Override != nil {
 		if l, ok := d.override(desc.Override); ok {
-			res.Matches = append(res.Matches, d.match(req, i, l))
+			res.Matches = append(res.Matches, d.match(req, i, l, d.whole(desc.Entries, space[:0])))
 			return
 		}
 		res.BadOverrides++
 	}
-	n, active := d.find(desc.Entries)
-	if n == nil || len(n.limits) == 0 {
+	n, way, active := d.find(desc.Entries, space[:0])
+	if n == nil || !n.states {
 		if active || len(desc.Entries) == 0 {
 			res.Unmatched = append(res.Unmatched, i)
 		}
 		return
 	}
 	for _, l := range n.limits {
-		res.Matches = append(res.Matches, d.match(req, i, l))
+		res.Matches = append(res.Matches, d.match(req, i, l, way))
 	}
 }
 
-// match is what descriptor i is charged at one limit.
-func (d *domain) match(req *Request, i int, l *Limit) Match {
+// match is what descriptor i, which came its way, is charged at one limit.
+func (d *domain) match(req *Request, i int, l *Limit, way []step) Match {
 	if l.Unlimited {
 		return Match{Descriptor: i, Limit: l}
 	}
-	desc := &req.Descriptors[i]
-	hits, mode := desc.hits(req.Hits)
+	hits, mode := req.Descriptors[i].hits(req.Hits)
 	c := buckets.Charge{
-		Key: d.bucketKey(desc.Entries, l.key), Limit: l.id, Bucket: l.Bucket,
+		Key: d.bucketKey(way, l.key), Limit: l.id, Bucket: l.Bucket,
 		Cost: cost(d.weight(l.Weight, req, i), hits), Mode: mode, OnStoreError: l.OnStoreError,
 	}
 	if l.Shadow {
@@ -64,12 +60,25 @@ func (d *domain) isPassive(key string) bool {
 	return passive
 }
 
-// find walks the tree along the entries that are not passive: at each level the
-// exact value, else the first pattern in file order, else the key alone. What
-// was chosen stays chosen, and all entries must be met: a descriptor that is
-// longer or shorter than the rule meets none. active tells that there is an
-// entry to match at all.
-func (d *domain) find(entries []Entry) (n *node, active bool) {
+// whole appends all entries that are not passive.
+func (d *domain) whole(entries []Entry, way []step) []step {
+	for i := range entries {
+		if !d.isPassive(entries[i].Key) {
+			way = append(way, step{entries[i].Key, entries[i].Value, plainStep})
+		}
+	}
+	return way
+}
+
+// find walks the tree along the entries that are not passive, and appends what
+// it took to way. At each level the first of [choices] is chosen and
+// stays chosen, and all entries must be met: a descriptor that is longer or
+// shorter than the rule meets none. active tells that there is an entry to match
+// at all.
+func (d *domain) find(entries []Entry, way []step) (n *node, taken []step, active bool) {
+	if d.matchBest {
+		return d.best(entries)
+	}
 	n = &d.root
 	for i := range entries {
 		e := &entries[i]
@@ -77,56 +86,12 @@ func (d *domain) find(entries []Entry) (n *node, active bool) {
 			continue
 		}
 		active = true
-		if n = n.child(e); n == nil {
-			return nil, true
+		below := choices{node: n, entry: e}
+		child, taken := below.next()
+		if child == nil {
+			return nil, nil, true
 		}
+		n, way = child, append(way, taken)
 	}
-	return n, active
-}
-
-func (n *node) child(e *Entry) *node {
-	if c := n.exact[*e]; c != nil {
-		return c
-	}
-	for _, p := range n.patterns[e.Key] {
-		if p.glob.matches(e.Value) {
-			return p.node
-		}
-	}
-	return n.any[e.Key]
-}
-
-// glob is a pattern's value, cut at its stars, each of which stands for any
-// characters or none.
-type glob struct {
-	prefix, suffix string
-	between        []string
-}
-
-func newGlob(pattern string) glob {
-	parts := strings.Split(pattern, "*")
-	g := glob{prefix: parts[0], suffix: parts[len(parts)-1]}
-	for _, part := range parts[1 : len(parts)-1] {
-		if part != "" {
-			g.between = append(g.between, part)
-		}
-	}
-	return g
-}
-
-// matches takes each part where it first occurs; a later place would only leave
-// less for the parts that follow.
-func (g glob) matches(s string) bool {
-	if len(s) < len(g.prefix)+len(g.suffix) || !strings.HasPrefix(s, g.prefix) || !strings.HasSuffix(s, g.suffix) {
-		return false
-	}
-	s = s[len(g.prefix) : len(s)-len(g.suffix)]
-	for _, part := range g.between {
-		i := strings.Index(s, part)
-		if i < 0 {
-			return false
-		}
-		s = s[i+len(part):]
-	}
-	return true
+	return n, way, active
 }

@@ -16,21 +16,26 @@ type file struct {
 	rules    []*rule
 	passive  []string
 
-	unmatchedAt   place // of unmatched, if the file states it
-	denyUnmatched bool
+	unmatched, matching choice
 
 	defaults Limit // what a limit that states nothing has
 	faults   Faults
 }
 
+// choice is one of several words, and where it is stated; empty if it is not.
+type choice struct {
+	word string
+	at   place
+}
+
 // rule is one descriptor of a file: an entry that a request's may meet, the
 // limits that apply when it is the last one, and the descriptors below it.
 type rule struct {
-	key, value string
-	hasValue   bool
-	at         place // of the value, else of the key
-	limits     []*limitSpec
-	children   []*rule
+	key string // a pattern if it has a *
+	values
+	at       place // of the value, else of the key
+	limits   []*limitSpec
+	children []*rule
 }
 
 // parse reads a rule file and all its faults.
@@ -67,13 +72,20 @@ func (w *walker) file(n *yaml.Node, f *file) {
 	if p, ok := fields["passive"]; ok {
 		f.passive = w.passive(p)
 	}
-	if u, ok := fields["unmatched"]; ok {
-		word, _ := w.word(u, []string{"allow", "deny"}, nil)
-		f.unmatchedAt, f.denyUnmatched = at(w.text, u.value), word == "deny"
-	}
+	f.unmatched = w.choice(fields["unmatched"], "allow", "deny")
+	f.matching = w.choice(fields["matching"], "exact", "best")
 	if d, ok := fields["descriptors"]; ok {
 		f.rules = w.rules(d, 1)
 	}
+}
+
+// choice reads a field that may be missing.
+func (w *walker) choice(f field, words ...string) choice {
+	if f.value == nil {
+		return choice{}
+	}
+	word, _ := w.word(f, words, nil)
+	return choice{word, at(w.text, f.value)}
 }
 
 // setDefaults reads what limits that state none of their own have.

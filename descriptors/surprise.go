@@ -6,16 +6,16 @@ package descriptors
 func (c *compiler) surprises(rules []*rule) {
 	alone := map[string]*rule{}
 	for _, r := range rules {
-		if !r.hasValue {
+		if r.kind == anyValue {
 			alone[r.key] = r
 		}
 	}
 	for _, r := range rules {
 		general := alone[r.key]
-		if general == nil || !r.hasValue || len(r.limits)+len(r.children) == 0 {
+		if general == nil || r.kind == anyValue || len(r.limits)+len(r.children) == 0 {
 			continue
 		}
-		name, place := quote(r.key+"="+r.value), quote(r.key)+" at "+general.at.String()
+		name, place := quote(path{}.to(r).text), quote(r.key)+" at "+general.at.String()
 		if len(general.limits) > 0 && len(r.limits) == 0 {
 			c.warn(r.at, "a request with only "+name+" meets no limit: that of "+place+" is not tried", "state a limit here too")
 		}

@@ -1,0 +1,161 @@
+package descriptors
+
+import (
+	"net/netip"
+	"strings"
+)
+
+// node is a place in the tree of descriptors.
+type node struct {
+	exact    map[Entry]*node
+	networks map[string]*networks // by key
+	patterns map[string][]pattern // by key, where it has no *
+	globs    []pattern            // where the key has one
+	any      map[string]*node     // by key: whatever the value
+	count    int                  // of patterns and globs
+	height   int                  // steps to the deepest rule with limits; only under `matching: best`
+	states   bool                 // the rule has limits, if also none that is enabled
+	limits   []*Limit
+}
+
+// pattern is a rule that is tried in the order of the file.
+type pattern struct {
+	order  int
+	key    glob // of a key with a *
+	values values
+	node   *node
+}
+
+// step is one entry that a rule consumed, as it stands in a bucket's key: sign
+// is = for a value that the rule states or leaves open, and ~ for one that met
+// a pattern or a network.
+type step struct {
+	key, value string
+	sign       byte
+}
+
+const (
+	plainStep   = '='
+	patternStep = '~'
+)
+
+// add makes child the node that r's entry leads to.
+func (n *node) add(r *rule, child *node) {
+	entry := Entry{r.key, r.text}
+	switch {
+	case r.kind == globValue || r.kind == regexValue || strings.Contains(r.key, "*"):
+		n.addPattern(r, child)
+	case r.kind == networkValue:
+		if n.networks == nil {
+			n.networks = map[string]*networks{}
+		}
+		if n.networks[r.key] == nil {
+			n.networks[r.key] = &networks{nodes: map[netip.Prefix]*node{}}
+		}
+		n.networks[r.key].add(r.network, child)
+	case r.kind == oneValue:
+		if n.exact == nil {
+			n.exact = map[Entry]*node{}
+		}
+		n.exact[entry] = child
+	default:
+		if n.any == nil {
+			n.any = map[string]*node{}
+		}
+		n.any[r.key] = child
+	}
+}
+
+func (n *node) addPattern(r *rule, child *node) {
+	p := pattern{values: r.values, node: child, order: n.count}
+	n.count++
+	if strings.Contains(r.key, "*") {
+		p.key = newGlob(r.key)
+		n.globs = append(n.globs, p)
+		return
+	}
+	if n.patterns == nil {
+		n.patterns = map[string][]pattern{}
+	}
+	n.patterns[r.key] = append(n.patterns[r.key], p)
+}
+
+// choices are where an entry leads from a node, in the order in which rules win:
+// the exact value, networks by the longest prefix, patterns in the order of the
+// file, the key alone.
+type choices struct {
+	node  *node
+	entry *Entry
+	stage uint8
+
+	networks    *networks // those of the key that are left, if the value is an address
+	network     netip.Prefix
+	lengths     []int
+	own, shared []pattern // left, of the key itself and of keys with a *
+}
+
+// next is the next choice, nil if there is none.
+func (c *choices) next() (*node, step) {
+	n, e := c.node, c.entry
+	if c.stage == 0 {
+		c.stage = 1
+		if child := n.exact[*e]; child != nil {
+			return child, step{e.Key, e.Value, plainStep}
+		}
+	}
+	if c.stage == 1 {
+		c.stage, c.own, c.shared = 2, n.patterns[e.Key], n.globs
+		c.findNetworks()
+	}
+	if child := c.nextNetwork(); child != nil {
+		return child, step{e.Key, networkText(c.network), patternStep}
+	}
+	if child := c.nextPattern(); child != nil {
+		return child, step{e.Key, e.Value, patternStep}
+	}
+	if c.stage == 2 {
+		c.stage = 3
+		return n.any[e.Key], step{e.Key, e.Value, plainStep}
+	}
+	return nil, step{}
+}
+
+// findNetworks has an address written in one way, so that it has one bucket:
+// 10.0.0.1 and ::ffff:10.0.0.1 are one caller.
+func (c *choices) findNetworks() {
+	t := c.node.networks[c.entry.Key]
+	if t == nil {
+		return
+	}
+	if p, ok := parseNetwork(c.entry.Value); ok {
+		c.networks, c.network, c.lengths = t, p, t.lengths
+	}
+}
+
+func (c *choices) nextNetwork() *node {
+	for len(c.lengths) > 0 {
+		bits := c.lengths[0]
+		c.lengths = c.lengths[1:]
+		if n := c.networks.holding(c.network, bits); n != nil {
+			return n
+		}
+	}
+	return nil
+}
+
+// nextPattern takes the patterns of the key itself and those of keys with a * as
+// one list.
+func (c *choices) nextPattern() *node {
+	for len(c.own)+len(c.shared) > 0 {
+		var p *pattern
+		if len(c.shared) == 0 || len(c.own) > 0 && c.own[0].order < c.shared[0].order {
+			p, c.own = &c.own[0], c.own[1:]
+		} else if p, c.shared = &c.shared[0], c.shared[1:]; !p.key.matches(c.entry.Key) {
+			continue
+		}
+		if p.values.meet(c.entry.Value) {
+			return p.node
+		}
+	}
+	return nil
+}
