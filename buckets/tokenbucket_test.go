@@ -138,7 +138,7 @@ func TestRateOfZeroIsTheClosedBucket(t *testing.T) {
 	if err != nil || b != (buckets.TokenBucket{}) {
 		t.Fatalf("%+v, %v, want the zero bucket", b, err)
 	}
-	held := buckets.State{TAT: 1 << 50, TicksPerToken: 1, TicksPerQuantum: 1, Quantum: 1}
+	held := buckets.TokenState{Place: buckets.Place{TAT: 1 << 50}, TicksPerToken: 1, TicksPerQuantum: 1, Quantum: 1}
 	if b.Used(held, 0) != 0 || b.Remaining(0) != 0 || b.Refill(1) != 0 || b.Full() != 0 {
 		t.Error("a closed bucket holds or refills something")
 	}
