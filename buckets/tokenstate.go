@@ -68,7 +68,6 @@ func (s TokenState) FullAt() int64 {
 	return (s.TAT + 1) * s.Quantum
 }
 
-
 // idle is how much longer than until it is full a bucket is remembered whose
 // first tokens are missing: forgotten, it would start without them again.
 const idle = int64(time.Hour / time.Microsecond)

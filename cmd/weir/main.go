@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // images often have none, and rules name time zones
 
 	"github.com/weir-rls/weir/internal/cli"
 )
