@@ -49,11 +49,10 @@ func TestTheReferencePageNamesWhatIsNotSupported(t *testing.T) {
 		"metadata": "descriptors: [{key: k, metadata: {}}]", "quota_mode": "descriptors: [{key: k, quota_mode: true}]",
 		"detailed_metric": "descriptors: [{key: k, detailed_metric: true}]", "value_to_metric": "descriptors: [{key: k, value_to_metric: true}]",
 		"share_threshold": "descriptors: [{key: k, value: 'a*', share_threshold: true}]",
-		"replaces":        "descriptors: [{key: k, rate_limit: {unit: day, requests_per_unit: 1, replaces: []}}]",
 		"initial":         limitWith("initial: empty"), "count": limitWith("count: success"), "max_debt": limitWith("max_debt: 1"),
 		"max_wait": limitWith("max_wait: 1s"), "max_waiters": limitWith("max_waiters: 1"), "slots": limitWith("slots: 1"),
-		"slot_ttl": limitWith("slot_ttl: 1s"), "time_zone": limitWith("time_zone: UTC"), "enforce_percent": limitWith("enforce_percent: 1"),
-		"enabled": limitWith("enabled: false"), "lease": limitWith("lease: off"),
+		"slot_ttl": limitWith("slot_ttl: 1s"), "time_zone": limitWith("time_zone: UTC"),
+		"lease": limitWith("lease: off"),
 		"azure": limitWith("response: azure"), "problem": limitWith("response: problem"),
 	} {
 		if !strings.Contains(section, "`"+field+"`") {

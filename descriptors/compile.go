@@ -14,6 +14,7 @@ type domain struct {
 	passive       map[string]struct{}
 	denyUnmatched bool
 	matchBest     bool
+	replaces      bool     // some limit replaces another
 	defaults      Limit    // what an override has
 	limits        []*Limit // in order of files and rules
 }
@@ -24,7 +25,9 @@ type compiler struct {
 	domain *domain
 	names  map[string]place    // of `limits`, unique in the domain
 	ids    map[string]struct{} // Limit.id, unique too where names are not
-	faults Faults
+
+	replaced []replacing // each entry of replaces, and whose it is
+	faults   Faults
 
 	reported [2]int // faults, by severity
 }
@@ -44,6 +47,7 @@ func compile(name string, files []*file) (*domain, Faults) {
 	if d.matchBest {
 		c.bounded(matching)
 	}
+	c.replacements()
 	return d, c.faults
 }
 
@@ -141,7 +145,7 @@ func (c *compiler) limits(n *node, r *rule, way path) {
 		l := s.limit
 		l.Domain = c.domain.name
 		l.Name = cmp.Or(s.name, c.defaultName(way, s.algorithm, len(r.limits) > 1))
-		l.key = limitID(s.name, s.algorithm)
+		l.key, l.stated = limitID(s.name, s.algorithm), s.name
 		if !s.reference && !repeated {
 			c.unique(l.Name, s)
 		}
@@ -150,7 +154,10 @@ func (c *compiler) limits(n *node, r *rule, way path) {
 			l.id += "\x00" + way.exact
 		}
 		c.ids[l.id] = struct{}{}
-		n.limits = append(n.limits, &l)
+		c.replace(&l, s)
+		if !l.Disabled {
+			n.limits = append(n.limits, &l)
+		}
 		c.domain.limits = append(c.domain.limits, &l)
 	}
 }

@@ -36,13 +36,16 @@ var (
 		"metadata": notYetTree, "draw": notYet, "breaker": notYet,
 	}}
 	rateLimitFields = table{"rate_limit", map[string]support{
-		"unit": works, "requests_per_unit": works, "unlimited": works, "name": works, "replaces": notYet,
+		"unit": works, "requests_per_unit": works, "unlimited": works, "name": works, "replaces": works,
 	}}
 	limitFields = table{"a limit", map[string]support{
 		"algorithm": works, "rate": works, "burst": works, "weight": works, "name": works, "shadow_mode": works,
-		"on_store_error": works, "response": works,
+		"on_store_error": works, "response": works, "replaces": works, "enabled": works, "enforce_percent": works,
 		"initial": notYet, "count": notYet, "max_debt": notYet, "max_wait": notYet, "max_waiters": notYet, "slots": notYet,
-		"slot_ttl": notYet, "time_zone": notYet, "enforce_percent": notYet, "enabled": notYet, "lease": notYet,
+		"slot_ttl": notYet, "time_zone": notYet, "lease": notYet,
+	}}
+	replacesFields = table{"an entry of replaces", map[string]support{
+		"name": works,
 	}}
 	weightFields = table{"weight", map[string]support{
 		"by": works, "values": works, "default": works,

@@ -43,6 +43,7 @@ type limitSpec struct {
 	name      string // empty if the file gives none
 	at        place  // of the name, else of the limit
 	reference bool   // of the form rate_limit, whose names need not be unique
+	replaces  []replacement
 }
 
 // limits reads a list of limits.
@@ -78,9 +79,8 @@ func (w *walker) limit(n *yaml.Node) *limitSpec {
 	if f, ok := fields["name"]; ok {
 		s.name, s.at = w.name(f), at(w.text, f.value)
 	}
-	if f, ok := fields["shadow_mode"]; ok {
-		s.limit.Shadow, _ = w.boolean(f)
-	}
+	w.enforcement(fields, &s.limit)
+	w.replaces(fields, s)
 	if f, ok := fields["on_store_error"]; ok {
 		s.limit.OnStoreError = w.onStoreError(f)
 	}

@@ -13,6 +13,9 @@ func (r *Rules) Resolve(req *Request) Resolution {
 	for i := range req.Descriptors {
 		d.resolve(req, i, &res)
 	}
+	if d.replaces {
+		res.Matches = replace(res.Matches)
+	}
 	return res
 }
 
@@ -49,7 +52,7 @@ func (d *domain) match(req *Request, i int, l *Limit, way []step) Match {
 		Key: d.bucketKey(way, l.key), Limit: l.id, Bucket: l.Bucket,
 		Cost: cost(d.weight(l.Weight, req, i), hits), Mode: mode, OnStoreError: l.OnStoreError,
 	}
-	if l.Shadow {
+	if l.Shadow || !l.enforces(c.Key) {
 		c.Role = buckets.Shadow
 	}
 	return Match{Descriptor: i, Limit: l, Charge: c}

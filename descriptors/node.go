@@ -30,7 +30,7 @@ type walker struct {
 type field struct{ key, value *yaml.Node }
 
 func newWalker(t *text) *walker {
-	return &walker{text: t, defaults: Limit{Weight: Weight{Default: 1}}, open: map[*yaml.Node]bool{}}
+	return &walker{text: t, defaults: Limit{Weight: Weight{Default: 1}, EnforcePercent: 100}, open: map[*yaml.Node]bool{}}
 }
 
 func (w *walker) report(s Severity, n *yaml.Node, remedy, format string, args ...any) {

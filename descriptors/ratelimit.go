@@ -26,6 +26,7 @@ func (w *walker) rateLimit(f field) *limitSpec {
 	if name, ok := fields["name"]; ok && !name.null() {
 		s.name, s.at = w.name(name), at(w.text, name.value)
 	}
+	w.replaces(fields, s)
 	unlimited := false
 	if u, ok := fields["unlimited"]; ok {
 		unlimited, _ = w.boolean(u)

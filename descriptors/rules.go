@@ -43,14 +43,20 @@ type Limit struct {
 	Period   time.Duration
 	Bucket   buckets.TokenBucket
 
-	Unlimited    bool
-	Shadow       bool
+	Unlimited      bool
+	Shadow         bool
+	Disabled       bool // not met at all: listed only
+	EnforcePercent int  // of its keys; for the others it is in shadow mode
+
 	OnStoreError buckets.OnStoreError
 	Response     Response
 	Weight       Weight
 
 	id  string // buckets.Charge.Limit: by domain and name, and by path where names repeat
 	key string // of bucket keys, see limitID
+
+	stated   string   // the name that the file gives it, empty if none: what replaces can name
+	replaces []string // names of limits that do not count beside it
 }
 
 // PeriodText is the period in its largest whole unit, as in "day" or "2 weeks",
