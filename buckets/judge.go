@@ -150,7 +150,7 @@ func (t *table) take(a *ask, o *Outcome, ticks int64) {
 		mine := t.used(a.class, a.Class.Guarantee)
 		o.Admitted, o.Borrowed = a.Class.admits(a.Bucket, used, mine, ticks)
 		if !o.Admitted && !hopeless {
-			o.Delay = a.Class.delay(a.Bucket, used, mine, ticks)
+			o.Delay = a.Class.Delay(a.Bucket, used, mine, ticks)
 		}
 	}
 	if a.class == none && over > 0 && !hopeless {

@@ -39,13 +39,13 @@ func (c *Class) most(pool Bucket) int64 {
 	return max(guaranteed, (pool.Full()-c.Guarantee.Full()-c.Keep)/pool.Unit())
 }
 
-// delay is the least time after which a refused cost of ticks would be admitted if
+// Delay is the least time after which a refused cost of ticks would be admitted if
 // nobody else asked. As guaranteed it is when both buckets have refilled it. To be
 // borrowed, used-mine must fall to a margin: while both refill it falls at the
 // difference of the rates, when the class is full at the pool's, and it rises
 // while only the pool is full. So the first such quantum is where one of these
 // stretches meets the margin or begins.
-func (c *Class) delay(pool Bucket, used, mine, ticks int64) time.Duration {
+func (c *Class) Delay(pool Bucket, used, mine, ticks int64) time.Duration {
 	p, ok := pool.(TokenBucket)
 	g, okToo := c.Guarantee.(TokenBucket)
 	if !ok || !okToo || p.Capacity == 0 {

@@ -27,7 +27,7 @@ import (
 // ErrFormat is wrapped by the error of a call that met a bucket written in a
 // format this version does not know, as a newer version or another program may
 // have left it. Nothing was charged. To take it for a full bucket would hand
-// out a burst, so it stays until it is full and expires, or is deleted.
+// out a burst, so it stays until it expires or is deleted.
 var ErrFormat = errors.New("a bucket is stored in a format that this version of weir cannot read")
 
 // Client is the part of a go-redis client that a [Store] needs. It must not
@@ -41,13 +41,14 @@ type Client interface {
 // Store keeps buckets on one Redis or Valkey server.
 type Store struct {
 	client Client
+	clock  clock
 	now    func() int64 // microseconds since the epoch, nil: the server's clock; only tests set it
 }
 
 var _ buckets.Store = (*Store)(nil)
 
 // New returns a store on client, which it owns from then on.
-func New(client Client) *Store { return &Store{client: client} }
+func New(client Client) *Store { return &Store{client: client, clock: clock{local: steadyClock()}} }
 
 // Open returns a store on the server that a URL names, as in
 // redis://user:password@host:6379/0, or rediss:// for TLS. Query parameters set
@@ -97,6 +98,10 @@ func (s *Store) Ping(ctx context.Context) error {
 // Close closes the connections. Calls under way fail.
 func (s *Store) Close() error { return s.client.Close() }
 
+// mostAttempts bounds how often a call is made that is told that its windows are
+// over: twice is right, once more where a boundary lies between.
+const mostAttempts = 3
+
 // Take implements [buckets.Store].
 func (s *Store) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.Outcome, error) {
 	switch {
@@ -105,21 +110,29 @@ func (s *Store) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.O
 	case len(charges) > buckets.MaxCharges:
 		return nil, fmt.Errorf("%d charges in one call, at most %d are allowed", len(charges), buckets.MaxCharges)
 	}
-	script := takeMany
-	if len(charges) == 1 && charges[0].Mode == buckets.Take {
-		script = takeOne
-	}
-	reply, err := script.run(ctx, s.client, len(charges), s.arguments(charges))
+	call, err := newCall(charges)
 	if err != nil {
-		return nil, takeError(ctx, charges, err)
+		return nil, fmt.Errorf("take from Redis: %w", err)
 	}
-	return outcomes(charges, reply)
+	for range mostAttempts {
+		reply, err := scriptFor(charges, call.kinds).run(ctx, s.client, len(call.keys), call.arguments(s.now, s.clock.now()))
+		if err != nil {
+			return nil, takeError(ctx, call.keys, err)
+		}
+		if len(reply) > 0 {
+			s.clock.set(reply[0])
+		}
+		if len(reply) != 1 || !call.windows() {
+			return outcomes(charges, reply)
+		}
+	}
+	return nil, fmt.Errorf("take from Redis: the server's clock left the window that it named %d times: check that it does not jump", mostAttempts)
 }
 
-func takeError(ctx context.Context, charges []buckets.Charge, err error) error {
+func takeError(ctx context.Context, keys []string, err error) error {
 	var number int // of the key; Redis 7 adds the script and its line
-	if _, scanned := fmt.Sscanf(err.Error(), "WEIRFORMAT %d", &number); scanned == nil && number >= 1 && number <= len(charges) {
-		return fmt.Errorf("take from Redis: %w: upgrade weir or delete the key %q", ErrFormat, charges[number-1].Key)
+	if _, scanned := fmt.Sscanf(err.Error(), "WEIRFORMAT %d", &number); scanned == nil && number >= 1 && number <= len(keys) {
+		return fmt.Errorf("take from Redis: %w: upgrade weir or delete the key %q", ErrFormat, keys[number-1])
 	}
 	return fmt.Errorf("take from Redis: %w", withDeadline(ctx, err))
 }

@@ -2,62 +2,181 @@ package redis
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
+	"time"
 
 	"github.com/weir-rls/weir/buckets"
 )
 
+// The kinds of buckets, as the scripts number them less one.
+const (
+	tokens = iota
+	fixed
+	sliding
+	slots
+	breaker
+)
+
+// kindSet has a bit for each kind.
+type kindSet uint8
+
+// maxLease is the longest lease, in bytes, that [buckets.Charge] allows.
+const maxLease = 64
+
+// call is a request on its way: what does not change when it is sent again.
+type call struct {
+	charges []buckets.Charge
+	keys    []string // each charge's, behind it that of its class
+	kinds   kindSet
+}
+
+func newCall(charges []buckets.Charge) (call, error) {
+	c := call{charges: charges, keys: make([]string, 0, 2*len(charges))}
+	for i := range charges {
+		charge := &charges[i]
+		kind := kindOf(charge.Bucket)
+		if kind < 0 {
+			return c, fmt.Errorf("a bucket of type %T is of no known kind", charge.Bucket)
+		}
+		c.kinds |= 1 << kind
+		c.keys = append(c.keys, charge.Key)
+		if charge.Class != nil {
+			if kindOf(charge.Class.Guarantee) != kind {
+				return c, errors.New("a class's guarantee is of another kind than its pool")
+			}
+			c.keys = append(c.keys, charge.ClassKey)
+		}
+		if len(charge.Lease) > maxLease {
+			return c, fmt.Errorf("a lease of %d bytes: at most %d are allowed", len(charge.Lease), maxLease)
+		}
+	}
+	return c, nil
+}
+
+// windows tells that the call names bounds of windows.
+func (c *call) windows() bool { return c.kinds&(1<<fixed) != 0 }
+
 // arguments are a call's keys, then ARGV: the instant, which is empty but in
-// tests, and each charge as CHARGE in bucket.lua reads it. Packed doubles carry
-// integers below 2^53 exactly and cost the server one call to read, where seven
-// numbers in text would cost seven.
-func (s *Store) arguments(charges []buckets.Charge) []any {
-	args := make([]any, 0, 2*len(charges)+1)
-	for _, c := range charges {
-		args = append(args, c.Key)
+// tests, and each charge as judge.lua reads it. Packed doubles carry integers
+// below 2^53 exactly and cost the server one call to read, where ten numbers in
+// text would cost ten. guess is what the server's clock may say.
+func (c *call) arguments(now func() int64, guess int64) []any {
+	args := make([]any, 0, len(c.keys)+1+len(c.charges))
+	for _, key := range c.keys {
+		args = append(args, key)
 	}
-	now := ""
-	if s.now != nil {
-		now = strconv.FormatInt(s.now(), 10)
+	instant := ""
+	if now != nil {
+		instant = strconv.FormatInt(now(), 10)
 	}
-	args = append(args, now)
-	for _, c := range charges {
-		args = append(args, packCharge(c))
+	args = append(args, instant)
+	for i := range c.charges {
+		args = append(args, packCharge(&c.charges[i], guess))
 	}
 	return args
 }
 
-func packCharge(c buckets.Charge) []byte {
-	cost := c.Tokens() * c.Bucket.TicksPerToken
-	if c.Bucket.Capacity == 0 {
-		cost = c.Tokens() // a closed bucket has no ticks, and lacks one token for any cost
+func kindOf(b buckets.Bucket) int {
+	switch b.(type) {
+	case buckets.TokenBucket:
+		return tokens
+	case buckets.FixedWindow:
+		return fixed
+	case buckets.SlidingWindow:
+		return sliding
+	case buckets.Slots:
+		return slots
+	case buckets.Breaker:
+		return breaker
 	}
-	packed := make([]byte, 0, 42)
-	packed = append(packed, byte(c.Mode), byte(c.Role))
-	for _, n := range [...]int64{
-		cost, c.Bucket.Full(),
-		c.Bucket.TicksPerToken, c.Bucket.TicksPerQuantum, c.Bucket.Quantum,
-	} {
-		packed = binary.LittleEndian.AppendUint64(packed, math.Float64bits(float64(n)))
+	return -1
+}
+
+func packCharge(c *buckets.Charge, guess int64) []byte {
+	packed := make([]byte, 0, 5+9*8+1+len(c.Lease)+10*8)
+	packed = append(packed, byte(kindOf(c.Bucket)+1), byte(c.Mode), byte(c.Role), bit(c.Hopeless()))
+	if c.Class == nil {
+		packed = packNumbers(append(packed, 0), numbers(c, c.Bucket, guess))
+		return packLease(packed, c.Lease)
+	}
+	packed = packNumbers(append(packed, 1+bit(c.Class.Borrow)), numbers(c, c.Bucket, guess))
+	packed = packNumbers(packLease(packed, c.Lease), numbers(c, c.Class.Guarantee, guess))
+	return appendNumber(packed, c.Class.Keep)
+}
+
+func bit(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func packLease(packed []byte, lease string) []byte {
+	return append(append(packed, byte(len(lease))), lease...)
+}
+
+func packNumbers(packed []byte, numbers [9]int64) []byte {
+	for _, n := range numbers {
+		packed = appendNumber(packed, n)
 	}
 	return packed
 }
 
-// outcomes reads a script's reply: now, then for each charge the ticks used and
-// the ticks it lacked.
-func outcomes(charges []buckets.Charge, reply []int64) ([]buckets.Outcome, error) {
-	if len(reply) != 1+2*len(charges) {
-		return nil, fmt.Errorf("take from Redis: %d numbers answer %d charges, want %d", len(reply), len(charges), 1+2*len(charges))
+func appendNumber(packed []byte, n int64) []byte {
+	return binary.LittleEndian.AppendUint64(packed, math.Float64bits(float64(n)))
+}
+
+// numbers are what a charge says to a bucket: the ticks, two numbers that go with
+// the mode, the full and the deepest level, and up to four of the kind.
+func numbers(c *buckets.Charge, b buckets.Bucket, guess int64) [9]int64 {
+	ticks, full := c.Ticks(), b.Full()
+	switch b := b.(type) {
+	case buckets.TokenBucket:
+		x, y := tokenNumbers(c, b, ticks)
+		return [9]int64{ticks, x, y, full, full + max(b.Debt, b.Ahead), b.Missing, b.TicksPerToken, b.TicksPerQuantum, b.Quantum}
+	case buckets.FixedWindow:
+		start, end := b.Calendar.Bounds(guess)
+		return [9]int64{ticks, windowNumber(c, full+b.Debt), 0, full, full + b.Debt, start, end}
+	case buckets.SlidingWindow:
+		part := (b.Window-1)/b.Parts + 1
+		return [9]int64{ticks, windowNumber(c, full+b.Debt), 0, full, full + b.Debt, part, b.Parts}
+	case buckets.Slots:
+		return [9]int64{ticks, c.MayOwe, 0, full, full, b.TTL}
+	case buckets.Breaker:
+		return [9]int64{ticks, c.MayOwe, 0, full, full, b.Failures, b.OpenFor, b.Probes, b.ProbeTTL}
 	}
-	answer := make([]buckets.Outcome, len(charges))
-	for i, c := range charges {
-		used, short := reply[1+2*i], reply[2+2*i]
-		answer[i] = buckets.Outcome{Admitted: short == 0, Used: used, Short: short, Now: reply[0]}
-		if c.Bucket.Capacity == 0 {
-			answer[i].Short = 0 // nothing refills it
-		}
+	return [9]int64{}
+}
+
+// tokenNumbers are how far a take may owe, until when a refund is good, the level
+// that a settlement reaches, or the place of a reservation.
+func tokenNumbers(c *buckets.Charge, b buckets.TokenBucket, ticks int64) (x, y int64) {
+	switch {
+	case c.Mode == buckets.Refund && c.At == 0:
+		return buckets.MaxTicks, 0
+	case c.Mode == buckets.Refund:
+		return min(c.At+int64(b.Refill(ticks)/time.Microsecond), buckets.MaxTicks), 0
+	case c.Mode == buckets.Settle && b.Capacity > 0:
+		return b.Full() + b.Debt, 0
+	case c.Mode == buckets.Cancel:
+		return c.Place.TAT, c.Place.Part
+	case c.Mode == buckets.Take, c.Mode == buckets.Look:
+		return c.MayOwe, 0
 	}
-	return answer, nil
+	return 0, 0
+}
+
+// windowNumber is the level that a settlement reaches, when a refund was taken,
+// or how far a take may owe.
+func windowNumber(c *buckets.Charge, deepest int64) int64 {
+	switch c.Mode {
+	case buckets.Settle:
+		return deepest
+	case buckets.Refund:
+		return c.At
+	}
+	return c.MayOwe
 }

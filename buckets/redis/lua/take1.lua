@@ -1,18 +1,21 @@
--- One charge that takes, the common request: a fifth less of the server's time
--- than take.lua needs for it. Its role says nothing here, for a refusal takes
--- nothing either way.
--- Answers now, the ticks used then, and the ticks that lacked: 0 is admitted.
+-- One token bucket that is taken from, the common request: a fraction of the
+-- server's time that judge.lua needs for it. Its role says nothing here, for a
+-- refusal takes nothing either way.
+-- Answers like judge.lua.
 
-local key = KEYS[1]
-local _, _, cost, full, P, R, q = struct.unpack(CHARGE, ARGV[2])
-local used, changed = level(1, full, P, R, q)
+local _, _, _, hopeless, _, ticks, may_owe, _, full, deepest, missing, P, R, q =
+  struct.unpack('<BBBBBddddddddd', ARGV[2])
+local used, changed = token_level(1, full, deepest, missing, P, R, q)
 
--- used + cost can pass 2^53, the difference cannot.
-local short = math.max(used - (full - cost), 0)
-if short == 0 and cost > 0 then
-  used, changed = used + cost, true
+local judged, verdict = used, 0
+-- used + ticks can pass 2^53, the difference cannot.
+if hopeless == 0 and used - (full - ticks) <= may_owe then
+  verdict = 1
+  if ticks > 0 then
+    used, changed = used + ticks, true
+  end
 end
 if changed then
-  keep(key, used, P, R, q)
+  token_keep(KEYS[1], used, missing, P, R, q)
 end
-return { now, used, short }
+return { now, verdict, used, 0, judged, 0 }
