@@ -1,0 +1,176 @@
+// Package waiting holds callers until what they ask of a store is there.
+//
+// What asks a single token bucket reserves: the store tells when its tokens are
+// there, first come first served over all replicas. Anything else that waits is
+// asked for again, as a whole, first come first served within this replica, and
+// holds and owes nothing meanwhile.
+package waiting
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-rls/weir/buckets"
+)
+
+// Options are a room's settings. Only Store is required.
+type Options struct {
+	Store buckets.Store
+	// Waits is told of each caller of a limit who begins to wait, by 1, and who
+	// stops, by -1.
+	Waits func(limit string, change int)
+	// Left is told what became of the reservation of a caller who left.
+	Left func(limit string, fate Fate)
+}
+
+// Fate is what becomes of a reservation whose caller left.
+type Fate string
+
+const (
+	HandedOver Fate = "handed_over" // the callers behind moved up; what became of the last of their places is told as well
+	GivenBack  Fate = "given_back"  // it was the bucket's last, and its tokens are back
+	Lost       Fate = "lost"        // others reserved after it, or the store did not answer: its tokens pass unused
+)
+
+// Wait says which of a request's charges lets its caller wait, and how long.
+type Wait struct {
+	Charge  int           // the charge whose limit lets callers wait: an enforced [buckets.Take], or nobody waits
+	Max     time.Duration // at most this long; 0 or less does not wait
+	Waiters int           // at most this many callers of the charge's Limit wait in this replica
+}
+
+// Room holds callers. Its memory is bounded by those it holds: nothing is kept
+// for a bucket that nobody waits for.
+type Room struct {
+	options Options
+	store   buckets.Store
+
+	released atomic.Uint64 // calls of Released: one that comes while a newcomer is judged is not missed
+	waiting  atomic.Int64
+	drained  chan struct{} // closed by Drain
+	life     context.Context
+	end      context.CancelFunc
+	errands  chan struct{} // a place for each call that gives reservations back
+
+	mu        sync.Mutex
+	places    map[string]int // callers who wait or are about to, by limit
+	schedules map[scheduleKey]*schedule
+	spares    map[string][]slot // reservations to be given back, by bucket; somebody does it while there is an entry
+	returned  *sync.Cond        // an entry of spares is gone
+	lines     map[string][]*line
+}
+
+// New returns an empty room.
+func New(o Options) *Room {
+	if o.Waits == nil {
+		o.Waits = func(string, int) {}
+	}
+	if o.Left == nil {
+		o.Left = func(string, Fate) {}
+	}
+	r := &Room{
+		options: o, store: o.Store,
+		drained: make(chan struct{}), errands: make(chan struct{}, maxErrands),
+		places: map[string]int{}, schedules: map[scheduleKey]*schedule{},
+		spares: map[string][]slot{}, lines: map[string][]*line{},
+	}
+	r.life, r.end = context.WithCancel(context.Background())
+	r.returned = sync.NewCond(&r.mu)
+	return r
+}
+
+// Take is [buckets.Store.Take] that may take a while: it answers when the request
+// is admitted or cannot be within the wait. waited is how long its caller was
+// held for it.
+//
+// A refusal that no waiting helps comes at once, and so does one when too many
+// wait already; nothing was taken then, and nobody who waits was overtaken. An
+// error of the store ends the wait, and ctx does too, with its own error: what
+// is admitted then is taken all the same.
+func (r *Room) Take(ctx context.Context, charges []buckets.Charge, w Wait) (outcomes []buckets.Outcome, waited time.Duration, err error) {
+	if w.Max <= 0 || r.draining() || charges[w.Charge].Mode != buckets.Take || charges[w.Charge].Role != buckets.Enforce {
+		outcomes, err = r.store.Take(ctx, charges)
+		return outcomes, 0, err
+	}
+	if reservable(charges) && r.ahead(charges, w.Charge) == nobody {
+		return r.reserve(ctx, charges, w)
+	}
+	return r.lineUp(ctx, charges, w)
+}
+
+// Waiting is how many callers wait.
+func (r *Room) Waiting() int { return int(r.waiting.Load()) }
+
+// Released wakes who waits for the bucket of a charge's Key, of all classes where
+// it is a pool: slots or tokens were given back to it in this replica.
+func (r *Room) Released(key string) {
+	r.released.Add(1)
+	if r.waiting.Load() == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, l := range r.lines[key] {
+		l.callFirst()
+	}
+}
+
+// Drain refuses everybody who waits, with the delay that is left, and lets nobody
+// wait from then on. It returns when the reservations are given back, which is
+// tried for a second.
+func (r *Room) Drain() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.draining() {
+		close(r.drained)
+		time.AfterFunc(patience, r.end)
+		for _, s := range r.schedules {
+			r.dismiss(s)
+		}
+	}
+	for len(r.spares) > 0 {
+		r.returned.Wait()
+	}
+}
+
+func (r *Room) draining() bool {
+	select {
+	case <-r.drained:
+		return true
+	default:
+		return false
+	}
+}
+
+// enter counts a caller of a limit who may have to wait, if there is a place.
+func (r *Room) enter(limit string, most int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.draining() || r.places[limit] >= most {
+		return false
+	}
+	r.places[limit]++
+	return true
+}
+
+func (r *Room) leave(limit string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.places[limit]--; r.places[limit] == 0 {
+		delete(r.places, limit)
+	}
+}
+
+// began and ended count a caller who waits.
+func (r *Room) began(limit string) {
+	r.waiting.Add(1)
+	r.options.Waits(limit, 1)
+}
+
+func (r *Room) ended(limit string) {
+	r.waiting.Add(-1)
+	r.leave(limit)
+	r.options.Waits(limit, -1)
+}
