@@ -103,16 +103,19 @@ func (t *table) cell(key string, b Bucket, s *State) int {
 
 // used is the level of a cell with what the request has asked of it so far.
 func (t *table) used(i int, b Bucket) int64 {
-	return b.level(t.cells[i].state, t.now) + t.cells[i].pending
+	return b.level(t.cells[i].state, t.now) + min(t.cells[i].pending, t.room(i, b))
 }
 
-// demand counts ticks that the request asks of a cell. A request that asks for
-// more than a full bucket can never pass, so past that and the deepest level
-// nothing counts, and the numbers stay exact.
+// room is how many ticks a request may count for a cell beyond its level. One that
+// asks for more than a full bucket can never pass, so past that and the deepest
+// level nothing counts, and the numbers stay exact.
+func (t *table) room(i int, b Bucket) int64 {
+	return max(0, b.Full()+b.deepest()-b.level(t.cells[i].state, t.now))
+}
+
+// demand counts ticks that the request asks of a cell.
 func (t *table) demand(i int, b Bucket, ticks int64) {
-	c := &t.cells[i]
-	most := b.Full() + b.deepest() - b.level(c.state, t.now)
-	c.pending = min(c.pending+ticks, max(most, 0))
+	t.cells[i].pending = min(t.cells[i].pending+ticks, t.room(i, b))
 }
 
 func (t *table) judge(a *ask, o *Outcome) {

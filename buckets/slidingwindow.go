@@ -31,6 +31,7 @@ func (w SlidingWindow) part() int64 { return (w.Window-1)/w.Parts + 1 }
 // first, numbered from the epoch.
 type ring struct {
 	part  int64 // microseconds a sub-window
+	parts int64 // sub-windows a window
 	spans []span
 	total int64
 }
@@ -38,7 +39,7 @@ type ring struct {
 type span struct{ number, count int64 }
 
 func (r *ring) clone() otherState {
-	return &ring{r.part, slices.Clone(r.spans), r.total}
+	return &ring{r.part, r.parts, slices.Clone(r.spans), r.total}
 }
 func (r *ring) empty() bool { return r.total == 0 }
 
@@ -59,18 +60,25 @@ func (w SlidingWindow) level(s *State, now int64) int64 {
 		return 0
 	}
 	current := now / w.part()
-	if r.part != w.part() || len(r.spans) > 0 && r.spans[len(r.spans)-1].number > current {
+	if r.part != w.part() || r.parts != w.Parts || len(r.spans) > 0 && r.spans[len(r.spans)-1].number > current {
+		r.leave(now / r.part) // what had left does not come back with a longer window, whoever looked in between
 		r.renumber(w.part(), current)
+		r.parts = w.Parts
 	}
-	for len(r.spans) > 0 && r.spans[0].number < current-w.Parts {
-		r.total -= r.spans[0].count
-		r.spans = r.spans[1:]
-	}
+	r.leave(current)
 	if r.total == 0 {
 		s.other = nil
 		return 0
 	}
 	return r.total
+}
+
+// leave drops the sub-windows that have left the window.
+func (r *ring) leave(current int64) {
+	for len(r.spans) > 0 && r.spans[0].number < current-r.parts {
+		r.total -= r.spans[0].count
+		r.spans = r.spans[1:]
+	}
 }
 
 // renumber rewrites sub-windows of another length, each into the one that its end
@@ -95,7 +103,7 @@ func (w SlidingWindow) add(s *State, _ *Charge, ticks, now int64) {
 	}
 	r, _ := s.other.(*ring)
 	if r == nil {
-		r = &ring{part: w.part()}
+		r = &ring{part: w.part(), parts: w.Parts}
 		s.other = r
 	}
 	current := now / w.part()

@@ -128,7 +128,7 @@ func cancel(c *Charge, s *State, ticks, now int64) bool {
 }
 
 func (b TokenBucket) delay(_ *State, over, _ int64) time.Duration {
-	return b.Refill(min(over, b.Full()+b.deepest()))
+	return b.Refill(over)
 }
 
 func (b TokenBucket) reset(s *State, now int64) time.Duration { return b.Refill(b.Used(s.token, now)) }

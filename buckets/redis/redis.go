@@ -114,13 +114,15 @@ func (s *Store) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.O
 	if err != nil {
 		return nil, fmt.Errorf("take from Redis: %w", err)
 	}
+	script, guess := scriptFor(charges, call.kinds), s.clock.now()
 	for range mostAttempts {
-		reply, err := scriptFor(charges, call.kinds).run(ctx, s.client, len(call.keys), call.arguments(s.now, s.clock.now()))
+		reply, err := script.run(ctx, s.client, len(call.keys), call.arguments(s.now, guess))
 		if err != nil {
 			return nil, takeError(ctx, call.keys, err)
 		}
 		if len(reply) > 0 {
-			s.clock.set(reply[0])
+			guess = reply[0]
+			s.clock.set(guess)
 		}
 		if len(reply) != 1 || !call.windows() {
 			return outcomes(charges, reply)

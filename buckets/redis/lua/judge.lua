@@ -54,9 +54,11 @@ end
 -- Takes are only counted while the request is judged, and applied if it passes. A
 -- request that asks for more than a full bucket can never pass, so past that and
 -- the deepest level nothing counts, and the numbers stay exact.
-local function demand(cell, ticks)
-  cell.pending = min(cell.pending + ticks, max(cell.full + cell.deepest - cell.used, 0))
-end
+local function room(cell) return max(cell.full + cell.deepest - cell.used, 0) end
+
+local function used_of(cell) return cell.used + min(cell.pending, room(cell)) end
+
+local function demand(cell, ticks) cell.pending = min(cell.pending + ticks, room(cell)) end
 
 local function held(ask)
   local holds = ask.cell.kind.holds
@@ -77,10 +79,10 @@ local function take(ask)
     return ADMITTED
   end
   local cell, class, verdict = ask.cell, ask.class, REFUSED
-  local used = cell.used + cell.pending
+  local used = used_of(cell)
   local over = used - (cell.full - ask.ticks) -- used + ticks can pass 2^53, the difference cannot
   if class then
-    ask.mine = class.used + class.pending
+    ask.mine = used_of(class)
     ask.told = used
     verdict = admits(ask, used, ask.mine)
   else

@@ -6,8 +6,8 @@
 -- left. Only a refusal, a refund or other lengths walk over them.
 
 local SLIDING = 3
-local HEAD = '<Bdddd' -- format, microseconds a sub-window, total, newest number and its count: 33 bytes
-local SPAN = '<dd'    -- number and count: 16 bytes
+local HEAD = '<Bddddd' -- format, microseconds a sub-window, sub-windows, total, newest number and its count: 41 bytes
+local SPAN = '<dd'     -- number and count: 16 bytes
 
 -- Makes the last of the spans the newest.
 local function part_newest(cell, spans)
@@ -22,6 +22,20 @@ end
 local function join_newest(cell)
   local older = cell.older:sub(cell.at)
   return cell.count == 0 and older or older .. struct.pack(SPAN, cell.number, cell.count)
+end
+
+-- Drops the sub-windows that have left the window.
+local function leave(cell, oldest)
+  if cell.number < oldest then
+    cell.older, cell.at, cell.count, cell.used = '', 1, 0, 0
+  end
+  while cell.at <= #cell.older do
+    local number, count = struct.unpack(SPAN, cell.older, cell.at)
+    if number >= oldest then
+      break
+    end
+    cell.used, cell.at = cell.used - count, cell.at + 16
+  end
 end
 
 -- Rewrites sub-windows of another length, each into the one that its end falls
@@ -71,29 +85,20 @@ kinds[3] = {
     if not stored then
       return
     end
-    if #stored < 33 or #stored % 16 ~= 1 or stored:byte() ~= SLIDING then
+    if #stored < 41 or #stored % 16 ~= 9 or stored:byte() ~= SLIDING then
       unreadable(cell.index)
     end
-    local _, length, number, total
-    _, length, total, number, cell.count = struct.unpack(HEAD, stored)
-    cell.number, cell.older, cell.at = number, stored, 34
-    if length ~= part or number > cell.current then
-      renumber(cell, length, part)
-      cell.changed = true
-    end
-    local oldest = cell.current - parts
-    if cell.number < oldest then -- all have left
-      cell.older, cell.at, cell.count = '', 1, 0
-      return
-    end
-    while cell.at <= #cell.older do
-      local left, count = struct.unpack(SPAN, cell.older, cell.at)
-      if left >= oldest then
-        break
+    local _, length, lengths
+    _, length, lengths, cell.used, cell.number, cell.count = struct.unpack(HEAD, stored)
+    cell.older, cell.at = stored, 42
+    if length ~= part or lengths ~= parts or cell.number > cell.current then
+      leave(cell, floor(now / length) - lengths)
+      if cell.used > 0 then
+        renumber(cell, length, part)
+        cell.changed = true
       end
-      total, cell.at = total - count, cell.at + 16
     end
-    cell.used = total
+    leave(cell, cell.current - parts)
   end,
 
   add = add,
@@ -143,7 +148,7 @@ kinds[3] = {
       redis.call('DEL', cell.key)
       return
     end
-    local head = struct.pack(HEAD, SLIDING, cell.part, cell.used, cell.number, cell.count)
+    local head = struct.pack(HEAD, SLIDING, cell.part, cell.parts, cell.used, cell.number, cell.count)
     redis.call('SET', cell.key, head .. cell.older:sub(cell.at), 'PX', ttl(reset(cell)))
   end,
 }

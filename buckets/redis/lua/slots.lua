@@ -25,7 +25,7 @@ end
 
 local function lookup(cell, lease, expires, weight)
   expires = tonumber(expires or 0)
-  cell.leases[lease] = expires > now and { slots = -tonumber(weight or -1) } or {}
+  cell.leases[lease] = { slots = expires > now and -tonumber(weight or -1) or nil, weighted = weight }
 end
 
 -- What the working copy knows of a lease: its slots, nil if it is not held, and
@@ -67,6 +67,8 @@ local function write_leases(cell)
       there[#there + 1], there[#there + 2] = is.expires, 'l' .. lease
       if is.slots ~= 1 then
         there[#there + 1], there[#there + 2] = -is.slots, 'w' .. lease
+      elseif is.weighted then
+        gone[#gone + 1] = 'w' .. lease
       end
     elseif is.changed then
       gone[#gone + 1], gone[#gone + 2] = 'l' .. lease, 'w' .. lease
