@@ -16,6 +16,7 @@ type domain struct {
 	matchBest     bool
 	replaces      bool     // some limit replaces another
 	defaults      Limit    // what an override has
+	dates         dates    // and how its windows are cut
 	limits        []*Limit // in order of files and rules
 }
 
@@ -26,7 +27,9 @@ type compiler struct {
 	names  map[string]place    // of `limits`, unique in the domain
 	ids    map[string]struct{} // Limit.id, unique too where names are not
 
-	replaced []replacing // each entry of replaces, and whose it is
+	replaced []replacing         // each entry of replaces, and whose it is
+	poolings map[string]*pooling // by name
+	pooled   []*pooling          // in order of files
 	faults   Faults
 
 	reported [2]int // faults, by severity
@@ -35,15 +38,19 @@ type compiler struct {
 // compile builds a domain from its files. They may have faults of their own:
 // those found here come beside them.
 func compile(name string, files []*file) (*domain, Faults) {
-	d := &domain{name: name, passive: map[string]struct{}{}, defaults: files[0].defaults}
+	d := &domain{name: name, passive: map[string]struct{}{endKey: {}}, defaults: files[0].defaults, dates: files[0].dates}
 	d.head, d.tag = keyHead(name)
-	c := compiler{domain: d, names: map[string]place{}, ids: map[string]struct{}{}}
+	c := compiler{domain: d, names: map[string]place{}, ids: map[string]struct{}{}, poolings: map[string]*pooling{}}
 	matching := c.settings(files)
 	var rules []*rule
 	for _, f := range files {
 		rules = append(rules, f.rules...)
 	}
+	c.pools(files)
 	c.level(&d.root, rules, path{})
+	for _, p := range c.pooled {
+		c.divide(p)
+	}
 	if d.matchBest {
 		c.bounded(matching)
 	}
@@ -117,7 +124,9 @@ func (c *compiler) level(n *node, rules []*rule, way path) {
 		} else {
 			seen[alone.exact] = r.at
 		}
-		if _, passive := c.domain.passive[r.key]; passive {
+		if isReserved(r.key) {
+			c.fail(r.at, "the key "+quote(r.key)+" is weir's own", "choose another key")
+		} else if _, passive := c.domain.passive[r.key]; passive {
 			c.fail(r.at, quote(r.key)+" is passive, so no descriptor can meet it", "take it off passive, or remove this")
 		}
 		child := &node{states: len(r.limits) > 0}
@@ -133,6 +142,7 @@ func (c *compiler) level(n *node, rules []*rule, way path) {
 // limits compiles the limits of one rule, to which way leads.
 func (c *compiler) limits(n *node, r *rule, way path) {
 	unnamed := map[string]place{}
+	plain, waits := r.plain(), 0
 	for _, s := range r.limits {
 		repeated := false
 		if s.name == "" {
@@ -144,34 +154,64 @@ func (c *compiler) limits(n *node, r *rule, way path) {
 		}
 		l := s.limit
 		l.Domain = c.domain.name
-		l.Name = cmp.Or(s.name, c.defaultName(way, s.algorithm, len(r.limits) > 1))
-		l.key, l.stated = limitID(s.name, s.algorithm), s.name
-		if !s.reference && !repeated {
-			c.unique(l.Name, s)
+		several := plain > 1 || s.algorithm == breaker || s.algorithm == draw && plain > 0
+		l.Name = cmp.Or(s.name, c.defaultName(way, s.algorithm, several))
+		l.key = limitID(s.name, s.algorithm)
+		if s.draw != nil {
+			c.draw(s, &l, way)
+		} else if !s.reference && !repeated {
+			c.unique(l.Name, s.at)
 		}
-		l.id = l.Domain + "\x00" + l.Name
-		if _, taken := c.ids[l.id]; taken {
-			l.id += "\x00" + way.exact
+		l.stated = s.name
+		if l.MaxWait > 0 {
+			waits++
 		}
-		c.ids[l.id] = struct{}{}
+		c.identify(&l, s.algorithm, way)
 		c.replace(&l, s)
 		if !l.Disabled {
 			n.limits = append(n.limits, &l)
 		}
 		c.domain.limits = append(c.domain.limits, &l)
 	}
+	if waits > 1 {
+		c.fail(r.at, "more than one limit of this descriptor has a max_wait", "let requests wait for one of them")
+	}
 }
 
-// unique reports a name that another of the domain's `limits` has.
-func (c *compiler) unique(name string, s *limitSpec) {
+// plain counts the limits of a rule that are neither a draw nor a breaker.
+func (r *rule) plain() int {
+	n := 0
+	for _, s := range r.limits {
+		if s.algorithm != draw && s.algorithm != breaker {
+			n++
+		}
+	}
+	return n
+}
+
+// identify gives l its id. It says the algorithm, because what one algorithm took
+// another cannot give back.
+func (c *compiler) identify(l *Limit, algorithm string, way path) {
+	l.id = l.Domain + "\x00" + l.Name
+	if algorithm != tokenBucket {
+		l.id += "\x00" + algorithm
+	}
+	if _, taken := c.ids[l.id]; taken {
+		l.id += "\x00" + way.exact
+	}
+	c.ids[l.id] = struct{}{}
+}
+
+// unique reports a name that another limit, pool or class of the domain has.
+func (c *compiler) unique(name string, here place) {
 	if name == overrideName {
-		c.fail(s.at, "the name "+quote(name)+" is that of the limits which come with requests", "choose another name")
+		c.fail(here, "the name "+quote(name)+" is that of the limits which come with requests", "choose another name")
 	}
 	if first, twice := c.names[name]; twice {
-		c.fail(s.at, "the name "+quote(name)+" is taken by the limit at "+first.String(), "choose another name")
+		c.fail(here, "the name "+quote(name)+" is taken by the limit at "+first.String(), "choose another name")
 		return
 	}
-	c.names[name] = s.at
+	c.names[name] = here
 }
 
 // defaultName is the name of a limit that states none: its path, with its

@@ -35,6 +35,7 @@ func (w *walker) ruleLimits(fields map[string]field, r *rule) {
 	if hasOne && hasSeveral {
 		w.fail(several.key, "move the rate_limit into limits", "the descriptor has both rate_limit and limits")
 	}
+	w.further(fields, r)
 	if s, ok := fields["shadow_mode"]; ok {
 		shadow, _ := w.boolean(s)
 		for _, l := range r.limits {

@@ -25,15 +25,15 @@ type table struct {
 var (
 	fileFields = table{"the file", map[string]support{
 		"domain": works, "defaults": works, "descriptors": works, "passive": works, "unmatched": works,
-		"pools": notYet, "presets": notYet, "matching": works, "responses": notYet,
+		"pools": works, "presets": notYet, "matching": works, "responses": notYet,
 	}}
 	defaultsFields = table{"defaults", map[string]support{
-		"on_store_error": works, "response": works, "time_zone": notYet,
+		"on_store_error": works, "response": works, "time_zone": works, "week_start": works,
 	}}
 	ruleFields = table{"a descriptor", map[string]support{
 		"key": works, "value": works, "value_cidr": works, "value_regex": works, "rate_limit": works, "limits": works, "descriptors": works, "shadow_mode": works,
 		"quota_mode": onlyFalse, "detailed_metric": onlyFalse, "value_to_metric": onlyFalse, "share_threshold": onlyFalse,
-		"metadata": notYetTree, "draw": notYet, "breaker": notYet,
+		"metadata": notYetTree, "draw": works, "breaker": works,
 	}}
 	rateLimitFields = table{"rate_limit", map[string]support{
 		"unit": works, "requests_per_unit": works, "unlimited": works, "name": works, "replaces": works,
@@ -41,8 +41,19 @@ var (
 	limitFields = table{"a limit", map[string]support{
 		"algorithm": works, "rate": works, "burst": works, "weight": works, "name": works, "shadow_mode": works,
 		"on_store_error": works, "response": works, "replaces": works, "enabled": works, "enforce_percent": works,
-		"initial": notYet, "count": notYet, "max_debt": notYet, "max_wait": notYet, "max_waiters": notYet, "slots": notYet,
-		"slot_ttl": notYet, "time_zone": notYet, "lease": notYet,
+		"initial": works, "count": works, "max_debt": works, "max_wait": works, "max_waiters": works, "slots": works,
+		"slot_ttl": works, "time_zone": works, "week_start": works, "lease": notYet,
+	}}
+	poolFields = table{"a pool", map[string]support{
+		"name": works, "rate": works, "burst": works, "slots": works, "slot_ttl": works, "split_by": works, "default_class": works,
+		"max_debt": works, "max_wait": works, "max_waiters": works, "shadow_mode": works, "on_store_error": works, "response": works,
+		"instances": notYetTree,
+	}}
+	drawFields = table{"draw", map[string]support{
+		"pool": works, "class": works, "weight": works, "guarantee": works, "reserve": works, "borrow": works, "headroom": works,
+	}}
+	breakerFields = table{"breaker", map[string]support{
+		"failures": works, "open_for": works, "probes": works, "name": works, "on_store_error": works, "response": works,
 	}}
 	replacesFields = table{"an entry of replaces", map[string]support{
 		"name": works,
@@ -64,7 +75,7 @@ func (t table) suggest(name string) string {
 	if best != "" {
 		return `did you mean "` + best + `"?`
 	}
-	for _, other := range []table{limitFields, rateLimitFields, ruleFields, weightFields, fileFields} {
+	for _, other := range []table{limitFields, rateLimitFields, ruleFields, weightFields, poolFields, drawFields, breakerFields, fileFields} {
 		if _, ok := other.fields[name]; ok {
 			return "it belongs in " + other.what
 		}

@@ -9,15 +9,19 @@ import (
 
 // hits is how many hits a descriptor counts for and what they do: its own, 0
 // included, which is a look that is judged as one hit; else the request's; else
-// one. Negative hits are given back.
+// one. Negative hits are given back. Those of an end are settled, 0 of them at no
+// cost.
 func (desc *Descriptor) hits(ofRequest uint64) (hits uint64, mode buckets.Mode) {
 	hits = max(ofRequest, 1)
 	if desc.HasHits {
 		hits = desc.Hits
 	}
+	_, ended := lookup(desc.Entries, endKey)
 	switch {
 	case desc.Negative:
 		return hits, buckets.Refund
+	case ended:
+		return hits, buckets.Settle
 	case hits == 0:
 		return 1, buckets.Look
 	}
@@ -34,22 +38,28 @@ func cost(weight int64, hits uint64) int64 {
 	return int64(low)
 }
 
-// weight is what one hit of descriptor i costs: the entry that decides is
-// looked for in the rule's own entries, then in the passive ones beside them,
-// then in the other descriptors. The first that is found decides, so that an
-// entry a client can add further on never outweighs it.
+// weight is what one hit of descriptor i costs.
 func (d *domain) weight(w Weight, req *Request, i int) int64 {
 	if w.By == "" {
 		return w.Default
 	}
-	value, found := lookup(req.Descriptors[i].Entries, w.By)
-	for j := 0; !found && j < len(req.Descriptors); j++ {
-		value, found = lookup(req.Descriptors[j].Entries, w.By)
-	}
+	value, found := req.value(i, w.By)
 	if n, listed := w.Values[value]; found && listed {
 		return n
 	}
 	return w.Default
+}
+
+// value is that of an entry which may stand anywhere in the request: it is looked
+// for in the entries that descriptor i's rule consumed, then in the passive ones
+// beside them, then in the other descriptors. The first that is found decides, so
+// that an entry a client can add further on never outweighs it.
+func (req *Request) value(i int, key string) (value string, found bool) {
+	value, found = lookup(req.Descriptors[i].Entries, key)
+	for j := 0; !found && j < len(req.Descriptors); j++ {
+		value, found = lookup(req.Descriptors[j].Entries, key)
+	}
+	return value, found
 }
 
 // lookup is the value of the first entry with a key. A key is passive in the

@@ -89,19 +89,27 @@ func appendHash(b []byte, s string) []byte {
 	return base64.RawURLEncoding.AppendEncode(b, sum[:])
 }
 
+// marks begin the ids of named limits, by algorithm, so that a limit that becomes
+// of another algorithm meets no value of the former.
+var marks = map[string]string{tokenBucket: "n:", fixedWindow: "f:", slidingWindow: "s:", concurrency: "c:", breaker: "b:"}
+
 // limitID is the id of a rule's limit in bucket keys: its name, else its
 // algorithm, told apart so that a limit may be named after an algorithm. Never
 // its index: reordering limits must not swap buckets.
 func limitID(name, algorithm string) string {
 	if name != "" {
-		return "n:" + name
+		return marks[algorithm] + name
 	}
 	return "a:" + algorithm
 }
 
-// overrideID is the id of a limit that came with a request.
-func overrideID(o *Override) string {
+// overrideID is the id of a limit that came with a request. Its period tells
+// which algorithm it is of.
+func overrideID(o *Override, algorithm string) string {
 	b := append(make([]byte, 0, 32), "o:"...)
+	if algorithm == fixedWindow {
+		b = append(b[:0], "w:"...)
+	}
 	b = strconv.AppendUint(b, uint64(o.Requests), 10)
 	b = strconv.AppendUint(append(b, '/'), uint64(max(o.Multiplier, 1)), 10)
 	return string(strconv.AppendUint(append(b, '*'), uint64(o.Unit), 10))

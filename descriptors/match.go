@@ -25,7 +25,7 @@ func (d *domain) resolve(req *Request, i int, res *Resolution) {
 	var space [8]step
 	if desc.Override != nil {
 		if l, ok := d.override(desc.Override); ok {
-			res.Matches = append(res.Matches, d.match(req, i, l, d.whole(desc.Entries, space[:0])))
+			d.meet(req, i, l, d.whole(desc.Entries, space[:0]), res)
 			return
 		}
 		res.BadOverrides++
@@ -38,24 +38,39 @@ func (d *domain) resolve(req *Request, i int, res *Resolution) {
 		return
 	}
 	for _, l := range n.limits {
-		res.Matches = append(res.Matches, d.match(req, i, l, way))
+		d.meet(req, i, l, way, res)
 	}
 }
 
-// match is what descriptor i, which came its way, is charged at one limit.
-func (d *domain) match(req *Request, i int, l *Limit, way []step) Match {
+// meet adds to res one limit that descriptor i, which came its way, meets, and
+// what it is charged there.
+func (d *domain) meet(req *Request, i int, l *Limit, way []step, res *Resolution) {
 	if l.Unlimited {
-		return Match{Descriptor: i, Limit: l}
+		res.Matches = append(res.Matches, Match{Descriptor: i, Limit: l})
+		return
 	}
 	hits, mode := req.Descriptors[i].hits(req.Hits)
+	if !l.takes(mode) {
+		return
+	}
 	c := buckets.Charge{
-		Key: d.bucketKey(way, l.key), Limit: l.id, Bucket: l.Bucket,
-		Cost: cost(d.weight(l.Weight, req, i), hits), Mode: mode, OnStoreError: l.OnStoreError,
+		Limit: l.id, Bucket: l.Bucket, Cost: cost(d.weight(l.Weight, req, i), hits), Mode: mode, OnStoreError: l.OnStoreError,
+	}
+	if _, ok := l.Bucket.(buckets.Breaker); ok {
+		c.Cost = 1
+	}
+	if l.share == nil {
+		c.Key = d.bucketKey(way, l.key)
+	} else {
+		c.Key = d.poolKey(l.share.pool, req, i)
+		if c.Class = l.share.class; c.Class != nil {
+			c.ClassKey = c.Key + l.share.suffix
+		}
 	}
 	if l.Shadow || !l.enforces(c.Key) {
 		c.Role = buckets.Shadow
 	}
-	return Match{Descriptor: i, Limit: l, Charge: c}
+	res.Matches = append(res.Matches, Match{Descriptor: i, Limit: l, Charge: c})
 }
 
 func (d *domain) isPassive(key string) bool {

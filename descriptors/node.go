@@ -3,6 +3,7 @@ package descriptors
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -21,6 +22,8 @@ type walker struct {
 	// defaults is a limit with what the file's defaults say: what becomes of a
 	// request when the store fails, and what a refused caller sees.
 	defaults Limit
+	dates    dates
+	zones    map[string]*time.Location // read so far
 
 	walked int                 // nodes read, those reached again through an alias counted again
 	open   map[*yaml.Node]bool // mappings and sequences being read, to notice one that holds itself
@@ -30,7 +33,10 @@ type walker struct {
 type field struct{ key, value *yaml.Node }
 
 func newWalker(t *text) *walker {
-	return &walker{text: t, defaults: Limit{Weight: Weight{Default: 1}, EnforcePercent: 100}, open: map[*yaml.Node]bool{}}
+	return &walker{
+		text: t, defaults: Limit{Weight: Weight{Default: 1}, EnforcePercent: 100}, dates: dates{time.UTC, time.Monday},
+		zones: map[string]*time.Location{}, open: map[*yaml.Node]bool{},
+	}
 }
 
 func (w *walker) report(s Severity, n *yaml.Node, remedy, format string, args ...any) {

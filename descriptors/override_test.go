@@ -2,6 +2,7 @@ package descriptors
 
 import (
 	"math"
+	"reflect"
 	"testing"
 	"time"
 
@@ -15,18 +16,38 @@ func overridden(o Override, descriptor string) *Request {
 }
 
 func TestOverride_StandsInForTheTree(t *testing.T) {
-	r := rulesOf(t, "domain: llm\ndefaults: {on_store_error: deny, response: openai}\ndescriptors: [{key: a, limits: [{rate: 10/s, weight: 3, shadow_mode: true}]}]")
+	r := rulesOf(t, "domain: llm\ndefaults: {on_store_error: deny, response: openai, time_zone: Europe/Berlin, week_start: sunday}\ndescriptors: [{key: a, limits: [{rate: 10/s, weight: 3, shadow_mode: true}]}]")
+	refilled := func(period time.Duration) buckets.Bucket {
+		b, err := buckets.Terms{Tokens: 5, Period: period, Capacity: 5, MaxDebt: 5}.TokenBucket()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	window := func(c buckets.Calendar) buckets.Bucket {
+		if c.Unit != buckets.Aligned {
+			c.Zone, c.WeekStart = berlin, time.Sunday
+		}
+		return buckets.FixedWindow{Limit: 5, Debt: 5, Calendar: c}
+	}
 	for _, c := range []struct {
 		o      Override
 		period time.Duration
+		bucket buckets.Bucket
 	}{
-		{Override{5, Second, 0}, time.Second},
-		{Override{5, Minute, 1}, time.Minute},
-		{Override{5, Hour, 2}, 2 * time.Hour},
-		{Override{5, Day, 1}, 24 * time.Hour},
-		{Override{5, Week, 1}, 7 * 24 * time.Hour},
-		{Override{5, Month, 1}, 30 * 24 * time.Hour},
-		{Override{5, Year, 1}, 365 * 24 * time.Hour},
+		{Override{5, Second, 0}, time.Second, refilled(time.Second)},
+		{Override{5, Minute, 1}, time.Minute, refilled(time.Minute)},
+		{Override{5, Hour, 2}, 2 * time.Hour, refilled(2 * time.Hour)},
+		{Override{5, Hour, 24}, day, window(buckets.Calendar{Length: day})},
+		{Override{5, Day, 1}, day, window(buckets.Calendar{Unit: buckets.CalendarDay})},
+		{Override{5, Day, 2}, 2 * day, window(buckets.Calendar{Length: 2 * day})},
+		{Override{5, Week, 1}, week, window(buckets.Calendar{Unit: buckets.CalendarWeek})},
+		{Override{5, Month, 0}, 30 * day, window(buckets.Calendar{Unit: buckets.CalendarMonth})},
+		{Override{5, Year, 1}, 365 * day, window(buckets.Calendar{Unit: buckets.CalendarYear})},
 	} {
 		for _, descriptor := range []string{"a=x", "nowhere=in the=tree"} {
 			res := r.Resolve(overridden(c.o, descriptor))
@@ -34,9 +55,9 @@ func TestOverride_StandsInForTheTree(t *testing.T) {
 				t.Fatalf("%+v on %q answers %+v", c.o, descriptor, res)
 			}
 			l, charge := res.Matches[0].Limit, res.Matches[0].Charge
-			want, _ := buckets.NewTokenBucket(5, c.period, 5)
+			want := c.bucket
 			if l.Name != "override" || l.Requests != 5 || l.Period != c.period || l.Response != OpenAIResponse ||
-				charge.Bucket != want || charge.Cost != 1 || charge.OnStoreError != buckets.Deny || charge.Role != buckets.Enforce {
+				!reflect.DeepEqual(charge.Bucket, want) || charge.Cost != 1 || charge.OnStoreError != buckets.Deny || charge.Role != buckets.Enforce {
 				t.Errorf("%+v on %q is charged %+v of %+v", c.o, descriptor, charge, l)
 			}
 		}
@@ -48,8 +69,8 @@ func TestOverride_BadOneIsCountedAndTheTreeDecides(t *testing.T) {
 	for _, o := range []Override{
 		{5, UnknownUnit, 0},
 		{5, Unit(99), 1},
-		{5, Year, math.MaxUint32},           // longer than a duration holds
-		{math.MaxUint32 - 1, Month, 999983}, // no clock quantum is exact
+		{5, Year, math.MaxUint32}, // longer than a duration holds
+		{5, Year, 101},            // its window could end past what numbers hold
 	} {
 		res := r.Resolve(overridden(o, "a=x"))
 		if res.BadOverrides != 1 || len(res.Matches) != 1 || res.Matches[0].Limit.Name != "a" {

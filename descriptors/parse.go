@@ -14,11 +14,13 @@ type file struct {
 	domain   string // empty if it could not be read
 	domainAt place
 	rules    []*rule
+	pools    []*poolSpec
 	passive  []string
 
 	unmatched, matching choice
 
 	defaults Limit // what a limit that states nothing has
+	dates    dates
 	faults   Faults
 }
 
@@ -68,7 +70,10 @@ func (w *walker) file(n *yaml.Node, f *file) {
 	if d, ok := fields["defaults"]; ok {
 		w.setDefaults(d)
 	}
-	f.defaults = w.defaults
+	f.defaults, f.dates = w.defaults, w.dates
+	if p, ok := fields["pools"]; ok {
+		f.pools = w.pools(p)
+	}
 	if p, ok := fields["passive"]; ok {
 		f.passive = w.passive(p)
 	}
@@ -100,6 +105,7 @@ func (w *walker) setDefaults(d field) {
 	if r, ok := fields["response"]; ok {
 		w.defaults.Response = w.response(r)
 	}
+	w.setDates(fields, &w.dates)
 }
 
 // passive reads the keys of entries that take no part in matching.

@@ -6,7 +6,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// units are the periods of the reference's form that a token bucket serves.
+// units are the periods of the reference's form.
 var units = map[string]Unit{
 	"second": Second, "minute": Minute, "hour": Hour, "day": Day, "week": Week, "month": Month, "year": Year,
 }
@@ -22,7 +22,7 @@ func (w *walker) rateLimit(f field) *limitSpec {
 	if !ok {
 		return nil
 	}
-	s := &limitSpec{algorithm: "token_bucket", at: at(w.text, f.key), reference: true, limit: w.defaults}
+	s := &limitSpec{algorithm: tokenBucket, at: at(w.text, f.key), reference: true, limit: w.defaults}
 	if name, ok := fields["name"]; ok && !name.null() {
 		s.name, s.at = w.name(name), at(w.text, name.value)
 	}
@@ -43,15 +43,15 @@ func (w *walker) rateLimit(f field) *limitSpec {
 		return s
 	}
 	if !unitStated {
-		w.fail(f.value, "write unit: second, minute, hour, day or week", "the rate_limit has no unit")
+		w.fail(f.value, "write unit: second, minute, hour, day, week, month or year", "the rate_limit has no unit")
 		return s
 	}
-	w.perUnit(f.value, unit, fields, &s.limit)
+	w.perUnit(f.value, unit, fields, s)
 	return s
 }
 
-// perUnit reads requests_per_unit in unit into limit.
-func (w *walker) perUnit(n *yaml.Node, unit field, fields map[string]field, limit *Limit) {
+// perUnit reads requests_per_unit in unit into s.
+func (w *walker) perUnit(n *yaml.Node, unit field, fields map[string]field, s *limitSpec) {
 	requests, sound := int64(0), true
 	if f, ok := fields["requests_per_unit"]; ok && !f.null() {
 		requests, sound = w.loose(f, 0, maxTokens)
@@ -59,13 +59,12 @@ func (w *walker) perUnit(n *yaml.Node, unit field, fields map[string]field, limi
 		w.warn(n, "write requests_per_unit: 0 if that is meant", "the rate_limit has no requests_per_unit and refuses everything")
 	}
 	u, known := units[strings.ToLower(unit.value.Value)]
-	switch {
-	case unit.value.Kind != yaml.ScalarNode || !known:
-		w.fail(unit.value, "use second, minute, hour, day or week", "unit cannot be %s", kindOf(unit.value))
-	case u == Month || u == Year:
-		w.fail(unit.value, "use second, minute, hour, day or week", "unit: %s is not supported yet", unit.value.Value)
-	case sound:
+	if unit.value.Kind != yaml.ScalarNode || !known {
+		w.fail(unit.value, "use second, minute, hour, day, week, month or year", "unit cannot be %s", kindOf(unit.value))
+		return
+	}
+	if sound {
 		period, _ := u.period(1)
-		w.compileBucket(unit.value, limit, requests, period, requests, false)
+		w.ratedBucket(unit.value, nil, s, rate{requests, period, u})
 	}
 }

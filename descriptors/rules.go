@@ -1,7 +1,6 @@
 package descriptors
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -14,13 +13,17 @@ type Rules struct {
 	domains map[string]*domain
 	names   []string
 	limits  []*Limit
+	byID    map[string]*Limit
 }
 
 // newRules makes a snapshot of compiled domains.
 func newRules(domains map[string]*domain) *Rules {
-	r := &Rules{domains: domains, names: slices.Sorted(maps.Keys(domains))}
+	r := &Rules{domains: domains, names: slices.Sorted(maps.Keys(domains)), byID: map[string]*Limit{}}
 	for _, name := range r.names {
 		r.limits = append(r.limits, domains[name].limits...)
+	}
+	for _, l := range r.limits {
+		r.byID[l.id] = l
 	}
 	return r
 }
@@ -32,16 +35,25 @@ func (r *Rules) Domains() []string { return slices.Clone(r.names) }
 // Overrides are not among them.
 func (r *Rules) Limits() []*Limit { return slices.Clone(r.limits) }
 
-// Limit is one compiled limit of a rule, or of an override.
+// LimitByID is the limit of a [Limit.ID]. It is not found if no rule states it
+// any more, or states it of another algorithm, nor if it came with a request.
+func (r *Rules) LimitByID(id string) (l *Limit, found bool) {
+	l, found = r.byID[id]
+	return l, found
+}
+
+// Limit is one compiled limit of a rule, or of an override: also what a rule
+// draws from a pool, and its circuit breaker.
 type Limit struct {
-	Name   string // unique in its domain for `limits`; what metrics, headers and metadata call it
+	Name   string // unique in its domain for `limits`; of a draw its class's; what metrics, headers and metadata call it
 	Domain string
 
-	// Requests in each Period, as configured, for texts and Envoy's
-	// current_limit. Period is 0 for an unlimited rule.
+	// Requests in each Period, as configured, for texts and Envoy's current_limit;
+	// of a draw what its pool admits. Both are 0 for an unlimited rule and for what
+	// is no rate: slots and breakers. See [Limit.CalendarUnit] for months and years.
 	Requests int64
 	Period   time.Duration
-	Bucket   buckets.TokenBucket
+	Bucket   buckets.Bucket // nil if Unlimited
 
 	Unlimited      bool
 	Shadow         bool
@@ -52,30 +64,22 @@ type Limit struct {
 	Response     Response
 	Weight       Weight
 
-	id  string // buckets.Charge.Limit: by domain and name, and by path where names repeat
-	key string // of bucket keys, see limitID
+	MaxWait      time.Duration // how long a request may wait to be admitted, 0: not at all
+	MaxWaiters   int           // how many may at a time, on one replica
+	CountSuccess bool          // a failed request's tokens are to be given back
+
+	id    string // of buckets.Charge.Limit, see ID
+	key   string // of bucket keys, see limitID
+	share *share // of a pool, nil for what is none
 
 	stated   string   // the name that the file gives it, empty if none: what replaces can name
 	replaces []string // names of limits that do not count beside it
 }
 
-// PeriodText is the period in its largest whole unit, as in "day" or "2 weeks",
-// or as a duration where it has none.
-func (l *Limit) PeriodText() string {
-	for _, u := range []struct {
-		name string
-		unit time.Duration
-	}{{"week", week}, {"day", day}, {"hour", time.Hour}, {"minute", time.Minute}, {"second", time.Second}} {
-		switch n := l.Period / u.unit; {
-		case l.Period%u.unit != 0:
-		case n == 1:
-			return u.name
-		default:
-			return fmt.Sprintf("%d %ss", n, u.name)
-		}
-	}
-	return l.Period.String()
-}
+// ID identifies the limit in every replica that has the same rules, and after a
+// change of anything but its name and algorithm: it is the charges' Limit. It may
+// hold any bytes.
+func (l *Limit) ID() string { return l.id }
 
 // Response is the template of what a refused caller sees.
 type Response uint8

@@ -81,7 +81,7 @@ descriptors:
       - {name: units, rate: 50/min, weight: {by: api, values: {a: 1, b: 2, c: 3}}}
 `)
 	m := r.Resolve(request("consumer=x api=c", "consumer=y api=b")).Matches
-	if len(m) != 2 || m[0].Charge.Cost != 3 || m[1].Charge.Cost != 2 || m[0].Charge.Bucket.Capacity != 50 || m[0].Charge.Key == m[1].Charge.Key {
+	if len(m) != 2 || m[0].Charge.Cost != 3 || m[1].Charge.Cost != 2 || m[0].Charge.Bucket.Size() != 50 || m[0].Charge.Key == m[1].Charge.Key {
 		t.Errorf("two consumers are charged %+v", m)
 	}
 }
@@ -112,7 +112,7 @@ func TestC16_ACostAboveTheCapacityIsHopelessAtRunTime(t *testing.T) {
 
 func TestG06_CapacityHundredRefilledWithTenASecond(t *testing.T) {
 	r := rulesOf(t, "domain: llm\ndescriptors: [{key: user, limits: [{rate: 10/s, burst: 100}]}]")
-	want, err := buckets.NewTokenBucket(10, 1e9, 100)
+	want, err := buckets.Terms{Tokens: 10, Period: 1e9, Capacity: 100, MaxDebt: 100}.TokenBucket()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,113 @@
+package descriptors
+
+import (
+	"errors"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+)
+
+const (
+	day  = 24 * time.Hour
+	week = 7 * day
+
+	// maxTokens bounds what a rate may add in a period: it is Envoy's bound too,
+	// which reports the number as 32 bits.
+	maxTokens = math.MaxUint32
+	// maxPeriod is the longest period of any rate.
+	maxPeriod = 365 * day
+)
+
+// Remedies for a rate that cannot be read.
+const (
+	rateForms   = "write N/PERIOD, as in 10/s"
+	numberForms = "write a whole number from 0 to 4294967295, without sign, point or leading zero"
+	periodForms = "use s, min, hour, day, week, month or year, or several of the shorter as in 30s, 5min or 1500ms"
+)
+
+// periods are the units of a rate that have a length, and how Envoy calls them.
+var periods = map[string]struct {
+	length time.Duration
+	unit   Unit
+}{
+	"ms": {time.Millisecond, UnknownUnit}, "s": {time.Second, Second}, "min": {time.Minute, Minute},
+	"hour": {time.Hour, Hour}, "day": {day, Day}, "week": {week, Week},
+}
+
+// rate is so many tokens in each period.
+type rate struct {
+	tokens int64
+	period time.Duration // of a month and a year what they usually have: 30 and 365 days
+	unit   Unit          // of a period that is one of it; windows follow the calendar then
+}
+
+// rate reads N/PERIOD.
+func (w *walker) rate(f field) (r rate, ok bool) {
+	n := f.value
+	if n.Kind != yaml.ScalarNode || !slices.Contains([]string{"!!str", "!!int", "!!float"}, n.Tag) {
+		w.fail(n, rateForms, "%s cannot be %s", printable(f.key.Value, maxShown), kindOf(n))
+		return rate{}, false
+	}
+	number, period, found := strings.Cut(n.Value, "/")
+	if !found {
+		w.fail(n, rateForms, "the %s %s has no period", printable(f.key.Value, maxShown), quote(n.Value))
+		return rate{}, false
+	}
+	tokens, err := decimal(number)
+	ok = err == nil && tokens <= maxTokens
+	if !ok {
+		w.fail(n, numberForms, "%s is not a number of tokens", quote(number))
+	}
+	r, message := parsePeriod(period)
+	if message != "" {
+		w.fail(n, periodForms, "%s", message)
+	}
+	r.tokens = tokens
+	return r, ok && message == ""
+}
+
+// parsePeriod reads a unit of time, or a number of them. What it cannot read it
+// explains in message.
+func parsePeriod(s string) (r rate, message string) {
+	switch s {
+	case "month":
+		return rate{period: 30 * day, unit: Month}, ""
+	case "year":
+		return rate{period: 365 * day, unit: Year}, ""
+	}
+	letters := strings.TrimLeft(s, "0123456789")
+	digits := s[:len(s)-len(letters)]
+	if letters == "month" || letters == "year" {
+		return rate{}, "only one " + letters + " can be a period, not " + quote(s) + ": they differ in length"
+	}
+	p, known := periods[letters]
+	if !known {
+		return rate{}, quote(s) + " is not a period"
+	}
+	if digits == "" {
+		return rate{period: p.length, unit: p.unit}, ""
+	}
+	switch count, err := decimal(digits); {
+	case err != nil && !errors.Is(err, strconv.ErrRange) || count == 0:
+		return rate{}, quote(s) + " is not a period"
+	case err != nil || count > int64(maxPeriod/p.length):
+		return rate{}, "the period " + quote(s) + " is longer than a year"
+	case count == 1:
+		return rate{period: p.length, unit: p.unit}, ""
+	default:
+		return rate{period: time.Duration(count) * p.length}, ""
+	}
+}
+
+// decimal reads a number in plain digits: no sign, no leading zero.
+func decimal(s string) (int64, error) {
+	v, err := strconv.ParseInt(s, 10, 64)
+	if err == nil && (v < 0 || strconv.FormatInt(v, 10) != s) {
+		err = strconv.ErrSyntax
+	}
+	return v, err
+}
