@@ -76,14 +76,14 @@ func callTogether(t *testing.T, stores []buckets.Store, seed uint64) []porcupine
 	var all []porcupine.Operation
 	var mu sync.Mutex
 	var callers sync.WaitGroup
-	limits := concurrentLimits(t)
+	rules := concurrentRules(t)
 	start := time.Now()
 	for id := range concurrentCallers {
 		callers.Go(func() {
 			random := rand.New(rand.NewPCG(seed, uint64(id)))
 			store := stores[id%len(stores)]
 			for range callsPerCaller {
-				request := concurrentRequest(random, limits)
+				request := concurrentRequest(random, rules, id)
 				sent := make([]buckets.Charge, len(request))
 				for i := range request {
 					sent[i] = request[i].Charge
@@ -107,37 +107,48 @@ func callTogether(t *testing.T, stores []buckets.Store, seed uint64) []porcupine
 	return all
 }
 
-// concurrentLimits are small enough to be exhausted and fast enough to refill
+// concurrentRules are small enough to be exhausted and fast enough to recover
 // within a history.
-func concurrentLimits(t *testing.T) []limit {
-	var limits []limit
-	for _, l := range []struct {
-		tokens   int64
-		period   time.Duration
-		capacity int64
-	}{{1000, time.Second, 20}, {7, 10 * time.Millisecond, 5}, {100, time.Second, 40}} {
-		compiled, err := newLimit(l.tokens, l.period, l.capacity)
+func concurrentRules(t *testing.T) []rule {
+	rules := []rule{
+		fixedRule{buckets.FixedWindow{Limit: 20, Calendar: buckets.Calendar{Length: 7 * time.Millisecond}}},
+		slidingRule{buckets.SlidingWindow{Limit: 20, Window: 10_000, Parts: 5}},
+		slotRule{buckets.Slots{Count: 6, TTL: 10_000}},
+		breakerRule{buckets.Breaker{Failures: 2, OpenFor: 3_000, Probes: 2, ProbeTTL: 5_000}},
+	}
+	for _, terms := range []buckets.Terms{
+		{Tokens: 1000, Period: time.Second, Capacity: 20},
+		{Tokens: 7, Period: 10 * time.Millisecond, Capacity: 5},
+		{Tokens: 100, Period: time.Second, Capacity: 40, MaxDebt: 10},
+	} {
+		r, err := newTokenRule(terms)
 		if err != nil {
 			t.Fatal(err)
 		}
-		limits = append(limits, compiled)
+		rules = append(rules, r)
 	}
-	return limits
+	return rules
 }
 
-func concurrentRequest(random *rand.Rand, limits []limit) []charge {
+func concurrentRequest(random *rand.Rand, rules []rule, caller int) []charge {
 	var request []charge
-	for range 1 + random.IntN(2) {
-		i := random.IntN(len(limits))
-		c := charge{limits[i], buckets.Charge{
+	for range 1 + random.IntN(3) {
+		i := random.IntN(len(rules))
+		c := charge{rules[i], nil, buckets.Charge{
 			Key: fmt.Sprintf("{concurrent}%d", i), Limit: "concurrent",
-			Bucket: limits[i].bucket, Cost: 1 + random.Int64N(3),
+			Bucket: rules[i].product(), Cost: 1 + random.Int64N(3),
+			Lease: fmt.Sprintf("%d of %d", random.IntN(3), caller),
 		}}
+		if _, ok := rules[i].(breakerRule); ok {
+			c.Cost = random.Int64N(2)
+		}
 		switch random.IntN(10) {
 		case 0:
 			c.Mode = buckets.Look
-		case 1:
+		case 1, 2:
 			c.Mode = buckets.Refund
+		case 3:
+			c.Mode = buckets.Settle
 		}
 		request = append(request, c)
 	}
@@ -148,30 +159,28 @@ func concurrentRequest(random *rand.Rand, limits []limit) []charge {
 // instant that its outcomes name.
 func sequential() porcupine.Model {
 	return porcupine.Model{
-		Init: func() any { return model{} },
+		Init: func() any { return newModel() },
 		Step: func(state, input, output any) (bool, any) {
 			request, got := input.([]charge), output.([]buckets.Outcome)
 			now := got[0].Now
-			next := maps.Clone(state.(model))
+			next := state.(*model).clone()
 			want, _ := next.take(request, now)
-			for i, c := range request {
-				if differs(c, got[i], want[i], now) != "" {
+			for i := range request {
+				if differs(&request[i], &got[i], &want[i], now) != "" {
 					return false, state
 				}
 			}
 			return true, next
 		},
 		Equal: func(a, b any) bool {
-			return maps.EqualFunc(a.(model), b.(model), func(a, b account) bool {
-				return a.at == b.at && a.used.Cmp(b.used) == 0
-			})
+			return maps.EqualFunc(a.(*model).accounts, b.(*model).accounts, equal)
 		},
 	}
 }
 
 func passed(op porcupine.Operation) bool {
 	for i, o := range op.Output.([]buckets.Outcome) {
-		if !o.Admitted && op.Input.([]charge)[i].Role == buckets.Enforce {
+		if !o.Admitted && op.Input.([]charge)[i].Asks() {
 			return false
 		}
 	}

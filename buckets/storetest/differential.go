@@ -5,79 +5,125 @@ import (
 	"fmt"
 	"math/big"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/weir-rls/weir/buckets"
 )
 
-// histories x opsPerHistory operations are compared with the model.
-const histories = 2_100
+// comparisons are how many operations of each kind are compared with the model,
+// at least. An operation is one charge judged on one bucket.
+var comparisons = map[kind]int{
+	tokenBuckets: 100_000, fixedWindows: 100_000, slidingWindows: 100_000, slots: 100_000,
+	breakers: 100_000, tokenPools: 50_000, slotPools: 50_000, mixed: 100_000,
+}
 
-var onlyHistory = flag.Int("history", -1, "compare only the random history of this number with the model")
+// workers run histories beside each other: a store in another process is mostly
+// waited for. Only the last looks at what is stored, which costs more than the
+// operations do.
+const workers = 4
+
+var onlyHistory = flag.Int("history", -1, "compare only the random histories of this number with the model")
 
 // comparison is one random history run on a store and on the model.
 type comparison struct {
-	Subject
 	*history
 	tb    testing.TB
+	held  func(testing.TB, string) (Record, bool) // nil: nobody looks
 	store buckets.Store
 	clock *Clock
-	model model
-
-	charges, refused, written int
-	trace                     []string
+	model *model
+	tally
+	failed bool
+	trace  []string
 }
 
-// runDifferential compares a store with the model, operation by operation. A
-// failure names the history; -history runs that one alone.
+// tally is what was compared.
+type tally struct{ histories, calls, charges, refused, borrowed, written int }
+
+func (t *tally) add(o tally) {
+	t.histories, t.calls, t.charges = t.histories+o.histories, t.calls+o.calls, t.charges+o.charges
+	t.refused, t.borrowed, t.written = t.refused+o.refused, t.borrowed+o.borrowed, t.written+o.written
+}
+
+// runDifferential compares a store with the model, operation by operation, for
+// each kind of bucket. A failure names the history; -history runs that one alone.
 func runDifferential(t *testing.T, s Subject) {
-	clock := NewClock()
-	store := s.Open(t, 1, clock)[0]
-	first, count := 0, histories
+	stores, clocks := make([]buckets.Store, workers), make([]*Clock, workers)
+	for i := range stores {
+		clocks[i] = NewClock()
+		stores[i] = s.Open(t, 1, clocks[i])[0]
+	}
+	for _, k := range append(singles, mixed) {
+		t.Run(string(k), func(t *testing.T) {
+			var mu sync.Mutex
+			var all tally
+			var group sync.WaitGroup
+			for i := range workers {
+				group.Go(func() {
+					c := comparison{tb: t, store: stores[i], clock: clocks[i]}
+					if i == workers-1 {
+						c.held = s.Held
+					}
+					c.runSome(k, i)
+					mu.Lock()
+					defer mu.Unlock()
+					all.add(c.tally)
+				})
+			}
+			group.Wait()
+			t.Logf("%d histories, %d calls, %d operations, %d of them refused and %d borrowed, %d buckets written",
+				all.histories, all.calls, all.charges, all.refused, all.borrowed, all.written)
+		})
+	}
+}
+
+// runSome runs one worker's share of the histories.
+func (c *comparison) runSome(k kind, worker int) {
 	if *onlyHistory >= 0 {
-		first, count = *onlyHistory, 1
+		if worker == workers-1 {
+			c.run(newHistory(k, *onlyHistory))
+		}
+		return
 	}
-	var charges, refused, written int
-	for number := first; number < first+count && !t.Failed(); number++ {
-		c := comparison{Subject: s, history: newHistory(number), tb: t, store: store, clock: clock, model: model{}}
-		c.run()
-		charges, refused, written = charges+c.charges, refused+c.refused, written+c.written
+	share := comparisons[k] * 3 / (3*workers - 2) // looking takes three times as long
+	if worker == workers-1 {
+		share = comparisons[k] - (workers-1)*share
 	}
-	t.Logf("%d histories, %d operations, %d charges, %d of them refused, %d buckets written",
-		count, count*opsPerHistory, charges, refused, written)
+	for number := worker; c.charges < share && !c.tb.Failed(); number += workers {
+		c.run(newHistory(k, number))
+	}
 }
 
-func (c *comparison) run() {
-	c.tb.Helper()
+func (c *comparison) run(h *history) {
+	c.history, c.model, c.trace = h, newModel(), nil
+	c.histories++
 	c.clock.Set(1_767_225_600_000_000 + c.Int64N(365*24*3_600_000_000))
-	// Looking at what is stored costs more than the operations do.
-	look := c.Held != nil && c.number%8 == 0
-	var told time.Duration
-	for range opsPerHistory {
-		c.clock.Set(c.nextInstant(c.model, c.clock.Micros(), told))
-		c.forgetFull(c.model, c.clock.Micros())
-		var before map[string]Record
-		request := c.nextCharges(c.model, c.clock.Micros())
-		if look {
-			before = c.records()
-		}
-		var wrote map[string]bool
-		told, wrote = c.step(request)
-		if look {
-			c.checkRecords(before, wrote)
-		}
-		if c.tb.Failed() {
-			c.tb.Fatalf("run it alone with -history %d; its last operations:\n%s", c.number,
-				strings.Join(c.trace[max(0, len(c.trace)-6):], "\n"))
+	for range callsPerHistory {
+		c.clock.Set(c.nextInstant(c.model, c.clock.Micros()))
+		now := c.clock.Micros()
+		c.forget(c.model, now)
+		request := c.nextCharges(c.model, now)
+		before := c.records()
+		wrote := c.call(request)
+		c.checkRecords(before, wrote)
+		if c.failed {
+			c.tb.Errorf("run it alone with -history %d; its last calls:\n%s", c.number,
+				strings.Join(c.trace[max(0, len(c.trace)-30):], "\n"))
+			return
 		}
 	}
 }
 
-// step runs one request on both, compares all that they say, and returns the
-// longest delay told.
-func (c *comparison) step(request []charge) (told time.Duration, wrote map[string]bool) {
-	c.tb.Helper()
+func (c *comparison) errorf(format string, args ...any) {
+	c.failed = true
+	c.tb.Errorf("%s history %d: %s", c.kind, c.number, fmt.Sprintf(format, args...))
+}
+
+// call runs one request on both, compares all that they say, and tells which
+// buckets the model wrote.
+func (c *comparison) call(request []charge) (wrote map[string]bool) {
 	now := c.clock.Micros()
 	sent := make([]buckets.Charge, len(request))
 	for i := range request {
@@ -85,82 +131,150 @@ func (c *comparison) step(request []charge) (told time.Duration, wrote map[strin
 	}
 	got, err := c.store.Take(c.tb.Context(), sent)
 	want, wrote := c.model.take(request, now)
-	c.written += len(wrote)
+	c.calls, c.written = c.calls+1, c.written+len(wrote)
 	c.trace = append(c.trace, fmt.Sprintf("at %d", now))
 	if err != nil || len(got) != len(want) {
-		c.tb.Errorf("%d outcomes and error %v for %d charges", len(got), err, len(want))
-		return 0, wrote
+		c.errorf("%d outcomes and error %v for %d charges", len(got), err, len(want))
+		return wrote
 	}
-	for i, ch := range request {
+	c.told = c.told[:0]
+	for i := range request {
+		ch := &request[i]
 		c.charges++
 		if !got[i].Admitted {
 			c.refused++
-			told = max(told, ch.Bucket.Refill(got[i].Short))
 		}
-		c.trace = append(c.trace, fmt.Sprintf("  %s mode %d role %d cost %d of %v: %+v",
-			ch.Key, ch.Mode, ch.Role, ch.Cost, ch.limit, got[i]))
-		if fault := differs(ch, got[i], want[i], now); fault != "" {
-			c.tb.Errorf("charge %d at %d: %s", i, now, fault)
+		if got[i].Borrowed {
+			c.borrowed++
+		}
+		c.trace = append(c.trace, describe(ch, &got[i]))
+		if fault := differs(ch, &got[i], &want[i], now); fault != "" {
+			c.errorf("charge %d at %d: %s", i, now, fault)
+		}
+		c.told = append(c.told, got[i].Delay.Microseconds(), got[i].Reset.Microseconds())
+		c.note(ch, &got[i])
+	}
+	return wrote
+}
+
+var (
+	modes = [...]string{"take", "look", "refund", "settle", "cancel"}
+	roles = [...]string{"", " shadow", " quota", " gate"}
+)
+
+// describe is a charge and its outcome for who reads a failure.
+func describe(c *charge, o *buckets.Outcome) string {
+	text := fmt.Sprintf("  %s%s %d of %s, %v", modes[c.Mode], roles[c.Role], c.Cost, c.Key, c.rule)
+	if c.class != nil {
+		text += fmt.Sprintf(", as %s: %v", c.ClassKey, c.class)
+	}
+	if c.Lease != "" || c.At != 0 || c.MayOwe != 0 || c.Mode == buckets.Cancel {
+		text += fmt.Sprintf(", lease %.8s, at %d, may owe %d, place %v", c.Lease, c.At, c.MayOwe, c.Place)
+	}
+	return fmt.Sprintf("%s\n    %+v", text, *o)
+}
+
+// note remembers what later charges may refer to.
+func (c *comparison) note(ch *charge, o *buckets.Outcome) {
+	if ch.Mode != buckets.Take || !o.Admitted {
+		return
+	}
+	for _, s := range c.subjects {
+		if s.key != ch.Key {
+			continue
+		}
+		s.taken = append(s.taken, o.Now)
+		if b, ok := ch.Bucket.(buckets.TokenBucket); ok && o.Used > 0 && b.Capacity > 0 {
+			s.place, s.cost = b.State(o.Used, o.Now).Place, ch.Cost
 		}
 	}
-	return told, wrote
 }
 
 // differs says in words how an outcome differs from the model's, or nothing.
-func differs(c charge, got buckets.Outcome, want verdict, now int64) string {
-	used, exact := c.limit.ticks(want.used)
-	short, _ := c.limit.ticks(want.short)
-	delay, most := big.NewInt(c.Bucket.Refill(got.Short).Microseconds()), big.NewInt((1<<63-1)/1000)
+func differs(c *charge, got *buckets.Outcome, want *verdict, now int64) string {
+	for _, amount := range []struct {
+		name string
+		got  int64
+		want *big.Rat
+	}{
+		{"ticks used", got.Used, want.used},
+		{"ticks used of the class", got.ClassUsed, want.classUsed},
+		{"ticks lost", got.Lost, want.lost},
+	} {
+		ticks, exact := inTicks(amount.want, c.rule.ticks())
+		switch {
+		case !exact:
+			return fmt.Sprintf("the model's %v are no whole number of %s", amount.want, amount.name)
+		case ticks.Cmp(big.NewInt(amount.got)) != 0:
+			return fmt.Sprintf("%d %s, want %v", amount.got, amount.name, ticks)
+		}
+	}
+	remaining := floor(atLeast0(sub(c.rule.capacity(), want.used)))
 	switch {
-	case !exact:
-		return fmt.Sprintf("the model's level %v is no whole number of ticks", want.used)
 	case got.Admitted != want.admitted:
 		return fmt.Sprintf("admitted %v, want %v", got.Admitted, want.admitted)
-	case used.Cmp(big.NewInt(got.Used)) != 0:
-		return fmt.Sprintf("%d ticks used, want %v", got.Used, used)
-	case short.Cmp(big.NewInt(got.Short)) != 0:
-		return fmt.Sprintf("%d ticks short, want %v", got.Short, short)
-	case delay.Cmp(want.delay) != 0 && (delay.Cmp(most) != 0 || want.delay.Cmp(most) < 0):
-		return fmt.Sprintf("a delay of %v us, want %v", delay, want.delay)
-	case want.remaining.Cmp(big.NewInt(c.Bucket.Remaining(got.Used))) != 0:
-		return fmt.Sprintf("%d tokens remain, want %v", c.Bucket.Remaining(got.Used), want.remaining)
+	case got.Borrowed != want.borrowed:
+		return fmt.Sprintf("borrowed %v, want %v", got.Borrowed, want.borrowed)
+	case otherTime(got.Delay, want.delay):
+		return fmt.Sprintf("a delay of %v, want %v us", got.Delay, want.delay)
+	case otherTime(got.Reset, want.reset):
+		return fmt.Sprintf("a reset after %v, want %v us", got.Reset, want.reset)
+	case remaining.Cmp(big.NewInt(c.Bucket.Remaining(got.Used))) != 0:
+		return fmt.Sprintf("%d tokens remain, want %v", c.Bucket.Remaining(got.Used), remaining)
 	case got.Now != now:
 		return fmt.Sprintf("judged at %d, want %d", got.Now, now)
 	}
 	return ""
 }
 
+// otherTime tells that a time is not the wanted one, nor the longest there is
+// where that is too long to tell.
+func otherTime(got time.Duration, want *big.Int) bool {
+	micros, most := big.NewInt(got.Microseconds()), big.NewInt((1<<63-1)/1000)
+	return micros.Cmp(want) != 0 && (micros.Cmp(most) != 0 || want.Cmp(most) < 0)
+}
+
+// records are what is stored of the history's keys, if anybody looks.
 func (c *comparison) records() map[string]Record {
-	held := map[string]Record{}
-	for _, key := range c.keys {
-		if r, ok := c.Held(c.tb, key); ok {
-			held[key] = r
+	if c.held == nil {
+		return nil
+	}
+	all := map[string]Record{}
+	for _, s := range c.subjects {
+		for key := range s.rules() {
+			if r, ok := c.held(c.tb, key); ok {
+				all[key] = r
+			}
 		}
 	}
-	return held
+	return all
 }
 
 // checkRecords holds what is stored against what the model wrote: nothing else
 // was touched, a full bucket is absent, and none is forgotten before it is full.
 func (c *comparison) checkRecords(before map[string]Record, wrote map[string]bool) {
-	c.tb.Helper()
+	if c.held == nil {
+		return
+	}
 	after := c.records()
-	for _, key := range c.keys {
-		was, is := before[key], after[key]
-		a, held := c.model[key]
-		switch {
-		case !wrote[key]:
-			if was.Value != is.Value || was.Expires != is.Expires {
-				c.tb.Errorf("%s was written although nothing of it changed: %+v, then %+v", key, was, is)
-			}
-		case !held:
-			if is != (Record{}) {
-				c.tb.Errorf("%s is full and still stored: %+v", key, is)
-			}
-		default:
-			full := min(a.fullAt()-c.clock.Micros(), (1 << 52))
-			if is.TTL.Microseconds() < full {
-				c.tb.Errorf("%s is forgotten after %v, but is full only after %d us", key, is.TTL, full)
+	for _, s := range c.subjects {
+		for key, r := range s.rules() {
+			was, is := before[key], after[key]
+			a := c.model.accounts[key]
+			switch {
+			case !wrote[key]:
+				if was.Value != is.Value || was.Expires != is.Expires {
+					c.errorf("%s was written although nothing of it changed: %+v, then %+v", key, was, is)
+				}
+			case a == nil:
+				if is != (Record{}) {
+					c.errorf("%s is full and still stored: %+v", key, is)
+				}
+			default:
+				needed := min(r.kept(a)-c.clock.Micros(), 1<<52)
+				if is.TTL.Microseconds() < needed {
+					c.errorf("%s is forgotten after %v, but matters for %d us", key, is.TTL, needed)
+				}
 			}
 		}
 	}

@@ -4,124 +4,183 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/weir-rls/weir/buckets"
 )
 
-// opsPerHistory keeps a history short enough to read when it fails.
-const opsPerHistory = 50
+// callsPerHistory keeps a history short enough to read when it fails.
+const callsPerHistory = 50
+
+// kind is what the buckets of a history are.
+type kind string
+
+const (
+	tokenBuckets   kind = "token bucket"
+	fixedWindows   kind = "fixed window"
+	slidingWindows kind = "sliding window"
+	slots          kind = "concurrency"
+	breakers       kind = "breaker"
+	tokenPools     kind = "pool of tokens"
+	slotPools      kind = "pool of slots"
+	mixed          kind = "mixed"
+)
+
+var singles = []kind{tokenBuckets, fixedWindows, slidingWindows, slots, breakers, tokenPools, slotPools}
+
+// subject is one bucket, or one pool with its classes, that a history asks.
+type subject struct {
+	kind
+	key     string
+	rule    rule
+	classes []*class
+	first   bool // a bucket never seen lacks tokens
+
+	taken []int64       // when something was taken
+	place buckets.Place // the last reservation
+	cost  int64         // of it
+}
+
+func (s *subject) classKey(i int) string { return fmt.Sprintf("%s class %d", s.key, i) }
+
+// rules are the rules behind every key of the subject.
+func (s *subject) rules() map[string]rule {
+	all := map[string]rule{s.key: s.rule}
+	for i, c := range s.classes {
+		all[s.classKey(i)] = c.guarantee
+	}
+	return all
+}
 
 // history draws the operations of one random history. The same number gives the
 // same history, on every machine.
 type history struct {
 	*rand.Rand
-	number int
-	keys   []string
-	limits []limit // of the keys
-	floor  int64   // the latest instant at which a bucket became full again
+	kind     kind
+	number   int
+	subjects []*subject
+	told     []int64 // delays and resets of the last call, in microseconds
 }
 
-func newHistory(number int) *history {
-	h := &history{Rand: rand.New(rand.NewPCG(uint64(number), 0)), number: number}
+func newHistory(k kind, number int) *history {
+	seed := uint64(0)
+	for _, r := range k {
+		seed = 31*seed + uint64(r)
+	}
+	h := &history{Rand: rand.New(rand.NewPCG(uint64(number), seed)), kind: k, number: number}
 	for i := range 1 + h.IntN(4) {
-		h.keys = append(h.keys, fmt.Sprintf("{%d}%d", number, i))
-		h.limits = append(h.limits, h.anyLimit())
+		s := &subject{kind: k, key: fmt.Sprintf("{%s %d}%d", k, number, i), first: h.IntN(5) == 0}
+		if k == mixed {
+			s.kind = pick(h, singles...)
+		}
+		h.subjects = append(h.subjects, s)
+		h.drawRule(s, 1+h.IntN(3))
 	}
 	return h
 }
 
-// anyLimit draws until the product can represent the limit exactly.
-func (h *history) anyLimit() limit {
-	for {
-		tokens, period := h.anyRate()
-		if l, err := newLimit(tokens, period, h.anyCapacity(tokens, period)); err == nil {
-			return l
-		}
+// drawRule gives a subject a rule of its kind.
+func (h *history) drawRule(s *subject, classes int) {
+	switch s.kind {
+	case tokenBuckets:
+		s.rule = h.anyTokenRule(s.first)
+	case fixedWindows:
+		s.rule = h.anyFixedRule()
+	case slidingWindows:
+		s.rule = h.anySlidingRule()
+	case slots:
+		s.rule = h.anySlotRule()
+	case breakers:
+		s.rule = h.anyBreakerRule()
+	case tokenPools:
+		s.rule, s.classes = h.anyTokenPool(classes)
+	case slotPools:
+		s.rule, s.classes = h.anySlotPool(classes)
 	}
 }
 
-func (h *history) anyRate() (tokens int64, period time.Duration) {
-	day := 24 * time.Hour
-	switch h.IntN(10) {
-	case 0:
-		return 1, pick(h, day, time.Hour)
-	case 1:
-		return h.Int64N(20), 1500 * time.Millisecond // 0 among them: closed
-	case 2:
-		return pick(h, int64(7), 700, 7_000, 300_000, 700_000), time.Second
-	case 3:
-		return pick(h, int64(2_147_483_647), 2_147_483_629, 999_983, 104_729, 65_537), pick(h, time.Second, time.Minute, time.Hour, day)
-	case 4:
-		return 1 + h.Int64N(math.MaxInt32), pick(h, time.Second, time.Minute, time.Hour, day)
-	case 5:
-		return 1 + h.Int64N(1000), time.Millisecond * time.Duration(1+h.Int64N(86_400_000))
-	default:
-		return pick(h, int64(1), 5, 10, 20, 100), pick(h, time.Second, time.Minute, 4*time.Second, 30*time.Second)
-	}
-}
-
-func (h *history) anyCapacity(tokens int64, period time.Duration) int64 {
-	switch h.IntN(8) {
-	case 0:
-		return 1
-	case 1:
-		return math.MaxInt32 - h.Int64N(2)
-	case 2: // as much as fits in 2^52 or in 2^53 ticks of a microsecond, and just too much for it
-		one := max(1, period.Microseconds()/gcd(period.Microseconds(), max(1, tokens)))
-		return max(1, pick(h, mostTicks.Int64()/2, mostTicks.Int64())/one-h.Int64N(2))
-	case 3:
-		return max(1, tokens)
-	case 4:
-		return 1 + h.Int64N(math.MaxInt32)
-	default:
-		return 1 + h.Int64N(200)
-	}
-}
-
-// nextCharges draws a request; a key may come twice.
-func (h *history) nextCharges(m model, now int64) []charge {
-	h.maybeChangeLimits()
+// nextCharges draws a request; a bucket may come twice.
+func (h *history) nextCharges(m *model, now int64) []charge {
 	var cs []charge
-	for range pick(h, 1, 1, 1, 2, 2, 3, 4) {
-		i := h.IntN(len(h.keys))
-		l := h.limits[i]
-		cs = append(cs, charge{l, buckets.Charge{
-			Key: h.keys[i], Limit: "limit", Bucket: l.bucket, Cost: h.anyCost(m, h.keys[i], l, now),
-			Mode: pick(h, buckets.Take, buckets.Take, buckets.Take, buckets.Take, buckets.Take, buckets.Take, buckets.Look, buckets.Refund),
-			Role: pick(h, buckets.Enforce, buckets.Enforce, buckets.Enforce, buckets.Enforce, buckets.Shadow),
-		}})
+	if s := h.maybeReload(m, now); s != nil {
+		cs = append(cs, h.anyCharge(s, m, now))
+	}
+	for range pick(h, 1, 1, 2, 2, 3, 4, 6) {
+		cs = append(cs, h.anyCharge(pick(h, h.subjects...), m, now))
 	}
 	return cs
 }
 
-// maybeChangeLimits reloads the rules now and then: another rate, another
-// capacity, or both.
-func (h *history) maybeChangeLimits() {
-	if h.IntN(12) != 0 {
-		return
+func (h *history) anyCharge(s *subject, m *model, now int64) charge {
+	c := charge{s.rule, nil, buckets.Charge{
+		Key: s.key, Limit: "limit", Bucket: s.rule.product(),
+		Role: pick(h, buckets.Enforce, buckets.Enforce, buckets.Enforce, buckets.Enforce, buckets.Enforce, buckets.Shadow, buckets.Quota),
+	}}
+	if h.IntN(40) == 0 {
+		c.Role = buckets.Gate
 	}
-	i := h.IntN(len(h.keys))
-	old := h.limits[i]
-	changed := h.anyLimit()
-	switch h.IntN(3) {
-	case 0:
-		if l, err := newLimit(old.tokens, old.period, h.anyCapacity(old.tokens, old.period)); err == nil {
-			changed = l
-		}
-	case 1:
-		if l, err := newLimit(changed.tokens, changed.period, old.capacity); err == nil {
-			changed = l
+	if len(s.classes) > 0 {
+		i := h.IntN(len(s.classes))
+		c.class, c.Class, c.ClassKey = s.classes[i], &s.classes[i].product, s.classKey(i)
+	}
+	c.Mode = h.anyMode(s)
+	c.Cost = h.anyCost(m, &c, now)
+	switch s.kind {
+	case slots, slotPools, breakers:
+		c.Lease = h.anyLease()
+	}
+	if s.kind == breakers {
+		c.Cost = pick(h, int64(1), 1, 1, 1, 1, 0, 2)
+	}
+	if c.Mode == buckets.Refund && len(s.taken) > 0 && h.IntN(2) == 0 {
+		c.At = pick(h, s.taken...)
+	}
+	if r, ok := s.rule.(tokenRule); ok && s.classes == nil && r.bucket.Ahead > 0 && h.IntN(2) == 0 {
+		c.MayOwe = pick(h, r.bucket.Ahead, 1+h.Int64N(r.bucket.Ahead))
+	}
+	if c.Mode == buckets.Cancel {
+		c.Place, c.Cost = s.place, s.cost
+		if h.IntN(8) == 0 {
+			c.Place.Part++
 		}
 	}
-	h.limits[i] = changed
+	return c
+}
+
+func (h *history) anyMode(s *subject) buckets.Mode {
+	const take, look, refund, settle = buckets.Take, buckets.Look, buckets.Refund, buckets.Settle
+	switch s.kind {
+	case breakers:
+		return pick(h, take, take, take, settle, settle, settle, settle, look, refund)
+	case slots, slotPools:
+		return pick(h, take, take, take, take, take, take, refund, refund, look, settle)
+	case tokenBuckets:
+		if s.place != (buckets.Place{}) && h.IntN(8) == 0 {
+			return buckets.Cancel
+		}
+	}
+	return pick(h, take, take, take, take, take, take, take, look, refund, settle)
+}
+
+// anyLease is one of few, so that it is met again, and now and then as long as one
+// may be.
+func (h *history) anyLease() string {
+	id := string(rune('a' + h.IntN(8)))
+	if id == "h" {
+		return strings.Repeat("h", 64)
+	}
+	return id
 }
 
 // anyCost prefers what is just there and just not there.
-func (h *history) anyCost(m model, key string, l limit, now int64) int64 {
-	used, _ := m.level(key, l, now)
-	left := l.capacity - ceil(used).Int64()
-	switch h.IntN(10) {
+func (h *history) anyCost(m *model, c *charge, now int64) int64 {
+	left := h.left(m, c.Key, c.rule, now)
+	capacity := floor(c.rule.capacity()).Int64()
+	if c.class != nil && h.IntN(2) == 0 {
+		left = h.left(m, c.ClassKey, c.class.guarantee, now)
+	}
+	switch h.IntN(12) {
 	case 0:
 		return left
 	case 1:
@@ -129,67 +188,134 @@ func (h *history) anyCost(m model, key string, l limit, now int64) int64 {
 	case 2:
 		return max(0, left-h.Int64N(3))
 	case 3:
-		return l.capacity
+		return capacity
 	case 4:
-		return l.capacity + 1
+		return capacity + 1
 	case 5:
 		return pick(h, int64(math.MaxInt32), math.MaxInt64, math.MaxInt64-1, 1<<53)
 	case 6:
-		return h.Int64N(l.capacity + 1)
+		return h.Int64N(capacity + 1)
+	case 7:
+		return h.Int64N(capacity/3 + 1)
 	default:
 		return h.Int64N(4)
 	}
 }
 
-// nextInstant draws when the next request comes. told is the delay that the last
-// one was told.
-func (h *history) nextInstant(m model, now int64, told time.Duration) int64 {
-	l := h.limits[h.IntN(len(h.limits))]
-	quantum := max(1, l.bucket.Quantum)
-	delay := min(told.Microseconds(), (30 * 24 * time.Hour).Microseconds())
+// left is how many whole tokens a bucket has.
+func (h *history) left(m *model, key string, r rule, now int64) int64 {
+	is, _ := m.recall(key, r, now)
+	return max(0, floor(sub(r.capacity(), r.used(is))).Int64())
+}
+
+// maybeReload changes a rule now and then. Whom it changed is asked at once: only
+// then has every store heard of it.
+func (h *history) maybeReload(m *model, now int64) *subject {
+	if h.IntN(12) != 0 {
+		return nil
+	}
+	s := pick(h, h.subjects...)
+	old := *s
+	if h.drawRule(s, len(s.classes)); h.IntN(3) > 0 {
+		h.keepSome(s, old.rule)
+	}
+	if !reloadable(m, s, old.rule, now) {
+		*s = old
+		return nil
+	}
+	return s
+}
+
+// keepSome reloads only the capacity, or all but that, of a token bucket.
+func (h *history) keepSome(s *subject, old rule) {
+	was, ok := old.(tokenRule)
+	if !ok || s.classes != nil {
+		return
+	}
+	changed := s.rule.(tokenRule).terms
+	if h.IntN(2) == 0 {
+		changed.Capacity = was.terms.Capacity
+	} else {
+		capacity := h.anyCapacity(was.terms.Tokens, was.terms.Period)
+		changed = was.terms
+		changed.Capacity = max(capacity, changed.Missing)
+	}
+	if r, err := newTokenRule(changed); err == nil && !(s.first && r.closed()) {
+		s.rule = r
+	}
+}
+
+// reloadable: a window that reaches further back than the one before would show
+// whether a store has dropped what that one had let go. Either is right.
+func reloadable(m *model, s *subject, old rule, now int64) bool {
+	r, ok := s.rule.(slidingRule)
+	if !ok {
+		return true
+	}
+	was := old.(slidingRule)
+	if r.part() == was.part() && r.bucket.Parts != was.bucket.Parts {
+		return false
+	}
+	written := m.accounts[s.key]
+	pruned, _, _ := was.recall(written, now)
+	with, _, _ := r.recall(written, now)
+	without, _, _ := r.recall(pruned, now)
+	return r.used(with).Cmp(r.used(without)) == 0
+}
+
+// nextInstant draws when the next request comes.
+func (h *history) nextInstant(m *model, now int64) int64 {
+	next := h.anyInstant(m, now)
+	for _, s := range h.subjects {
+		for key, r := range s.rules() {
+			if a := m.accounts[key]; a != nil && r.remembers(a) {
+				next = min(next, max(now, r.kept(a)-1))
+			}
+		}
+	}
+	return next
+}
+
+func (h *history) anyInstant(m *model, now int64) int64 {
+	r := pick(h, h.subjects...).rule
+	told := min(pick(h, append(h.told, 0)...), (30 * 24 * time.Hour).Microseconds())
 	switch h.IntN(12) {
 	case 0, 1:
 		return now
 	case 2, 3:
 		return now + 1 + h.Int64N(1000)
 	case 4:
-		return now + h.Int64N(quantum+1)
+		return now + h.Int64N(r.quantum()+1)
 	case 5:
-		return now + h.Int64N(l.period.Microseconds()+1)
+		return now + h.Int64N(r.scale()+1)
 	case 6:
-		return now + delay
+		return now + told
 	case 7:
-		return now + max(0, delay-1)
+		return now + max(0, told-1)
 	case 8:
-		return now + max(0, delay-quantum)
+		return now + max(0, told-r.quantum())
 	case 9:
 		return now + h.Int64N(1_000_000)
 	case 10:
-		return now + h.Int64N(3*l.period.Microseconds()+1)
+		return now + h.Int64N(3*r.scale()+1)
 	default:
 		back := pick(h, int64(1), 1_000, 1_000_000, 3_600_000_000, 90*24*3_600_000_000)
-		return max(now-1-h.Int64N(back), min(now, h.floor))
+		return max(now-1-h.Int64N(back), min(now, m.forgot))
 	}
 }
 
-// forgetFull drops the buckets that are full at now, and remembers since when.
+// forget drops what time alone has taken away by now, and remembers since when.
 // The clock may jump back, as after a fail-over to a server whose clock is
 // behind, but never to before that: a store may or may not have forgotten the
 // bucket by then, both are right, and it must not owe tokens again.
-func (h *history) forgetFull(m model, now int64) {
-	for key, a := range m {
-		if full := a.fullAt(); full <= now {
-			h.floor = max(h.floor, full)
-			delete(m, key)
+func (h *history) forget(m *model, now int64) {
+	for _, s := range h.subjects {
+		for key, r := range s.rules() {
+			if is, _ := m.recall(key, r, now); is == nil && m.accounts[key] != nil {
+				delete(m.accounts, key)
+			}
 		}
 	}
 }
 
 func pick[T any](h *history, from ...T) T { return from[h.IntN(len(from))] }
-
-func gcd(a, b int64) int64 {
-	for b != 0 {
-		a, b = b, a%b
-	}
-	return a
-}

@@ -2,214 +2,267 @@ package storetest
 
 import (
 	"fmt"
+	"maps"
 	"math/big"
-	"time"
 
 	"github.com/weir-rls/weir/buckets"
 )
 
-// limit is a token bucket as a rule says it, beside what the product made of it.
-// The model takes from the latter only the clock's quantum.
-type limit struct {
-	tokens   int64 // N, refilled in each period
-	period   time.Duration
-	capacity int64 // B
-	bucket   buckets.TokenBucket
+// rule is a limit as a rule file says it, with the exact arithmetic of its kind,
+// beside what the product made of it. Amounts are tokens, instants microseconds
+// since the epoch.
+//
+// An account is what was last written of a bucket, nil where nothing was. It is
+// never changed: what changes it makes another.
+type rule interface {
+	fmt.Stringer
+	product() buckets.Bucket
+	capacity() *big.Rat
+	deepest() *big.Rat      // the most that can be used or owed
+	ticks() int64           // a token
+	quantum() int64         // the least time that makes a difference
+	scale() int64           // the time in which much happens
+	remembers(account) bool // that forgetting the account changes what the bucket says
 
-	// refill is the tokens that one quantum of the clock refills. Its denominator
-	// is how finely levels of this limit can be told apart.
-	refill *big.Rat
+	// recall is an account as it is at now. It tells whether that says something
+	// else than what was written, and at which instant the last part was forgotten
+	// that time alone takes away.
+	recall(a account, now int64) (is account, rewritten bool, forgot int64)
+	used(is account) *big.Rat
+	take(is account, c *buckets.Charge, amount *big.Rat, now int64) account
+	refund(is account, c *buckets.Charge, amount *big.Rat, now int64) account
+	settle(is account, c *buckets.Charge, amount *big.Rat, now int64) (to account, lost *big.Rat)
+	delay(is account, lacks *big.Rat, now int64) *big.Int // microseconds until so much more is free
+	reset(is account, now int64) *big.Int
+	kept(a account) int64 // a store must keep the account until then
 }
 
-func newLimit(tokens int64, period time.Duration, capacity int64) (limit, error) {
-	b, err := buckets.NewTokenBucket(tokens, period, capacity)
-	if tokens == 0 {
-		capacity = 0 // closed: nothing ever refills it
-	}
-	l := limit{tokens: tokens, period: period, capacity: capacity, bucket: b, refill: new(big.Rat)}
-	if tokens > 0 && err == nil {
-		l.refill.SetFrac64(tokens, period.Microseconds())
-		l.refill.Mul(l.refill, big.NewRat(b.Quantum, 1))
-	}
-	return l, err
+type account interface {
+	same(account) bool
 }
 
-func (l limit) String() string {
-	return fmt.Sprintf("%d/%v burst %d (%+v)", l.tokens, l.period, l.capacity, l.bucket)
-}
-
-func (l limit) closed() bool { return l.tokens == 0 }
-
-// ticks is an amount of tokens in the limit's ticks, and whether it is a whole
-// number of them.
-func (l limit) ticks(tokens *big.Rat) (*big.Int, bool) {
-	ticks := new(big.Rat).Mul(tokens, new(big.Rat).SetInt(l.refill.Denom()))
-	return ceil(ticks), ticks.IsInt()
-}
-
-// charge is one charge and the limit behind its bucket.
+// charge is one charge and the rules behind its buckets.
 type charge struct {
-	limit limit
+	rule  rule
+	class *class // of a pool, else nil
 	buckets.Charge
 }
 
 // verdict is what the model says of a charge.
 type verdict struct {
-	admitted  bool
-	used      *big.Rat // tokens used once the request is decided
-	short     *big.Rat // tokens that lacked
-	delay     *big.Int // microseconds until they are there
-	remaining *big.Int // whole tokens left
-}
-
-// account is what was last written of a bucket. It is never changed.
-type account struct {
-	limit limit
-	used  *big.Rat // tokens
-	at    int64    // quantum of the limit's clock
+	admitted, borrowed bool
+	used, classUsed    *big.Rat // once the request is decided
+	delay, reset       *big.Int // microseconds
+	lost               *big.Rat
 }
 
 // model holds every bucket exactly.
-type model map[string]account
-
-// mostTicks is the largest count that a store can tell from the next one.
-var mostTicks = big.NewInt(1<<53 - 1)
-
-// level is the tokens used of a bucket at now (microseconds) under limit l, and
-// whether what was written says something else: tokens of another rate, or more
-// than the capacity.
-func (m model) level(key string, l limit, now int64) (used *big.Rat, rewritten bool) {
-	a, found := m[key]
-	if !found || l.closed() {
-		return new(big.Rat), false
-	}
-	elapsed := now/a.limit.bucket.Quantum - a.at
-	used = new(big.Rat).Mul(a.limit.refill, big.NewRat(elapsed, 1))
-	used.Sub(a.used, used)
-	if used.Sign() <= 0 {
-		return new(big.Rat), false
-	}
-	capacity := big.NewRat(l.capacity, 1)
-	if ticks, _ := a.limit.ticks(used); ticks.Cmp(mostTicks) > 0 {
-		return capacity, true
-	}
-	if a.limit.bucket.Quantum != l.bucket.Quantum || a.limit.refill.Cmp(l.refill) != 0 {
-		ticks, _ := l.ticks(used)
-		used.SetFrac(ticks, l.refill.Denom())
-		rewritten = true
-	}
-	if used.Cmp(capacity) > 0 {
-		return capacity, true
-	}
-	return used, rewritten
+type model struct {
+	accounts map[string]account
+	forgot   int64 // the last instant at which time took anything away
 }
 
-// fullAt is the first instant (microseconds) at which a held bucket is full.
-func (a account) fullAt() int64 {
-	quanta := ceil(new(big.Rat).Quo(a.used, a.limit.refill))
-	quanta.Add(quanta, big.NewInt(a.at))
-	quanta.Mul(quanta, big.NewInt(a.limit.bucket.Quantum))
-	if !quanta.IsInt64() {
-		return 1<<63 - 1
-	}
-	return quanta.Int64()
+func newModel() *model { return &model{accounts: map[string]account{}} }
+
+func (m *model) clone() *model { return &model{maps.Clone(m.accounts), m.forgot} }
+
+// recall is an account as it is at now.
+func (m *model) recall(key string, r rule, now int64) (is account, rewritten bool) {
+	is, rewritten, forgot := r.recall(m.accounts[key], now)
+	m.forgot = max(m.forgot, forgot)
+	return is, rewritten
 }
 
 // working is one bucket while a request is judged.
 type working struct {
-	limit               limit
-	before, used, given *big.Rat // before the request, with all charges, with its refunds only
-	rewritten           bool
+	rule       rule
+	before, is account
+	rewritten  bool
+	asked      *big.Rat // what the request asked for so far
+}
+
+// level is what is used and what the request asks for beside it.
+func (w *working) level() *big.Rat { return sum(w.rule.used(w.is), atMost(w.asked, w.room())) }
+
+// room is how much the request can ask for so that it makes a difference: with
+// what is used, a full bucket more than the most that can be.
+func (w *working) room() *big.Rat {
+	most := sum(w.rule.capacity(), w.rule.deepest())
+	return atLeast0(sub(most, w.rule.used(w.is)))
+}
+
+// ask counts what the request asks for.
+func (w *working) ask(amount *big.Rat) { w.asked = atMost(sum(w.asked, amount), w.room()) }
+
+// judging is one request while it is judged.
+type judging struct {
+	*model
+	now     int64
+	table   map[string]*working
+	wrote   map[string]bool
+	stopped bool // at a gate
 }
 
 // take decides a request at now and says which buckets it wrote.
-func (m model) take(charges []charge, now int64) (verdicts []verdict, wrote map[string]bool) {
-	table := map[string]*working{}
-	passes := true
-	for _, c := range charges {
-		w := table[c.Key]
-		if w == nil {
-			used, rewritten := m.level(c.Key, c.limit, now)
-			w = &working{c.limit, used, used, used, rewritten}
-			table[c.Key] = w
+func (m *model) take(charges []charge, now int64) (verdicts []verdict, wrote map[string]bool) {
+	j := &judging{model: m, now: now, table: map[string]*working{}, wrote: map[string]bool{}}
+	for i := range charges {
+		j.bucket(charges[i].Key, charges[i].rule)
+		if charges[i].class != nil {
+			j.bucket(charges[i].ClassKey, charges[i].class.guarantee)
 		}
-		v := w.judge(c)
-		passes = passes && (v.admitted || c.Role != buckets.Enforce)
-		verdicts = append(verdicts, v)
 	}
-	wrote = map[string]bool{}
-	for key, w := range table {
-		if !passes {
-			w.used = w.given
+	verdicts = make([]verdict, len(charges))
+	for i := range charges {
+		verdicts[i] = verdict{delay: new(big.Int), lost: new(big.Rat)}
+		if !j.stopped {
+			j.judge(&charges[i], &verdicts[i])
 		}
-		if !w.rewritten && w.used.Cmp(w.before) == 0 {
+	}
+	if !j.stopped && passes(charges, verdicts) {
+		for i := range charges {
+			if verdicts[i].admitted && charges[i].Mode == buckets.Take {
+				j.apply(&charges[i], verdicts[i].borrowed)
+			}
+		}
+	}
+	j.write()
+	for i := range charges {
+		j.report(&charges[i], &verdicts[i])
+	}
+	return verdicts, j.wrote
+}
+
+func (j *judging) bucket(key string, r rule) {
+	if j.table[key] == nil {
+		is, rewritten := j.recall(key, r, j.now)
+		j.table[key] = &working{r, is, is, rewritten, new(big.Rat)}
+	}
+}
+
+// passes: whoever enforces must admit, and one of the quotas if there are any.
+func passes(charges []charge, verdicts []verdict) bool {
+	quotas, met := 0, 0
+	for i, c := range charges {
+		if c.Mode != buckets.Take && c.Mode != buckets.Look {
 			continue
 		}
-		wrote[key] = true
-		delete(m, key)
-		if w.used.Sign() > 0 {
-			m[key] = account{w.limit, w.used, now / w.limit.bucket.Quantum}
+		switch {
+		case c.Role == buckets.Enforce && !verdicts[i].admitted:
+			return false
+		case c.Role == buckets.Quota && verdicts[i].admitted:
+			quotas, met = quotas+1, met+1
+		case c.Role == buckets.Quota:
+			quotas++
 		}
 	}
-	for i, c := range charges {
-		verdicts[i].used = table[c.Key].used
-		verdicts[i].remaining = floor(new(big.Rat).Sub(big.NewRat(c.limit.capacity, 1), table[c.Key].used))
-	}
-	return verdicts, wrote
+	return quotas == 0 || met > 0
 }
 
-func (w *working) judge(c charge) verdict {
-	v := verdict{admitted: true, short: new(big.Rat), delay: new(big.Int)}
-	// What exceeds a full bucket by more than one token lacks one all the same.
-	cost := big.NewRat(min(c.Cost, w.limit.capacity+1), 1)
-	if c.Mode == buckets.Refund {
-		cost = big.NewRat(min(c.Cost, w.limit.capacity), 1)
-		w.used, w.given = atLeast0(w.used, cost), atLeast0(w.given, cost)
-		return v
+// amount is the cost as far as it makes a difference: what exceeds all that could
+// be by more than one token exceeds it by one.
+func (c *charge) amount() *big.Rat {
+	most := c.rule.capacity()
+	switch c.Mode {
+	case buckets.Take, buckets.Look:
+		most = sum(most, one)
+	case buckets.Settle:
+		most = sum(new(big.Rat).SetInt(floor(c.rule.deepest())), one)
 	}
-	with := new(big.Rat).Add(w.used, cost)
-	over := new(big.Rat).Sub(with, big.NewRat(w.limit.capacity, 1))
-	switch {
-	case over.Sign() > 0 && w.limit.closed():
-		v.admitted = false // and no time brings what it lacks
-	case over.Sign() > 0:
-		// The request needs what it was refused all the same, so what it asks of
-		// the bucket next comes on top. Past twice the capacity it can never pass.
-		most := big.NewRat(2*w.limit.capacity, 1)
-		if c.Role == buckets.Enforce && c.Mode == buckets.Take {
-			w.used = atMost(with, most)
+	return atMost(tokens(c.Cost), most)
+}
+
+func (j *judging) judge(c *charge, v *verdict) {
+	b, amount := j.table[c.Key], c.amount()
+	v.admitted = true
+	switch c.Mode {
+	case buckets.Refund:
+		b.is = b.rule.refund(b.is, &c.Charge, amount, j.now)
+		if c.class != nil {
+			own := j.table[c.ClassKey]
+			own.is = own.rule.refund(own.is, &c.Charge, amount, j.now)
 		}
-		over = atMost(over, most)
-		v.admitted, v.short = false, over
-		v.delay.Mul(ceil(new(big.Rat).Quo(over, w.limit.refill)), big.NewInt(w.limit.bucket.Quantum))
-	case c.Mode == buckets.Take:
-		w.used = with
+	case buckets.Settle:
+		b.is, v.lost = b.rule.settle(b.is, &c.Charge, amount, j.now)
+		if c.class != nil {
+			own := j.table[c.ClassKey]
+			own.is, _ = own.rule.settle(own.is, &c.Charge, amount, j.now)
+		}
+	case buckets.Cancel:
+		b.is, v.admitted = c.rule.(tokenRule).cancel(b.is, c.Place, amount, j.now)
+	default:
+		j.ask(c, v, amount)
 	}
-	return v
+	j.stopped = c.Role == buckets.Gate && !v.admitted
 }
 
-// atLeast0 is a-b, or 0 where that is negative.
-func atLeast0(a, b *big.Rat) *big.Rat {
-	rest := new(big.Rat).Sub(a, b)
-	if rest.Sign() < 0 {
-		return new(big.Rat)
+// ask judges a take or a look.
+func (j *judging) ask(c *charge, v *verdict, amount *big.Rat) {
+	b := j.table[c.Key]
+	if l, ok := b.is.(*leaseAccount); ok && l.holds(c.Lease) {
+		return
 	}
-	return rest
+	if c.class != nil {
+		own := j.table[c.ClassKey]
+		c.class.judge(c.rule, b.level(), own.level(), amount, v)
+	} else if lacks := sub(sum(b.level(), amount), b.rule.capacity()); lacks.Sign() > 0 {
+		hope := tokens(c.Cost).Cmp(b.rule.capacity()) <= 0
+		v.admitted = hope && lacks.Cmp(big.NewRat(c.MayOwe, b.rule.ticks())) <= 0
+		if hope {
+			v.delay = b.rule.delay(b.is, lacks, j.now)
+		}
+	}
+	if c.Mode == buckets.Look || !v.admitted && c.Role != buckets.Enforce {
+		return
+	}
+	b.ask(amount) // granted or not: the request needs it
+	if c.class != nil && !v.borrowed {
+		j.table[c.ClassKey].ask(amount)
+	}
 }
 
-func atMost(a, most *big.Rat) *big.Rat {
-	if a.Cmp(most) > 0 {
-		return most
+func (j *judging) apply(c *charge, borrowed bool) {
+	b := j.table[c.Key]
+	renewed := false
+	if l, ok := b.is.(*leaseAccount); ok {
+		renewed = l.holds(c.Lease)
 	}
-	return a
+	b.is = b.rule.take(b.is, &c.Charge, c.amount(), j.now)
+	if c.class == nil || borrowed {
+		return
+	}
+	own := j.table[c.ClassKey]
+	if l, _ := own.is.(*leaseAccount); renewed && (l == nil || !l.holds(c.Lease)) {
+		return // it was borrowed when it was taken
+	}
+	own.is = own.rule.take(own.is, &c.Charge, c.amount(), j.now)
 }
 
-func floor(r *big.Rat) *big.Int { return new(big.Int).Div(r.Num(), r.Denom()) }
-
-func ceil(r *big.Rat) *big.Int {
-	n := floor(r)
-	if !r.IsInt() {
-		n.Add(n, big.NewInt(1))
+func (j *judging) write() {
+	for key, w := range j.table {
+		w.is, _, _ = w.rule.recall(w.is, j.now) // what owes too much owes the most
+		if !w.rewritten && equal(w.before, w.is) {
+			continue
+		}
+		j.wrote[key] = true
+		delete(j.accounts, key)
+		if w.is != nil {
+			j.accounts[key] = w.is
+		}
 	}
-	return n
+}
+
+func (j *judging) report(c *charge, v *verdict) {
+	b := j.table[c.Key]
+	v.used, v.reset, v.classUsed = b.rule.used(b.is), b.rule.reset(b.is, j.now), new(big.Rat)
+	if c.class != nil {
+		v.classUsed = c.class.guarantee.used(j.table[c.ClassKey].is)
+	}
+}
+
+func equal(a, b account) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return a.same(b)
 }

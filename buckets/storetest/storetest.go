@@ -3,7 +3,8 @@
 // concurrent histories that must be linearizable.
 //
 // The model counts in math/big.Rat from what a rule says (tokens, period,
-// capacity) and shares no code with the product but its vocabulary.
+// capacity), keeps windows as lists of single hits and slots as lists of leases,
+// and shares no code with the product but its vocabulary.
 package storetest
 
 import (
@@ -37,7 +38,7 @@ type Record struct {
 	TTL     time.Duration // the time until then, without what tests on an injected clock add
 }
 
-// Run runs the whole suite, about 100,000 operations.
+// Run runs the whole suite, about 100,000 operations of each kind of bucket.
 func Run(t *testing.T, s Subject) {
 	t.Run("stories", func(t *testing.T) { runStories(t, s) })
 	t.Run("properties", func(t *testing.T) { runProperties(t, s) })

@@ -24,11 +24,11 @@ func newScene(t *testing.T, s Subject, replicas int) *scene {
 // bucket compiles a limit.
 func (s *scene) bucket(tokens int64, period time.Duration, capacity int64) buckets.TokenBucket {
 	s.Helper()
-	l, err := newLimit(tokens, period, capacity)
+	b, err := buckets.NewTokenBucket(tokens, period, capacity)
 	if err != nil {
 		s.Fatal(err)
 	}
-	return l.bucket
+	return b
 }
 
 // tenPerSecond is the bucket that most stories are told with: 100 tokens, 10
@@ -78,23 +78,23 @@ func (s *scene) burst(c buckets.Charge, n int) (admitted int) {
 	return admitted
 }
 
-func take(key string, b buckets.TokenBucket, cost int64) buckets.Charge {
+func take(key string, b buckets.Bucket, cost int64) buckets.Charge {
 	return buckets.Charge{Key: "{story}" + key, Limit: "story", Bucket: b, Cost: cost}
 }
 
-func look(key string, b buckets.TokenBucket, cost int64) buckets.Charge {
+func look(key string, b buckets.Bucket, cost int64) buckets.Charge {
 	c := take(key, b, cost)
 	c.Mode = buckets.Look
 	return c
 }
 
-func refund(key string, b buckets.TokenBucket, cost int64) buckets.Charge {
+func refund(key string, b buckets.Bucket, cost int64) buckets.Charge {
 	c := take(key, b, cost)
 	c.Mode = buckets.Refund
 	return c
 }
 
-func shadow(key string, b buckets.TokenBucket, cost int64) buckets.Charge {
+func shadow(key string, b buckets.Bucket, cost int64) buckets.Charge {
 	c := take(key, b, cost)
 	c.Role = buckets.Shadow
 	return c
@@ -244,7 +244,7 @@ func chargedTwice(s *scene) {
 	if !twice[0].Admitted || twice[1].Admitted || twice[0].Used != 0 || twice[1].Used != 0 {
 		s.Fatalf("%+v, want the second refused and nothing taken", twice)
 	}
-	if lacked := b.Refill(twice[1].Short); lacked != 2*time.Second {
+	if lacked := twice[1].Delay; lacked != 2*time.Second {
 		s.Fatalf("the second waits %v, want 2s for 20 tokens", lacked)
 	}
 	s.ask(take("a", b, 60), take("a", b, 40))
@@ -260,7 +260,7 @@ func closedBucket(s *scene) {
 	s.denied(take("a", closed, 1), 0)
 	s.allowed(refund("a", closed, 50), 0)
 	s.denied(take("a", b, 1), 0) // closing it did not fill it
-	if got := s.ask(take("b", b, 1), take("a", closed, 1))[1]; got.Short != 0 {
+	if got := s.ask(take("b", b, 1), take("a", closed, 1))[1]; got.Delay != 0 {
 		s.Fatalf("%+v, but nothing refills a closed bucket", got)
 	}
 }
@@ -281,7 +281,7 @@ func changedRateRefused(s *scene) {
 	s.allowed(take("a", s.bucket(1, 24*time.Hour, 10), 10), 0)
 	faster := take("a", s.bucket(10, time.Second, 10), 1)
 	refused := s.ask(faster)[0]
-	delay := faster.Bucket.Refill(refused.Short)
+	delay := refused.Delay
 	if refused.Admitted || delay != 100*time.Millisecond {
 		s.Fatalf("%+v with delay %v, want a refusal for 100ms", refused, delay)
 	}
@@ -293,7 +293,7 @@ func loweredCapacity(s *scene) {
 	s.allowed(take("a", s.tenPerSecond(), 100), 0)
 	lower := take("a", s.bucket(10, time.Second, 20), 20)
 	refused := s.ask(lower)[0]
-	if delay := lower.Bucket.Refill(refused.Short); refused.Admitted || delay != 2*time.Second {
+	if delay := refused.Delay; refused.Admitted || delay != 2*time.Second {
 		s.Fatalf("%+v with delay %v, want a refusal for the 2s that 20 tokens take", refused, delay)
 	}
 	s.clock.Advance(2 * time.Second)
@@ -319,11 +319,12 @@ func largestBucket(s *scene) {
 	b := s.bucket(1, time.Second, capacity)
 	s.allowed(take("a", b, capacity), 0)
 	s.clock.Advance(3 * time.Microsecond)
-	tooMuch := take("a", b, capacity+1)
-	for _, request := range [][]buckets.Charge{{tooMuch}, {take("b", s.tenPerSecond(), 0), tooMuch}} {
+	most := take("a", b, capacity)
+	for _, request := range [][]buckets.Charge{{most}, {take("b", s.tenPerSecond(), 0), most}} {
 		got := s.ask(request...)[len(request)-1]
-		if want := int64(capacity*1_000_000 - 3); got.Used != want || got.Short != want+1_000_000 {
-			s.Fatalf("%d charges: %+v, want %d ticks used and a token more short", len(request), got, want)
+		want := int64(capacity*1_000_000 - 3)
+		if got.Admitted || got.Used != want || got.Delay.Microseconds() != want {
+			s.Fatalf("%d charges: %+v, want %d ticks used and as many microseconds to wait", len(request), got, want)
 		}
 	}
 }

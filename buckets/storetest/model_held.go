@@ -1,0 +1,269 @@
+package storetest
+
+import (
+	"fmt"
+	"math/big"
+	"slices"
+	"time"
+
+	"github.com/weir-rls/weir/buckets"
+)
+
+// slotRule is so many slots, which are held by leases.
+type slotRule struct{ bucket buckets.Slots }
+
+func (r slotRule) String() string          { return fmt.Sprintf("%+v", r.bucket) }
+func (r slotRule) product() buckets.Bucket { return r.bucket }
+func (r slotRule) capacity() *big.Rat      { return tokens(r.bucket.Count) }
+func (r slotRule) deepest() *big.Rat       { return tokens(r.bucket.Count) }
+func (r slotRule) ticks() int64            { return 1 }
+func (r slotRule) quantum() int64          { return 1 }
+func (r slotRule) scale() int64            { return r.bucket.TTL }
+func (r slotRule) remembers(account) bool  { return false }
+
+type leased struct {
+	id             string
+	slots, expires int64
+}
+
+// leaseAccount is a list of leases, in the order of their names.
+type leaseAccount struct{ leases []leased }
+
+func (a *leaseAccount) same(b account) bool { return slices.Equal(a.leases, b.(*leaseAccount).leases) }
+
+func (a *leaseAccount) holds(id string) bool {
+	return a != nil && id != "" && slices.ContainsFunc(a.leases, func(l leased) bool { return l.id == id })
+}
+
+// without is a list less one lease, nil if it is the last.
+func without(is account, id string) (rest account, lease leased) {
+	a, _ := is.(*leaseAccount)
+	if a == nil {
+		return nil, leased{}
+	}
+	left := &leaseAccount{}
+	for _, l := range a.leases {
+		if l.id == id {
+			lease = l
+		} else {
+			left.leases = append(left.leases, l)
+		}
+	}
+	if len(left.leases) == 0 {
+		return nil, lease
+	}
+	return left, lease
+}
+
+func (r slotRule) recall(written account, now int64) (is account, rewritten bool, forgot int64) {
+	if written == nil {
+		return nil, false, 0
+	}
+	left := &leaseAccount{}
+	for _, l := range written.(*leaseAccount).leases {
+		if l.expires <= now {
+			forgot = max(forgot, l.expires)
+		} else {
+			left.leases = append(left.leases, l)
+		}
+	}
+	if len(left.leases) == 0 {
+		return nil, false, forgot
+	}
+	return left, false, forgot
+}
+
+func (r slotRule) used(is account) *big.Rat {
+	total := int64(0)
+	if is != nil {
+		for _, l := range is.(*leaseAccount).leases {
+			total += l.slots
+		}
+	}
+	return tokens(total)
+}
+
+func (r slotRule) take(is account, c *buckets.Charge, amount *big.Rat, now int64) account {
+	lease := leased{c.Lease, whole(amount), now + r.bucket.TTL}
+	rest, held := without(is, c.Lease)
+	if held.id != "" {
+		lease.slots = held.slots // renewed
+	}
+	all := &leaseAccount{[]leased{lease}}
+	if rest != nil {
+		all.leases = append(all.leases, rest.(*leaseAccount).leases...)
+	}
+	slices.SortFunc(all.leases, func(a, b leased) int { return slices.Compare([]byte(a.id), []byte(b.id)) })
+	return all
+}
+
+func (r slotRule) refund(is account, c *buckets.Charge, _ *big.Rat, _ int64) account {
+	rest, _ := without(is, c.Lease)
+	return rest
+}
+
+func (r slotRule) settle(is account, _ *buckets.Charge, _ *big.Rat, _ int64) (account, *big.Rat) {
+	return is, new(big.Rat)
+}
+
+func (r slotRule) delay(account, *big.Rat, int64) *big.Int { return new(big.Int) }
+func (r slotRule) reset(account, int64) *big.Int           { return new(big.Int) }
+
+func (r slotRule) kept(a account) int64 {
+	last := int64(0)
+	for _, l := range a.(*leaseAccount).leases {
+		last = max(last, l.expires)
+	}
+	return last
+}
+
+// breakerRule is a circuit breaker.
+type breakerRule struct{ bucket buckets.Breaker }
+
+// calls is how much a closed breaker admits: more than any request asks for.
+const calls = 1 << 31
+
+func (r breakerRule) String() string          { return fmt.Sprintf("%+v", r.bucket) }
+func (r breakerRule) product() buckets.Bucket { return r.bucket }
+func (r breakerRule) capacity() *big.Rat      { return tokens(calls) }
+func (r breakerRule) deepest() *big.Rat       { return tokens(calls) }
+func (r breakerRule) ticks() int64            { return 1 }
+func (r breakerRule) quantum() int64          { return 1 }
+func (r breakerRule) scale() int64            { return r.bucket.OpenFor }
+func (r breakerRule) remembers(account) bool  { return true }
+
+// circuit is where a breaker stands.
+type circuit int
+
+const (
+	closed  circuit = iota
+	tripped         // open until an instant, half-open from then on
+)
+
+type probe struct {
+	lease   string
+	givenUp int64
+}
+
+type breakerAccount struct {
+	is        circuit
+	inARow    int64 // failures, while closed
+	until     int64 // open
+	succeeded int64 // probes, while half-open
+	out       []probe
+	touched   int64
+	halfOpen  bool // at the instant of recall
+}
+
+func (a *breakerAccount) same(b account) bool {
+	other := b.(*breakerAccount)
+	return a.is == other.is && a.inARow == other.inARow && a.until == other.until && a.succeeded == other.succeeded &&
+		a.touched == other.touched && slices.Equal(a.out, other.out)
+}
+
+func (r breakerRule) recall(written account, now int64) (is account, rewritten bool, forgot int64) {
+	if written == nil {
+		return nil, false, 0
+	}
+	a := *written.(*breakerAccount)
+	if a.is == closed {
+		return &a, false, 0
+	}
+	if latest := now + r.bucket.OpenFor; a.until > latest {
+		a.until, rewritten = latest, true
+	}
+	if a.halfOpen = now >= a.until; !a.halfOpen {
+		return &a, rewritten, 0
+	}
+	var out []probe
+	for _, p := range a.out {
+		if p.givenUp <= now {
+			forgot = max(forgot, p.givenUp)
+		} else {
+			out = append(out, p)
+		}
+	}
+	a.out = out
+	return &a, rewritten, forgot
+}
+
+func (r breakerRule) used(is account) *big.Rat {
+	a, _ := is.(*breakerAccount)
+	switch {
+	case a == nil || a.is == closed:
+		return new(big.Rat)
+	case a.halfOpen:
+		return tokens(calls - max(0, r.bucket.Probes-a.succeeded-int64(len(a.out))))
+	}
+	return tokens(calls)
+}
+
+func (a breakerAccount) withoutProbe(lease string) []probe {
+	return slices.DeleteFunc(slices.Clone(a.out), func(p probe) bool { return p.lease == lease })
+}
+
+func (r breakerRule) take(is account, c *buckets.Charge, amount *big.Rat, now int64) account {
+	if is == nil || is.(*breakerAccount).is == closed || amount.Sign() == 0 {
+		return is
+	}
+	a := *is.(*breakerAccount)
+	a.out = append(a.withoutProbe(c.Lease), probe{c.Lease, now + r.bucket.ProbeTTL})
+	a.touched = now
+	return &a
+}
+
+// refund takes back a probe that was never made.
+func (r breakerRule) refund(is account, c *buckets.Charge, _ *big.Rat, _ int64) account {
+	if is == nil {
+		return nil
+	}
+	a := *is.(*breakerAccount)
+	a.out = a.withoutProbe(c.Lease)
+	return &a
+}
+
+// settle tells how a request ended.
+func (r breakerRule) settle(is account, c *buckets.Charge, amount *big.Rat, now int64) (account, *big.Rat) {
+	a := breakerAccount{}
+	if is != nil {
+		a = *is.(*breakerAccount)
+	}
+	a.touched = now
+	open := &breakerAccount{is: tripped, until: now + r.bucket.OpenFor, touched: now}
+	failed := amount.Sign() > 0
+	if a.is == closed {
+		switch {
+		case !failed:
+			return nil, new(big.Rat)
+		case a.inARow+1 >= r.bucket.Failures:
+			return open, new(big.Rat)
+		}
+		a.inARow++
+		return &a, new(big.Rat)
+	}
+	rest := a.withoutProbe(c.Lease)
+	switch {
+	case len(rest) == len(a.out):
+		return is, new(big.Rat) // not a probe: says nothing
+	case failed:
+		return open, new(big.Rat)
+	case a.succeeded+1 >= r.bucket.Probes:
+		return nil, new(big.Rat)
+	}
+	a.out, a.succeeded = rest, a.succeeded+1
+	return &a, new(big.Rat)
+}
+
+func (r breakerRule) delay(is account, _ *big.Rat, now int64) *big.Int { return r.reset(is, now) }
+
+func (r breakerRule) reset(is account, now int64) *big.Int {
+	if a, _ := is.(*breakerAccount); a != nil && a.is == tripped && a.until > now {
+		return big.NewInt(a.until - now)
+	}
+	return new(big.Int)
+}
+
+func (r breakerRule) kept(written account) int64 {
+	a := written.(*breakerAccount)
+	return max(a.until, a.touched) + (24 * time.Hour).Microseconds()
+}

@@ -1,0 +1,266 @@
+package storetest
+
+import (
+	"fmt"
+	"math/big"
+	"time"
+
+	"github.com/weir-rls/weir/buckets"
+)
+
+// fixedRule is a fixed window in UTC, or aligned to the epoch. What its bounds are
+// in other zones is no business of a store.
+type fixedRule struct{ bucket buckets.FixedWindow }
+
+func (r fixedRule) String() string          { return fmt.Sprintf("%+v", r.bucket) }
+func (r fixedRule) product() buckets.Bucket { return r.bucket }
+func (r fixedRule) capacity() *big.Rat      { return tokens(r.bucket.Limit) }
+func (r fixedRule) deepest() *big.Rat       { return tokens(r.bucket.Limit + r.bucket.Debt) }
+func (r fixedRule) ticks() int64            { return 1 }
+func (r fixedRule) quantum() int64          { return 1 }
+func (r fixedRule) remembers(account) bool  { return false }
+
+func (r fixedRule) scale() int64 {
+	start, end := r.bounds(0)
+	return end - start
+}
+
+// bounds are the window that now is in, by the calendar of package time.
+func (r fixedRule) bounds(now int64) (start, end int64) {
+	t := time.UnixMicro(now).UTC()
+	year, month, day := t.Date()
+	date := func(y int, m time.Month, d int) int64 { return time.Date(y, m, d, 0, 0, 0, 0, time.UTC).UnixMicro() }
+	since := func(d time.Duration) (int64, int64) {
+		first := t.Truncate(d)
+		return first.UnixMicro(), first.Add(d).UnixMicro()
+	}
+	switch c := r.bucket.Calendar; c.Unit {
+	case buckets.Aligned:
+		length := c.Length.Microseconds()
+		return now / length * length, (now/length + 1) * length
+	case buckets.CalendarMinute:
+		return since(time.Minute)
+	case buckets.CalendarHour:
+		return since(time.Hour)
+	case buckets.CalendarDay:
+		return date(year, month, day), date(year, month, day+1)
+	case buckets.CalendarWeek:
+		for t.Weekday() != c.WeekStart {
+			t = t.AddDate(0, 0, -1)
+		}
+		year, month, day = t.Date()
+		return date(year, month, day), date(year, month, day+7)
+	case buckets.CalendarMonth:
+		return date(year, month, 1), date(year, month+1, 1)
+	default:
+		return date(year, 1, 1), date(year+1, 1, 1)
+	}
+}
+
+// fixedAccount is what was counted in a window.
+type fixedAccount struct{ start, end, count int64 }
+
+func (a *fixedAccount) same(b account) bool { return *a == *b.(*fixedAccount) }
+
+func (r fixedRule) recall(written account, now int64) (is account, rewritten bool, forgot int64) {
+	if written == nil {
+		return nil, false, 0
+	}
+	a := written.(*fixedAccount)
+	if a.end <= now {
+		return nil, false, a.end
+	}
+	start, end := r.bounds(now)
+	return &fixedAccount{start, end, a.count}, start != a.start || end != a.end, 0
+}
+
+func (r fixedRule) used(is account) *big.Rat {
+	if is == nil {
+		return new(big.Rat)
+	}
+	return tokens(is.(*fixedAccount).count)
+}
+
+// counting is an account of a count in the window of now.
+func (r fixedRule) counting(count *big.Rat, now int64) account {
+	if count.Sign() <= 0 {
+		return nil
+	}
+	start, end := r.bounds(now)
+	return &fixedAccount{start, end, whole(count)}
+}
+
+func (r fixedRule) take(is account, _ *buckets.Charge, amount *big.Rat, now int64) account {
+	return r.counting(sum(r.used(is), amount), now)
+}
+
+// refund goes to the window that the tokens came from, or nowhere.
+func (r fixedRule) refund(is account, c *buckets.Charge, amount *big.Rat, now int64) account {
+	if start, end := r.bounds(now); c.At != 0 && (c.At < start || c.At >= end) {
+		return is
+	}
+	return r.counting(sub(r.used(is), amount), now)
+}
+
+func (r fixedRule) settle(is account, c *buckets.Charge, amount *big.Rat, now int64) (account, *big.Rat) {
+	taken := atMost(amount, atLeast0(sub(r.deepest(), r.used(is))))
+	return r.take(is, c, taken, now), sub(amount, taken)
+}
+
+func (r fixedRule) delay(is account, _ *big.Rat, now int64) *big.Int { return r.reset(is, now) }
+
+func (r fixedRule) reset(_ account, now int64) *big.Int {
+	_, end := r.bounds(now)
+	return big.NewInt(end - now)
+}
+
+func (r fixedRule) kept(a account) int64 { return a.(*fixedAccount).end }
+
+// slidingRule is a sliding window, of which the model keeps each single hit.
+type slidingRule struct{ bucket buckets.SlidingWindow }
+
+func (r slidingRule) String() string          { return fmt.Sprintf("%+v", r.bucket) }
+func (r slidingRule) product() buckets.Bucket { return r.bucket }
+func (r slidingRule) capacity() *big.Rat      { return tokens(r.bucket.Limit) }
+func (r slidingRule) deepest() *big.Rat       { return tokens(r.bucket.Limit + r.bucket.Debt) }
+func (r slidingRule) ticks() int64            { return 1 }
+func (r slidingRule) quantum() int64          { return r.part() }
+func (r slidingRule) scale() int64            { return r.bucket.Window }
+func (r slidingRule) remembers(account) bool  { return false }
+
+// part is a sub-window: the window's share, rounded up to a microsecond.
+func (r slidingRule) part() int64 {
+	share := big.NewRat(r.bucket.Window, r.bucket.Parts)
+	return ceil(share).Int64()
+}
+
+type hit struct{ at, tokens int64 }
+
+// slidingAccount is the hits that count, and the sub-windows that they were
+// counted by.
+type slidingAccount struct {
+	part int64
+	hits []hit
+}
+
+func (a *slidingAccount) same(b account) bool {
+	other := b.(*slidingAccount)
+	counts := map[int64]int64{}
+	for _, h := range a.hits {
+		counts[h.at/a.part] += h.tokens
+	}
+	for _, h := range other.hits {
+		counts[h.at/other.part] -= h.tokens
+	}
+	for _, n := range counts {
+		if n != 0 {
+			return false
+		}
+	}
+	return a.part == other.part
+}
+
+// leaves is when a hit stops to count: when its sub-window is further back than
+// the window reaches.
+func (r slidingRule) leaves(h hit) int64 { return (h.at/r.part() + 1 + r.bucket.Parts) * r.part() }
+
+func (r slidingRule) recall(written account, now int64) (is account, rewritten bool, forgot int64) {
+	if written == nil {
+		return nil, false, 0
+	}
+	a, to := written.(*slidingAccount), &slidingAccount{part: r.part()}
+	for _, h := range a.hits {
+		// Of sub-windows of another length it is known only that a hit is no younger
+		// than their end, and of those that are still to come, because the clock went
+		// back, only that it has been.
+		if a.part != r.part() || h.at/a.part > now/r.part() {
+			h.at = min((h.at/a.part+1)*a.part-1, now)
+			rewritten = true
+		}
+		if left := r.leaves(h); left <= now {
+			forgot = max(forgot, left)
+			continue
+		}
+		to.hits = append(to.hits, h)
+	}
+	if len(to.hits) == 0 {
+		return nil, false, forgot
+	}
+	return to, rewritten, forgot
+}
+
+func (r slidingRule) used(is account) *big.Rat {
+	total := int64(0)
+	if is != nil {
+		for _, h := range is.(*slidingAccount).hits {
+			total += h.tokens
+		}
+	}
+	return tokens(total)
+}
+
+func (r slidingRule) hits(is account) []hit {
+	if is == nil {
+		return nil
+	}
+	return append([]hit(nil), is.(*slidingAccount).hits...)
+}
+
+func (r slidingRule) take(is account, _ *buckets.Charge, amount *big.Rat, now int64) account {
+	if amount.Sign() == 0 {
+		return is
+	}
+	return &slidingAccount{r.part(), append(r.hits(is), hit{now, whole(amount)})}
+}
+
+// refund takes back hits of the sub-window that it came from; if that is not
+// known, the latest.
+func (r slidingRule) refund(is account, c *buckets.Charge, amount *big.Rat, _ int64) account {
+	left, kept := whole(amount), []hit(nil)
+	hits := r.hits(is)
+	for i := len(hits) - 1; i >= 0; i-- {
+		h := hits[i]
+		if c.At == 0 || c.At/r.part() == h.at/r.part() {
+			back := min(left, h.tokens)
+			left, h.tokens = left-back, h.tokens-back
+		}
+		if h.tokens > 0 {
+			kept = append([]hit{h}, kept...)
+		}
+	}
+	if len(kept) == 0 {
+		return nil
+	}
+	return &slidingAccount{r.part(), kept}
+}
+
+func (r slidingRule) settle(is account, c *buckets.Charge, amount *big.Rat, now int64) (account, *big.Rat) {
+	taken := atMost(amount, atLeast0(sub(r.deepest(), r.used(is))))
+	return r.take(is, c, taken, now), sub(amount, taken)
+}
+
+func (r slidingRule) delay(is account, lacks *big.Rat, now int64) *big.Int {
+	free, last := new(big.Rat), now
+	for _, h := range r.hits(is) { // the oldest first
+		if free.Cmp(lacks) >= 0 {
+			break
+		}
+		free, last = sum(free, tokens(h.tokens)), r.leaves(h)
+	}
+	return big.NewInt(last - now)
+}
+
+func (r slidingRule) reset(is account, now int64) *big.Int {
+	if is == nil {
+		return new(big.Int)
+	}
+	return big.NewInt(r.kept(is) - now)
+}
+
+func (r slidingRule) kept(a account) int64 {
+	last := int64(0)
+	for _, h := range a.(*slidingAccount).hits {
+		last = max(last, r.leaves(h))
+	}
+	return last
+}
