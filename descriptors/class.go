@@ -133,7 +133,7 @@ func (c *compiler) divide(p *pooling) {
 	bucket, classes := c.compilePool(p)
 	for i := range classes {
 		for _, l := range p.classes[i].limits {
-			l.Bucket, l.share.class = bucket, &classes[i]
+			l.Bucket, l.Class = bucket, &classes[i]
 		}
 	}
 }

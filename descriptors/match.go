@@ -63,7 +63,7 @@ func (d *domain) meet(req *Request, i int, l *Limit, way []step, res *Resolution
 		c.Key = d.bucketKey(way, l.key)
 	} else {
 		c.Key = d.poolKey(l.share.pool, req, i)
-		if c.Class = l.share.class; c.Class != nil {
+		if c.Class = l.Class; c.Class != nil {
 			c.ClassKey = c.Key + l.share.suffix
 		}
 	}

@@ -202,8 +202,7 @@ const poolMark = '|'
 // share is the part of a pool that one rule draws.
 type share struct {
 	pool   *pool
-	class  *buckets.Class // nil: all of it
-	suffix string         // of the class's key
+	suffix string // of the class's key
 }
 
 // pool is what the buckets of a pool are named by.

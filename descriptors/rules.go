@@ -54,6 +54,7 @@ type Limit struct {
 	Requests int64
 	Period   time.Duration
 	Bucket   buckets.Bucket // nil if Unlimited
+	Class    *buckets.Class // of the pool that Bucket is, nil if it is none or has only one class
 
 	Unlimited      bool
 	Shadow         bool
