@@ -44,7 +44,7 @@ func TestTheReferencePageNamesWhatIsNotSupported(t *testing.T) {
 	}
 	_, section, _ := strings.Cut(string(page), "## Not supported yet")
 	for field, rule := range map[string]string{
-		"pools": "pools: []", "presets": "presets: []", "responses": "responses: {}",
+		"pools": "pools: []", "presets": "presets: []",
 		"draw": "descriptors: [{key: k, draw: {}}]", "breaker": "descriptors: [{key: k, breaker: {}}]",
 		"metadata": "descriptors: [{key: k, metadata: {}}]", "quota_mode": "descriptors: [{key: k, quota_mode: true}]",
 		"detailed_metric": "descriptors: [{key: k, detailed_metric: true}]", "value_to_metric": "descriptors: [{key: k, value_to_metric: true}]",
@@ -53,7 +53,6 @@ func TestTheReferencePageNamesWhatIsNotSupported(t *testing.T) {
 		"max_wait": limitWith("max_wait: 1s"), "max_waiters": limitWith("max_waiters: 1"), "slots": limitWith("slots: 1"),
 		"slot_ttl": limitWith("slot_ttl: 1s"), "time_zone": limitWith("time_zone: UTC"),
 		"lease": limitWith("lease: off"),
-		"azure": limitWith("response: azure"), "problem": limitWith("response: problem"),
 	} {
 		if !strings.Contains(section, "`"+field+"`") {
 			t.Errorf("docs/rules.md does not name %s", field)

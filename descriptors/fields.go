@@ -25,7 +25,7 @@ type table struct {
 var (
 	fileFields = table{"the file", map[string]support{
 		"domain": works, "defaults": works, "descriptors": works, "passive": works, "unmatched": works,
-		"pools": works, "presets": notYet, "matching": works, "responses": notYet,
+		"pools": works, "presets": notYet, "matching": works, "responses": works,
 	}}
 	defaultsFields = table{"defaults", map[string]support{
 		"on_store_error": works, "response": works, "time_zone": works, "week_start": works,
@@ -55,6 +55,9 @@ var (
 	breakerFields = table{"breaker", map[string]support{
 		"failures": works, "open_for": works, "probes": works, "name": works, "on_store_error": works, "response": works,
 	}}
+	responseFields = table{"a response", map[string]support{
+		"form": works, "content_type": works, "body": works, "message": works, "language": works, "headers": works,
+	}}
 	replacesFields = table{"an entry of replaces", map[string]support{
 		"name": works,
 	}}
@@ -75,7 +78,7 @@ func (t table) suggest(name string) string {
 	if best != "" {
 		return `did you mean "` + best + `"?`
 	}
-	for _, other := range []table{limitFields, rateLimitFields, ruleFields, weightFields, poolFields, drawFields, breakerFields, fileFields} {
+	for _, other := range []table{limitFields, rateLimitFields, ruleFields, weightFields, poolFields, drawFields, breakerFields, fileFields, responseFields} {
 		if _, ok := other.fields[name]; ok {
 			return "it belongs in " + other.what
 		}

@@ -70,7 +70,7 @@ func (w *walker) common(fields map[string]field, s *limitSpec) {
 	}
 }
 
-// onStoreError and response read the fields that defaults and limits share.
+// onStoreError reads what becomes of a request when the store fails.
 func (w *walker) onStoreError(f field) buckets.OnStoreError {
 	word, _ := w.word(f, []string{"local", "allow", "deny", "error"}, nil)
 	switch word {
@@ -82,13 +82,6 @@ func (w *walker) onStoreError(f field) buckets.OnStoreError {
 		return buckets.Fail
 	}
 	return buckets.Local
-}
-
-func (w *walker) response(f field) Response {
-	if word, _ := w.word(f, []string{"plain", "openai"}, []string{"azure", "problem"}); word == "openai" {
-		return OpenAIResponse
-	}
-	return PlainResponse
 }
 
 // maxName bounds the name of a limit, which travels with every refusal.

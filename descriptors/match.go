@@ -9,9 +9,12 @@ func (r *Rules) Resolve(req *Request) Resolution {
 	if !known {
 		return Resolution{}
 	}
-	res := Resolution{KnownDomain: true, DenyUnmatched: d.denyUnmatched, Matches: make([]Match, 0, len(req.Descriptors))}
+	res := Resolution{KnownDomain: true, DenyUnmatched: d.denyUnmatched, Response: d.defaults.Response, Matches: make([]Match, 0, len(req.Descriptors))}
 	for i := range req.Descriptors {
 		d.resolve(req, i, &res)
+	}
+	if d.isPassive(requestIDKey) {
+		res.RequestID = req.passive(requestIDKey)
 	}
 	if d.replaces {
 		res.Matches = replace(res.Matches)

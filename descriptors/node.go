@@ -24,6 +24,7 @@ type walker struct {
 	defaults Limit
 	dates    dates
 	zones    map[string]*time.Location // read so far
+	declared map[string]*Response
 
 	walked int                 // nodes read, those reached again through an alias counted again
 	open   map[*yaml.Node]bool // mappings and sequences being read, to notice one that holds itself
@@ -34,8 +35,8 @@ type field struct{ key, value *yaml.Node }
 
 func newWalker(t *text) *walker {
 	return &walker{
-		text: t, defaults: Limit{Weight: Weight{Default: 1}, EnforcePercent: 100}, dates: dates{time.UTC, time.Monday},
-		zones: map[string]*time.Location{}, open: map[*yaml.Node]bool{},
+		text: t, defaults: Limit{Weight: Weight{Default: 1}, EnforcePercent: 100, Response: forms["plain"]}, dates: dates{time.UTC, time.Monday},
+		zones: map[string]*time.Location{}, declared: map[string]*Response{}, open: map[*yaml.Node]bool{},
 	}
 }
 

@@ -56,7 +56,7 @@ func TestOverride_StandsInForTheTree(t *testing.T) {
 			}
 			l, charge := res.Matches[0].Limit, res.Matches[0].Charge
 			want := c.bucket
-			if l.Name != "override" || l.Requests != 5 || l.Period != c.period || l.Response != OpenAIResponse ||
+			if l.Name != "override" || l.Requests != 5 || l.Period != c.period || l.Response != forms["openai"] ||
 				!reflect.DeepEqual(charge.Bucket, want) || charge.Cost != 1 || charge.OnStoreError != buckets.Deny || charge.Role != buckets.Enforce {
 				t.Errorf("%+v on %q is charged %+v of %+v", c.o, descriptor, charge, l)
 			}

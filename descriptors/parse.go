@@ -67,6 +67,9 @@ func (w *walker) file(n *yaml.Node, f *file) {
 			w.fail(d.value, "write what Envoy's rate limit filter sends as its domain", "the domain is empty")
 		}
 	}
+	if r, ok := fields["responses"]; ok {
+		w.responses(r)
+	}
 	if d, ok := fields["defaults"]; ok {
 		w.setDefaults(d)
 	}

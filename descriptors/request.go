@@ -53,8 +53,10 @@ type Match struct {
 // Resolution is what the rules make of a request.
 type Resolution struct {
 	KnownDomain   bool
-	Matches       []Match // in order of descriptors, then of the rule's limits
-	Unmatched     []int   // descriptors that no rule limits, by index; those of passive entries alone are not among them
-	DenyUnmatched bool    // what the domain says of them
-	BadOverrides  int     // overrides that were ignored: their unit is unknown or their rate inexact
+	Matches       []Match   // in order of descriptors, then of the rule's limits
+	Unmatched     []int     // descriptors that no rule limits, by index; those of passive entries alone are not among them
+	DenyUnmatched bool      // what the domain says of them
+	Response      *Response // what a caller sees who is refused by no limit
+	RequestID     string    // of the passive entry request_id, as the client sent it
+	BadOverrides  int       // overrides that were ignored: their unit is unknown or their rate inexact
 }

@@ -42,6 +42,14 @@ func (r *Rules) LimitByID(id string) (l *Limit, found bool) {
 	return l, found
 }
 
+// Response is what a caller sees who is refused in a domain by no limit of it.
+func (r *Rules) Response(domain string) *Response {
+	if d, known := r.domains[domain]; known {
+		return d.defaults.Response
+	}
+	return forms["plain"]
+}
+
 // Limit is one compiled limit of a rule, or of an override: also what a rule
 // draws from a pool, and its circuit breaker.
 type Limit struct {
@@ -62,7 +70,7 @@ type Limit struct {
 	EnforcePercent int  // of its keys; for the others it is in shadow mode
 
 	OnStoreError buckets.OnStoreError
-	Response     Response
+	Response     *Response
 	Weight       Weight
 
 	MaxWait      time.Duration // how long a request may wait to be admitted, 0: not at all
@@ -81,14 +89,6 @@ type Limit struct {
 // change of anything but its name and algorithm: it is the charges' Limit. It may
 // hold any bytes.
 func (l *Limit) ID() string { return l.id }
-
-// Response is the template of what a refused caller sees.
-type Response uint8
-
-const (
-	PlainResponse Response = iota
-	OpenAIResponse
-)
 
 // Weight is how many tokens one hit costs: Default, or what Values says of the
 // value of the entry By, where the request has one.

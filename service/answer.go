@@ -40,16 +40,14 @@ func (v *verdict) explainRefusal(answer *rls.RateLimitResponse) {
 		answer.ResponseHeadersToAdd = append(answer.ResponseHeadersToAdd, header("Retry-After", wholeSeconds(delay)))
 	}
 	fields := map[string]*structpb.Value{"reason": structpb.NewStringValue(v.reason)}
-	template := descriptors.PlainResponse
 	if v.reason == "limit" {
-		template = v.decisive.Limit.Response
 		fields["limit"] = structpb.NewStringValue(v.decisive.Limit.Name)
 	}
 	answer.DynamicMetadata = &structpb.Struct{Fields: fields}
 
-	contentType, body := render(template, v.message())
+	body, headers := v.render(v.response())
 	answer.RawBody = body
-	answer.ResponseHeadersToAdd = append(answer.ResponseHeadersToAdd, textHeader("Content-Type", contentType))
+	answer.ResponseHeadersToAdd = append(answer.ResponseHeadersToAdd, headers...)
 }
 
 func (s shown) toEnvoy() *rls.RateLimitResponse_DescriptorStatus {

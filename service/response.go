@@ -1,51 +1,68 @@
 package service
 
 import (
-	"encoding/json"
-	"fmt"
+	"strconv"
+	"strings"
+
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
 	"github.com/weir-rls/weir/descriptors"
 )
 
-// message says in one sentence why the request was refused. It holds nothing
-// that the client sent: names and numbers are those of the rules.
-func (v *verdict) message() string {
-	switch v.reason {
-	case "unmatched":
-		return "no rate limit rule admits this request"
-	case "excess":
-		return "the request meets more rate limit descriptors than are allowed"
+// response is what the caller of a refused request sees: that of the limit which
+// refused, else the domain's.
+func (v *verdict) response() *descriptors.Response {
+	if v.reason == "limit" {
+		return v.decisive.Limit.Response
 	}
-	m := v.decisive
-	switch {
-	case m.Blind:
-		return fmt.Sprintf("rate limit %q cannot be checked at the moment", m.Limit.Name)
-	case m.Charge.Bucket.Capacity == 0:
-		return fmt.Sprintf("rate limit %q admits no requests", m.Limit.Name)
-	case m.hopeless:
-		return fmt.Sprintf("the request needs more than the %d tokens that rate limit %q can hold", m.Charge.Bucket.Capacity, m.Limit.Name)
-	}
-	message := fmt.Sprintf("rate limit %q of %d per %s exceeded", m.Limit.Name, m.Limit.Requests, m.Limit.PeriodText())
-	if delay, hope := v.retryAfter(); hope {
-		message += fmt.Sprintf(", retry after %d s", wholeSeconds(delay))
-	}
-	return message
+	return v.fallback
 }
 
-// render puts a message into the form of a response template. The openai form
-// is that of the errors of OpenAI's API, which its client libraries parse.
-func render(template descriptors.Response, message string) (contentType string, body []byte) {
-	if template != descriptors.OpenAIResponse {
-		return "text/plain; charset=utf-8", []byte(message + "\n")
+// render fills in a response: its body, and its headers with the content type.
+func (v *verdict) render(r *descriptors.Response) (body []byte, headers []*core.HeaderValue) {
+	values := v.values(r.Language)
+	message := &r.Message
+	if s := v.sentence(); message.Empty() || !s.own() {
+		message = &sentences[s][r.Language]
 	}
-	type problem struct {
-		Message string `json:"message"`
-		Type    string `json:"type"`
-		Code    string `json:"code"`
+	values[descriptors.MessageVariable] = message.Expand(&values)
+	headers = append(headers, textHeader("Content-Type", r.ContentType))
+	for i := range r.Headers {
+		headers = append(headers, textHeader(r.Headers[i].Name, r.Headers[i].Value.Expand(&values)))
 	}
-	body, err := json.Marshal(map[string]problem{"error": {message, "requests", "rate_limit_exceeded"}})
-	if err != nil { // a struct of strings always marshals
-		body = []byte(`{"error":{"message":"rate limit exceeded","type":"requests","code":"rate_limit_exceeded"}}`)
+	return []byte(r.Body.Expand(&values)), headers
+}
+
+// values are what a response's variables stand for.
+func (v *verdict) values(language descriptors.Language) (values descriptors.Values) {
+	values[descriptors.NameVariable] = v.reason
+	if v.reason == "limit" {
+		l := v.decisive.Limit
+		values[descriptors.NameVariable] = l.Name
+		values[descriptors.LimitVariable] = strconv.FormatInt(l.Requests, 10)
+		values[descriptors.BurstVariable] = strconv.FormatInt(v.decisive.Charge.Bucket.Size(), 10)
+		values[descriptors.PeriodVariable] = l.PeriodIn(language)
 	}
-	return "application/json", body
+	if delay, hope := v.retryAfter(); hope {
+		values[descriptors.RetryAfterVariable] = strconv.FormatInt(wholeSeconds(delay), 10)
+	}
+	values[descriptors.RequestIDVariable] = safeID(v.requestID)
+	return values
+}
+
+// maxRequestID is twice what usual identifiers have.
+const maxRequestID = 128
+
+// safeID is an identifier that a client may have chosen, cut and with nothing in
+// it that means anything to JSON, HTML, a header or a log, nor breaks UTF-8:
+// Envoy admits what it cannot read an answer to.
+func safeID(s string) string {
+	b := []byte(s[:min(len(s), maxRequestID)])
+	for i, c := range b {
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+		if !letter && strings.IndexByte("-_.:/+=@~", c) < 0 {
+			b[i] = '_'
+		}
+	}
+	return string(b)
 }

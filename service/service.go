@@ -70,7 +70,7 @@ func (s *Service) decide(ctx context.Context, r *rls.RateLimitRequest) (*rls.Rat
 	case rules == nil:
 		return nil, 0, status.Error(codes.Unavailable, "no rate limit rules have been loaded")
 	case len(r.GetDescriptors()) > s.options.MaxDescriptors:
-		return s.excess(0)
+		return s.excess(0, descriptors.Resolution{Response: rules.Response(r.GetDomain())})
 	}
 	request := fromEnvoy(r)
 	found := rules.Resolve(&request)
@@ -78,7 +78,7 @@ func (s *Service) decide(ctx context.Context, r *rls.RateLimitRequest) (*rls.Rat
 	refused := found.DenyUnmatched && len(found.Unmatched) > 0
 	charges := chargesOf(found.Matches, refused)
 	if len(charges) > buckets.MaxCharges {
-		return s.excess(len(request.Descriptors))
+		return s.excess(len(request.Descriptors), found)
 	}
 	var outcomes []buckets.Outcome
 	if len(charges) > 0 {
@@ -113,9 +113,10 @@ func chargesOf(matches []descriptors.Match, refused bool) []buckets.Charge {
 // excess answers a request that asks for more than one request may. For more
 // descriptors than are allowed it carries no statuses: a caller must not make
 // the answer large.
-func (s *Service) excess(statuses int) (*rls.RateLimitResponse, Result, error) {
+func (s *Service) excess(statuses int, found descriptors.Resolution) (*rls.RateLimitResponse, Result, error) {
 	s.options.Observe.Excess()
 	v := &verdict{over: !s.options.AllowExcess, statuses: make([]shown, statuses), reason: "excess"}
+	v.fallback, v.requestID = found.Response, found.RequestID
 	for i := range v.statuses {
 		v.statuses[i].over = v.over
 	}

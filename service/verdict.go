@@ -15,6 +15,9 @@ type verdict struct {
 	statuses []shown // one a descriptor
 	decisive *met    // the limit that refused, else the one with the lowest share left; nil if none was met
 	reason   string  // why the request was refused
+
+	fallback  *descriptors.Response // what the caller sees of a refusal by no limit
+	requestID string                // as the client sent it
 }
 
 // met is one limit that the request met and what its bucket said.
@@ -32,6 +35,7 @@ type shown struct {
 
 func newVerdict(count int, found descriptors.Resolution, outcomes []buckets.Outcome) *verdict {
 	v := &verdict{met: make([]met, len(found.Matches)), statuses: make([]shown, count)}
+	v.fallback, v.requestID = found.Response, found.RequestID
 	for i, m := range found.Matches {
 		v.met[i].Match = m
 		if m.Limit.Unlimited {
