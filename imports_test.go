@@ -26,8 +26,8 @@ type rule struct {
 
 var rules = []rule{
 	{
-		"the service imports only descriptors and buckets",
-		roomImportsOnly("service", "descriptors", "buckets"),
+		"the service imports only descriptors, buckets and the room where callers wait",
+		roomImportsOnly("service", "descriptors", "buckets", "buckets/waiting"),
 		"it translates: whoever reads it needs to know the two ends of the translation and nothing of stores, files or settings",
 	},
 	{
@@ -41,7 +41,7 @@ var rules = []rule{
 		"the arithmetic is pure: it must be provable, and portable to another store, without anything else",
 	},
 	{
-		"a store or guard imports only buckets",
+		"a store, a guard or a waiting room imports only buckets",
 		func(dir, path string) bool {
 			return strings.HasPrefix(dir, "buckets/") && ours(path) && path != module+"buckets" && path != module+dir
 		},
@@ -211,6 +211,7 @@ func TestImportRules_CatchWhatTheyForbid(t *testing.T) {
 		{"service", module + "buckets/redis", false},
 		{"service", module + "internal/config", false},
 		{"service", module + "descriptors", true},
+		{"service", module + "buckets/waiting", true},
 		{"descriptors", module + "service", false},
 		{"descriptors", module + "buckets/memory", false},
 		{"descriptors", "google.golang.org/grpc/codes", false},

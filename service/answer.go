@@ -31,6 +31,9 @@ func (v *verdict) toEnvoy(headers HeaderStyle) *rls.RateLimitResponse {
 	if v.over {
 		v.explainRefusal(answer)
 	}
+	if v.receipt != "" {
+		answer.DynamicMetadata = &structpb.Struct{Fields: map[string]*structpb.Value{"receipt": structpb.NewStringValue(v.receipt)}}
+	}
 	return answer
 }
 
@@ -65,11 +68,11 @@ func (s shown) toEnvoy() *rls.RateLimitResponse_DescriptorStatus {
 	status.CurrentLimit = currentLimit(s.Limit)
 	status.LimitRemaining = uint32(min(s.remaining(), math.MaxUint32))
 	switch {
-	case s.hopeless || s.Charge.Bucket.Capacity == 0: // there is no such time
+	case s.hopeless || s.Charge.Bucket.Size() == 0: // there is no such time
 	case s.over:
-		status.DurationUntilReset = durationpb.New(time.Duration(wholeSeconds(s.delay())) * time.Second)
+		status.DurationUntilReset = durationpb.New(time.Duration(wholeSeconds(s.Delay)) * time.Second)
 	default:
-		status.DurationUntilReset = durationpb.New(s.Charge.Bucket.Refill(s.Used))
+		status.DurationUntilReset = durationpb.New(s.Reset)
 	}
 	return status
 }
@@ -119,12 +122,12 @@ func currentLimit(l *descriptors.Limit) *rls.RateLimitResponse_RateLimit {
 // clients know. The limit is the bucket's capacity, so that what remains is
 // never above it.
 func legacyHeaders(m *met) []*core.HeaderValue {
-	reset := m.Charge.Bucket.Refill(m.Used)
-	if m.refuses() && !m.hopeless {
-		reset = m.delay()
+	reset := m.Reset
+	if m.refuses && !m.hopeless {
+		reset = m.Delay
 	}
 	return []*core.HeaderValue{
-		header("X-RateLimit-Limit", m.Charge.Bucket.Capacity),
+		header("X-RateLimit-Limit", m.Charge.Bucket.Size()),
 		header("X-RateLimit-Remaining", m.remaining()),
 		header("X-RateLimit-Reset", wholeSeconds(reset)),
 	}

@@ -12,6 +12,9 @@ type Observer struct {
 	UnknownDomain func()
 	BadOverrides  func(domain string, count int)
 	Excess        func()
+	Waited        func(time.Duration) // a request was held this long
+	WrittenOff    func(domain, limit string, tokens int64)
+	Receipt       func(Receipt)
 }
 
 // Result is what became of a call.
@@ -35,9 +38,30 @@ const (
 	NotCharged                  // would have admitted, but another limit refused the request
 	ShadowDenied                // would have refused, but is in shadow mode
 	Refunded                    // was given hits back
+	Settled                     // was charged what had been used already
+	Borrowed                    // admitted and charged from what other classes of the pool leave
+	QuotaDenied                 // refused, but another quota has room
 )
 
 // String is the outcome as a metric's label.
 func (o Outcome) String() string {
-	return [...]string{"allowed", "denied", "not_charged", "shadow_denied", "refunded"}[o]
+	return [...]string{
+		"allowed", "denied", "not_charged", "shadow_denied", "refunded", "settled", "borrowed", "quota_denied",
+	}[o]
+}
+
+// Receipt is what became of a receipt that came back.
+type Receipt uint8
+
+const (
+	ReceiptRedeemed Receipt = iota // what it says was done, if the end called for anything
+	ReceiptRepeated                // it was redeemed before
+	ReceiptExpired                 // it came too late
+	ReceiptForged                  // it was not signed by this fleet, or is damaged
+	ReceiptFailed                  // the store did not answer
+)
+
+// String is the word as a metric's label.
+func (r Receipt) String() string {
+	return [...]string{"redeemed", "repeated", "expired", "forged", "failed"}[r]
 }

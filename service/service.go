@@ -13,14 +13,17 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/weir-rls/weir/buckets"
+	"github.com/weir-rls/weir/buckets/waiting"
 	"github.com/weir-rls/weir/descriptors"
 )
 
-// Options are what a [Service] needs. Rules, Store and Observe are required.
+// Options are what a [Service] needs. Rules, Room, Keys and Observe are required.
 type Options struct {
 	Rules   func() *descriptors.Rules // the rules now in force, nil if none were ever loaded
-	Store   buckets.Store
+	Room    *waiting.Room             // the store, and where its callers wait
+	Keys    *Keys                     // of receipts, the same in all replicas
 	Observe Observer
+	Now     func() time.Time // the clock that dates receipts, nil: the machine's
 
 	Headers        HeaderStyle
 	MaxDescriptors int  // more than this in one request is answered by AllowExcess
@@ -42,7 +45,12 @@ type Service struct {
 }
 
 // New returns a service.
-func New(o Options) *Service { return &Service{options: o} }
+func New(o Options) *Service {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Service{options: o}
+}
 
 // ShouldRateLimit judges one request.
 //
@@ -73,25 +81,43 @@ func (s *Service) decide(ctx context.Context, r *rls.RateLimitRequest) (*rls.Rat
 		return s.excess(0, descriptors.Resolution{Response: rules.Response(r.GetDomain())})
 	}
 	request := fromEnvoy(r)
+	s.redeemAll(ctx, rules, &request)
 	found := rules.Resolve(&request)
 	s.observeResolution(request.Domain, found)
 	refused := found.DenyUnmatched && len(found.Unmatched) > 0
+	end := newReceipt(found.Matches)
+	nameLeases(end, found.Matches)
 	charges := chargesOf(found.Matches, refused)
 	if len(charges) > buckets.MaxCharges {
 		return s.excess(len(request.Descriptors), found)
 	}
-	var outcomes []buckets.Outcome
-	if len(charges) > 0 {
-		var err error
-		if outcomes, err = s.options.Store.Take(ctx, charges); err != nil {
-			return nil, 0, storeError(ctx, err)
-		}
+	outcomes, waited, err := s.options.Room.Take(ctx, charges, waitOf(ctx, found.Matches))
+	if err != nil {
+		return nil, 0, storeError(ctx, err)
 	}
 	v := newVerdict(len(request.Descriptors), found, outcomes)
-	for _, m := range v.met {
-		s.options.Observe.Decision(m.Limit.Domain, m.Limit.Name, v.outcomeOf(m))
+	s.observeVerdict(v, waited)
+	if ctx.Err() != nil {
+		s.handBack(ctx, v)
+		return nil, 0, status.FromContextError(ctx.Err()).Err()
+	}
+	if end.fill(v, s.options.Now()) {
+		v.receipt = s.options.Keys.seal(end)
 	}
 	return s.answer(v)
+}
+
+func (s *Service) observeVerdict(v *verdict, waited time.Duration) {
+	for i := range v.met {
+		m := &v.met[i]
+		s.options.Observe.Decision(m.Limit.Domain, m.Limit.Name, v.outcomeOf(m))
+		if m.Lost > 0 {
+			s.options.Observe.WrittenOff(m.Limit.Domain, m.Limit.Name, (m.Lost-1)/m.Charge.Bucket.Unit()+1)
+		}
+	}
+	if waited > 0 {
+		s.options.Observe.Waited(waited)
+	}
 }
 
 // chargesOf are the charges of the limits that have a bucket, in order. A

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/weir-rls/weir/buckets"
+	"github.com/weir-rls/weir/buckets/waiting"
 	"github.com/weir-rls/weir/descriptors"
 )
 
@@ -264,7 +265,7 @@ func TestExcessIsJudgedNotThrown(t *testing.T) {
 func TestWhatOnlyAnOperatorCanCauseIsAnError(t *testing.T) {
 	w := newWorld(t, weighted)
 	failing := New(w.options)
-	failing.options.Store = failingStore{errors.New("redis://user:secret@host refused")}
+	failing.options.Room = waiting.New(waiting.Options{Store: failingStore{errors.New("redis://user:secret@host refused")}})
 	none := New(w.options)
 	none.options.Rules = func() *descriptors.Rules { return nil }
 	noDomain := request("user=u")

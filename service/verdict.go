@@ -15,6 +15,7 @@ type verdict struct {
 	statuses []shown // one a descriptor
 	decisive *met    // the limit that refused, else the one with the lowest share left; nil if none was met
 	reason   string  // why the request was refused
+	receipt  string  // what its end is to be told with, empty if that changes nothing
 
 	fallback  *descriptors.Response // what the caller sees of a refusal by no limit
 	requestID string                // as the client sent it
@@ -25,6 +26,7 @@ type met struct {
 	descriptors.Match
 	buckets.Outcome
 	hopeless bool // it can never admit what the request asks of it, however long one waits
+	refuses  bool // it is why the request does not pass
 }
 
 // shown is what a descriptor's status shows: one of the limits it met, or none.
@@ -44,9 +46,11 @@ func newVerdict(count int, found descriptors.Resolution, outcomes []buckets.Outc
 			v.met[i].Outcome, outcomes = outcomes[0], outcomes[1:]
 		}
 	}
+	quotasRefuse := v.quotasRefuse()
 	for i := range v.met {
 		m := &v.met[i]
 		m.hopeless = v.isHopeless(i)
+		m.refuses = !m.Admitted && (m.Charge.Role == buckets.Enforce || m.Charge.Role == buckets.Quota && quotasRefuse)
 		status := &v.statuses[m.Descriptor]
 		if m.tellsMoreThan(status.met) {
 			status.met = m
@@ -54,9 +58,10 @@ func newVerdict(count int, found descriptors.Resolution, outcomes []buckets.Outc
 		if m.tellsMoreThan(v.decisive) {
 			v.decisive = m
 		}
-		if m.refuses() {
-			status.over, v.over, v.reason = true, true, "limit"
+		if m.refuses {
+			v.over, v.reason = true, "limit"
 		}
+		status.over = status.over || m.refuses || m.over()
 	}
 	if found.DenyUnmatched {
 		for _, i := range found.Unmatched {
@@ -76,17 +81,33 @@ func (v *verdict) isHopeless(i int) bool {
 	if m.Admitted || m.Limit.Unlimited {
 		return false
 	}
-	asked := m.Charge.Tokens()
+	asked := min(m.Charge.Cost, m.Charge.Most()+1)
 	for j := range v.met[:i] {
 		earlier := &v.met[j].Charge
 		if earlier.Key == m.Charge.Key && earlier.Mode == buckets.Take && earlier.Role == buckets.Enforce {
-			asked += earlier.Tokens()
+			asked += min(earlier.Cost, earlier.Most()+1)
 		}
 	}
-	return asked > m.Charge.Bucket.Capacity
+	return asked > m.Charge.Most()
 }
 
-func (m *met) refuses() bool { return !m.Admitted && m.Charge.Role == buckets.Enforce }
+// quotasRefuse tells that the request met quotas and none of them admits it.
+func (v *verdict) quotasRefuse() bool {
+	quotas := false
+	for i := range v.met {
+		if v.met[i].Charge.Role == buckets.Quota && v.met[i].Charge.Asks() {
+			if v.met[i].Admitted {
+				return false
+			}
+			quotas = true
+		}
+	}
+	return quotas
+}
+
+// over tells that the limit's own status is over, whether or not that refuses the
+// request: a quota that is used up says so although another one has room.
+func (m *met) over() bool { return !m.Admitted && m.Charge.Role == buckets.Quota }
 
 // tellsMoreThan orders the limits that one status, or one set of headers, could
 // show: what refuses before what admits, and of two that refuse the one that
@@ -96,12 +117,12 @@ func (m *met) tellsMoreThan(other *met) bool {
 	switch {
 	case other == nil:
 		return true
-	case m.refuses() != other.refuses():
-		return m.refuses()
-	case m.refuses() && m.hopeless != other.hopeless:
+	case m.refuses != other.refuses:
+		return m.refuses
+	case m.refuses && m.hopeless != other.hopeless:
 		return m.hopeless
-	case m.refuses():
-		return m.delay() > other.delay()
+	case m.refuses:
+		return m.Delay > other.Delay
 	case m.Charge.Role != other.Charge.Role:
 		return other.Charge.Role == buckets.Shadow
 	}
@@ -114,13 +135,10 @@ func (m *met) showsLevel() bool { return !m.Limit.Unlimited && !m.Blind }
 // lessLeft compares free/full of the two buckets without dividing.
 func (m *met) lessLeft(other *met) bool {
 	a, b := m.Charge.Bucket, other.Charge.Bucket
-	mineHigh, mineLow := bits.Mul64(uint64(a.Full()-m.Used), uint64(b.Full()))
-	otherHigh, otherLow := bits.Mul64(uint64(b.Full()-other.Used), uint64(a.Full()))
+	mineHigh, mineLow := bits.Mul64(uint64(max(0, a.Full()-m.Used)), uint64(b.Full()))
+	otherHigh, otherLow := bits.Mul64(uint64(max(0, b.Full()-other.Used)), uint64(a.Full()))
 	return mineHigh < otherHigh || mineHigh == otherHigh && mineLow < otherLow
 }
-
-// delay is how long until the refused charge would have passed.
-func (m *met) delay() time.Duration { return m.Charge.Bucket.Refill(m.Short) }
 
 // remaining is the number of whole tokens left to show, 0 where the limit is
 // over: Envoy shows the lowest of all statuses, and a refusal must be it.
@@ -137,28 +155,34 @@ func (v *verdict) retryAfter() (time.Duration, bool) {
 	var longest time.Duration
 	for i := range v.met {
 		m := &v.met[i]
-		if !m.refuses() {
+		if !m.refuses {
 			continue
 		}
 		if m.hopeless || m.Blind {
 			return 0, false
 		}
-		longest = max(longest, m.delay())
+		longest = max(longest, m.Delay)
 	}
 	return longest, longest > 0
 }
 
 // outcomeOf is what the metrics say of one limit.
-func (v *verdict) outcomeOf(m met) Outcome {
+func (v *verdict) outcomeOf(m *met) Outcome {
 	switch {
 	case m.Charge.Mode == buckets.Refund:
 		return Refunded
-	case m.refuses():
+	case m.Charge.Mode == buckets.Settle:
+		return Settled
+	case m.refuses:
 		return Denied
+	case !m.Admitted && m.Charge.Role == buckets.Quota:
+		return QuotaDenied
 	case !m.Admitted:
 		return ShadowDenied
 	case v.over:
 		return NotCharged
+	case m.Borrowed:
+		return Borrowed
 	}
 	return Allowed
 }

@@ -238,7 +238,7 @@ descriptors:
 	if want := "rate limit \"odd\" of 2 per 1.5s exceeded, retry after 1 s\n"; string(answer.RawBody) != want {
 		t.Errorf("body %q, want %q", answer.RawBody, want)
 	}
-	w = newWorld(t, "domain: d\ndescriptors: [{key: user, limits: [{name: long, rate: 1/2week}]}]\n")
+	w = newWorld(t, "domain: d\ndescriptors: [{key: user, limits: [{name: long, rate: 1/2week, algorithm: token_bucket}]}]\n")
 	w.admits("user=u")
 	if want := "rate limit \"long\" of 1 per 2 weeks exceeded, retry after 1209600 s\n"; string(w.ask(request("user=u")).RawBody) != want {
 		t.Errorf("body %q, want %q", w.ask(request("user=u")).RawBody, want)
@@ -275,9 +275,9 @@ descriptors:
   - {key: closed, limits: [{name: closed, rate: 5/min, on_store_error: deny}]}
 `)
 	w.options.Headers = HeadersLegacy
-	w.options.Store = guard.New(guard.Options{
-		Store: failingStore{errors.New("down")}, Local: w.options.Store, Timeout: time.Second, Observe: func(time.Duration, error) {},
-	})
+	w.use(guard.New(guard.Options{
+		Store: failingStore{errors.New("down")}, Local: w.store, Timeout: time.Second, Observe: func(time.Duration, error) {},
+	}))
 	answer := w.ask(request("open=x"))
 	if s := answer.Statuses[0]; s.Code != rls.RateLimitResponse_OK || s.CurrentLimit != nil || len(answer.ResponseHeadersToAdd) != 0 {
 		t.Errorf("admitted without the store: %v", answer)

@@ -11,7 +11,9 @@ import (
 	ratelimit "github.com/envoyproxy/go-control-plane/envoy/extensions/common/ratelimit/v3"
 	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 
+	"github.com/weir-rls/weir/buckets"
 	"github.com/weir-rls/weir/buckets/memory"
+	"github.com/weir-rls/weir/buckets/waiting"
 	"github.com/weir-rls/weir/descriptors"
 )
 
@@ -20,7 +22,14 @@ type world struct {
 	*Service
 	t        testing.TB
 	now      time.Time
+	store    buckets.Store
 	observed map[string]int
+}
+
+// use puts another store under the service.
+func (w *world) use(store buckets.Store) {
+	w.store = store
+	w.options.Room = waiting.New(waiting.Options{Store: store})
 }
 
 func newWorld(t testing.TB, rules string) *world {
@@ -29,7 +38,8 @@ func newWorld(t testing.TB, rules string) *world {
 	loaded := loadRules(t, rules)
 	w.Service = New(Options{
 		Rules: func() *descriptors.Rules { return loaded },
-		Store: memory.New(memory.Options{Now: func() time.Time { return w.now }}),
+		Keys:  NewKeys(testKey),
+		Now:   func() time.Time { return w.now },
 		Observe: Observer{
 			Request:       func(r Result, _ time.Duration) { w.observed["request "+r.String()]++ },
 			Decision:      func(domain, limit string, o Outcome) { w.observed[domain+" "+limit+" "+o.String()]++ },
@@ -37,9 +47,13 @@ func newWorld(t testing.TB, rules string) *world {
 			UnknownDomain: func() { w.observed["unknown domain"]++ },
 			BadOverrides:  func(domain string, n int) { w.observed[domain+" bad override"] += n },
 			Excess:        func() { w.observed["excess"]++ },
+			Waited:        func(time.Duration) { w.observed["waited"]++ },
+			WrittenOff:    func(domain, limit string, n int64) { w.observed[domain+" "+limit+" written off"] += int(n) },
+			Receipt:       func(r Receipt) { w.observed["receipt "+r.String()]++ },
 		},
 		MaxDescriptors: 32,
 	})
+	w.use(memory.New(memory.Options{Now: func() time.Time { return w.now }}))
 	return w
 }
 

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/reflection"
 
 	"github.com/weir-rls/weir/admin"
+	"github.com/weir-rls/weir/buckets/waiting"
 	"github.com/weir-rls/weir/descriptors"
 	"github.com/weir-rls/weir/internal/config"
 	"github.com/weir-rls/weir/internal/telemetry"
@@ -40,6 +41,8 @@ type App struct {
 	metrics  *telemetry.Metrics
 	rules    *descriptors.Source
 	store    *store
+	room     *waiting.Room
+	keys     *service.Keys
 	health   *health.Server
 	draining atomic.Bool
 
@@ -64,6 +67,9 @@ func New(s config.Settings, o Options) (*App, error) {
 	if a.store, err = openStore(s, a.metrics, a.log); err != nil {
 		return nil, err
 	}
+	a.room = waiting.New(waiting.Options{Store: a.store})
+	a.metrics.Waiting(a.room.Waiting)
+	a.keys = receiptKeys(s)
 	if a.grpcListener, err = net.Listen("tcp", s.GRPCListen); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the gRPC port (--grpc-listen): %w", err), a.Close())
 	}
@@ -86,8 +92,8 @@ func (a *App) GRPCAddr() string { return a.grpcListener.Addr().String() }
 func (a *App) HTTPAddr() string { return a.httpListener.Addr().String() }
 
 // Run serves until the context ends, then drains: it reports NOT_SERVING, goes
-// on answering for the drain delay, so that callers notice, lets the calls under
-// way finish within the drain timeout, and returns.
+// on answering for the drain delay, so that callers notice, answers who waits for
+// tokens, lets the calls under way finish within the drain timeout, and returns.
 func (a *App) Run(ctx context.Context) error {
 	defer a.Close()
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -98,6 +104,7 @@ func (a *App) Run(ctx context.Context) error {
 	go func() { failed <- ignoreClosed(a.httpServer.Serve(a.httpListener)) }()
 	go func() { failed <- a.rules.Watch(background, a.reloaded) }()
 	go a.store.greet(background, a.log)
+	go a.shareKey(background)
 	a.log.Info("listening", "grpc", a.GRPCAddr(), "http", a.HTTPAddr(), "store", a.settings.Store)
 
 	select {
@@ -115,6 +122,7 @@ func (a *App) drain(ctx context.Context) error {
 	a.health.Shutdown()
 	time.Sleep(a.settings.DrainDelay)
 
+	a.room.Drain()
 	a.endStreams()
 	finished := make(chan struct{})
 	go func() {
@@ -174,7 +182,7 @@ func (a *App) newGRPCServer() *grpc.Server {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 	)...)
 	rls.RegisterRateLimitServiceServer(server, service.New(service.Options{
-		Rules: a.rules.Rules, Store: a.store, Observe: a.observer(),
+		Rules: a.rules.Rules, Room: a.room, Keys: a.keys, Observe: a.observer(),
 		Headers: headerStyle(s.Headers), MaxDescriptors: s.MaxDescriptors, AllowExcess: s.OnExcess == config.ExcessAllow,
 	}))
 	a.setHealth(healthpb.HealthCheckResponse_NOT_SERVING)

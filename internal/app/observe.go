@@ -69,5 +69,6 @@ func (a *App) observer() service.Observer {
 		Decision: func(domain, limit string, o service.Outcome) { m.Decision(domain, limit, o.String()) },
 
 		Unmatched: m.Unmatched, BadOverrides: m.IgnoredOverrides, UnknownDomain: m.UnknownDomain, Excess: m.Excess,
+		Waited: m.Waited, WrittenOff: m.WrittenOff, Receipt: func(r service.Receipt) { m.Receipt(r.String()) },
 	}
 }

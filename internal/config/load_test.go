@@ -55,6 +55,8 @@ func samples(s setting) [2]string {
 		return [2]string{"legacy", "off"}
 	case "on-excess":
 		return [2]string{"allow", "deny"}
+	case "receipt-key":
+		return [2]string{"0123456789abcdef0123456789abcdef", "a key of at least 32 characters, too"}
 	case "log-level":
 		return [2]string{"debug", "error"}
 	}
@@ -77,8 +79,11 @@ func field(t *testing.T, settings Settings, s setting) string {
 		if v.Type().Field(i).Tag.Get("mapstructure") != s.key() {
 			continue
 		}
-		if url, ok := v.Field(i).Interface().(RedisURL); ok {
-			return url.Reveal()
+		switch hidden := v.Field(i).Interface().(type) {
+		case RedisURL:
+			return hidden.Reveal()
+		case Secret:
+			return hidden.Reveal()
 		}
 		return fmt.Sprint(v.Field(i).Interface())
 	}

@@ -24,6 +24,7 @@ type Settings struct {
 	StoreTimeout     time.Duration `mapstructure:"store_timeout"`      // longest wait for one answer of the store, above 0
 	MemoryMaxBuckets int           `mapstructure:"memory_max_buckets"` // buckets that the memory store keeps, at least 1
 
+	ReceiptKey     Secret `mapstructure:"receipt_key"`     // signs receipts, the same in all replicas; empty: weir sees to one
 	Headers        string `mapstructure:"headers"`         // HeadersOff or HeadersLegacy
 	MaxDescriptors int    `mapstructure:"max_descriptors"` // most descriptors of a request that are judged, at least 1
 	OnExcess       string `mapstructure:"on_excess"`       // ExcessDeny or ExcessAllow: the verdict on a request beyond what is judged

@@ -18,7 +18,7 @@ type setting struct {
 	// setting's type.
 	def    any
 	check  func(value any) string // what is wrong with a value of the right type, with the remedy; nil accepts all
-	secret bool                   // values may hold a password
+	secret bool                   // values are shown nowhere
 }
 
 // envPrefix starts the name of every variable that weir reads.
@@ -44,6 +44,9 @@ func (s setting) kind() string {
 // quote is a value as errors show it.
 func (s setting) quote(value string) string {
 	if s.secret {
+		return quote(Secret(value).String())
+	}
+	if s.key() == "redis_url" {
 		value = RedisURL(value).String()
 	}
 	return quote(value)
@@ -73,7 +76,7 @@ var table = []setting{
 		usage: "Where the buckets live: in this process, or in a Redis or Valkey that all replicas share.",
 	},
 	{
-		name: "redis-url", group: "Store", value: "URL", def: "redis://127.0.0.1:6379/0", check: redisURL, secret: true,
+		name: "redis-url", group: "Store", value: "URL", def: "redis://127.0.0.1:6379/0", check: redisURL,
 		usage: "The Redis or Valkey of --store redis: redis://[USER:PASSWORD@]HOST:PORT/DB, or rediss:// for TLS. A password is safer in WEIR_REDIS_URL, which other users of the machine cannot see.",
 	},
 	{
@@ -85,6 +88,10 @@ var table = []setting{
 		usage: "Most buckets kept in memory; beyond them new values of a limit share one bucket. A bucket takes about 210 bytes with a key of 63 and 720 with one of 524, about the longest.",
 	},
 
+	{
+		name: "receipt-key", group: "Answers", value: "TEXT", def: "", check: secretKey, secret: true,
+		usage: "Signs the receipts by which the end of a stream is told; the same in all replicas, at least 32 random characters. Without it the replicas on one Redis share a key that they keep there, and a replica with the memory store has its own. Safest in WEIR_RECEIPT_KEY.",
+	},
 	{
 		name: "headers", group: "Answers", value: "off|legacy", def: HeadersOff, check: headers,
 		usage: "Rate limit headers for the caller: none, or X-RateLimit-Limit, -Remaining and -Reset.",

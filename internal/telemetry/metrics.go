@@ -22,6 +22,9 @@ type Metrics struct {
 	unknownDomain prometheus.Counter
 	excess        prometheus.Counter
 	panics        prometheus.Counter
+	waits         prometheus.Histogram
+	writtenOff    *prometheus.CounterVec
+	receipts      *prometheus.CounterVec
 	store         *prometheus.HistogramVec
 	storeErrors   *prometheus.CounterVec
 	reloads       *prometheus.CounterVec
@@ -44,6 +47,9 @@ func NewMetrics(version string) *Metrics {
 		unknownDomain: counter("unknown_domain_requests_total", "Requests for a domain without rules; they are admitted."),
 		excess:        counter("excess_requests_total", "Requests with more descriptors or limits than are allowed."),
 		panics:        counter("panics_total", "Handlers that panicked."),
+		waits:         histogram("wait_duration_seconds", "Time that requests were held until their tokens were there, or until that was given up."),
+		writtenOff:    counters("written_off_tokens_total", "Tokens used that were not charged, because the bucket already owed all it may.", "domain", "limit"),
+		receipts:      counters("receipts_total", "Receipts that came back at the end of a stream, by result.", "result"),
 		store:         histograms("store_duration_seconds", "Time a call to the bucket store took, by result.", "result"),
 		storeErrors:   counters("store_errors_total", "Calls that the bucket store failed or did not answer in time.", "kind"),
 		reloads:       counters("rule_reloads_total", "Readings of the rule files that found a change, by result.", "result"),
@@ -53,6 +59,7 @@ func NewMetrics(version string) *Metrics {
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "weir", Name: "build_info", Help: "Always 1."}, []string{"version"})
 	info.WithLabelValues(version).Set(1)
 	m.registry.MustRegister(m.decisions, m.requests, m.unmatched, m.badOverrides, m.unknownDomain, m.excess, m.panics,
+		m.waits, m.writtenOff, m.receipts,
 		m.store, m.storeErrors, m.reloads, m.faults, m.lastReload, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -92,6 +99,24 @@ func (m *Metrics) Excess() { m.excess.Inc() }
 
 // Panic counts a handler that panicked.
 func (m *Metrics) Panic() { m.panics.Inc() }
+
+// Waited records how long a request was held.
+func (m *Metrics) Waited(took time.Duration) { m.waits.Observe(took.Seconds()) }
+
+// WrittenOff counts tokens that were used and are not charged.
+func (m *Metrics) WrittenOff(domain, limit string, tokens int64) {
+	m.writtenOff.WithLabelValues(domain, limit).Add(float64(tokens))
+}
+
+// Receipt counts a receipt that came back; result is one of a few words.
+func (m *Metrics) Receipt(result string) { m.receipts.WithLabelValues(result).Inc() }
+
+// Waiting publishes how many requests are held, read whenever metrics are.
+func (m *Metrics) Waiting(count func() int) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "weir", Name: "waiting_requests", Help: "Requests that are held now until their tokens are there.",
+	}, func() float64 { return float64(count()) }))
+}
 
 // Store records one call to the bucket store; kind names the error, if any:
 // one of a few words.
@@ -139,6 +164,12 @@ func counters(name, help string, labels ...string) *prometheus.CounterVec {
 
 func gauge(name, help string) prometheus.Gauge {
 	return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "weir", Name: name, Help: help})
+}
+
+func histogram(name, help string) prometheus.Histogram {
+	return prometheus.NewHistogram(prometheus.HistogramOpts{
+		Namespace: "weir", Name: name, Help: help, Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
+	})
 }
 
 func histograms(name, help string, labels ...string) *prometheus.HistogramVec {

@@ -20,6 +20,9 @@ import (
 func TestEveryMetricIsDocumented(t *testing.T) {
 	m := telemetry.NewMetrics("v")
 	m.Buckets(func() int { return 1 }, func() uint64 { return 1 })
+	m.Waiting(func() int { return 1 })
+	m.Receipt("redeemed")
+	m.WrittenOff("d", "l", 1)
 	m.Request("ok", time.Second)
 	m.Decision("d", "l", "allowed")
 	m.Unmatched("d", 1)

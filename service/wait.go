@@ -1,0 +1,60 @@
+package service
+
+import (
+	"context"
+	"time"
+
+	"github.com/weir-rls/weir/buckets"
+	"github.com/weir-rls/weir/buckets/waiting"
+	"github.com/weir-rls/weir/descriptors"
+)
+
+// answerMargin is what a caller's deadline leaves for the answer's way back.
+const answerMargin = 5 * time.Millisecond
+
+// waitOf is how long the request may be held: as long as the first of its limits
+// that lets callers wait allows, and never so long that the answer would come
+// after the caller's deadline.
+func waitOf(ctx context.Context, matches []descriptors.Match) waiting.Wait {
+	charge := 0
+	for i := range matches {
+		m := &matches[i]
+		if m.Limit.Unlimited {
+			continue
+		}
+		if m.Limit.MaxWait > 0 && m.Charge.Mode == buckets.Take && m.Charge.Role == buckets.Enforce {
+			longest := m.Limit.MaxWait
+			if deadline, limited := ctx.Deadline(); limited {
+				longest = min(longest, time.Until(deadline)-answerMargin)
+			}
+			return waiting.Wait{Charge: charge, Max: longest, Waiters: m.Limit.MaxWaiters}
+		}
+		charge++
+	}
+	return waiting.Wait{}
+}
+
+// handBack gives back at once what a caller holds that left while it was decided:
+// no receipt will reach it.
+func (s *Service) handBack(ctx context.Context, v *verdict) {
+	var charges []buckets.Charge
+	for i := range v.met {
+		m := &v.met[i]
+		if !v.over && m.Admitted && !m.Blind && endMatters(&m.Match) {
+			c := m.Charge
+			c.Mode, c.At = buckets.Refund, m.Now
+			charges = append(charges, c)
+		}
+	}
+	if len(charges) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if _, _, err := s.options.Room.Take(ctx, charges, waiting.Wait{}); err != nil {
+		return // they come back when their time is over
+	}
+	for i := range charges {
+		s.options.Room.Released(charges[i].Key)
+	}
+}
