@@ -56,11 +56,8 @@ func (r *Room) reserve(ctx context.Context, charges []buckets.Charge, w Wait) ([
 func (r *Room) sleep(ctx context.Context, c buckets.Charge, outcomes []buckets.Outcome) ([]buckets.Outcome, time.Duration, error) {
 	began, o := time.Now(), &outcomes[0]
 	c.Mode, c.Place = buckets.Cancel, c.Bucket.(buckets.TokenBucket).State(o.Used, o.Now).Place
-	s := &sleeper{
-		reserved: slot{due: o.Now + o.Delay.Microseconds(), at: began.Add(o.Delay), give: &c},
-		answer:   make(chan answer, 1),
-	}
-	r.schedule(s)
+	s := &sleeper{charge: &c, answer: make(chan answer, 1)}
+	r.schedule(s, slot{due: o.Now + o.Delay.Microseconds(), at: began.Add(o.Delay), give: &c})
 	var a answer
 	select {
 	case a = <-s.answer:
@@ -76,8 +73,8 @@ func (r *Room) sleep(ctx context.Context, c buckets.Charge, outcomes []buckets.O
 	return outcomes, time.Since(began), nil
 }
 
-func (r *Room) schedule(c *sleeper) {
-	key := scheduleKey{c.reserved.give.Key, c.reserved.give.Cost}
+func (r *Room) schedule(c *sleeper, reserved slot) {
+	key := scheduleKey{c.charge.Key, c.charge.Cost}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.schedules[key]
@@ -85,7 +82,7 @@ func (r *Room) schedule(c *sleeper) {
 		s = &schedule{key: key, callers: list.New()}
 		r.schedules[key] = s
 	}
-	s.add(c)
+	s.add(c, reserved)
 	if r.draining() {
 		r.dismiss(s)
 		return
@@ -127,13 +124,13 @@ func (r *Room) depart(c *sleeper) bool {
 		r.mu.Unlock()
 		return false
 	}
-	s := r.schedules[scheduleKey{c.reserved.give.Key, c.reserved.give.Cost}]
+	s := r.schedules[scheduleKey{c.charge.Key, c.charge.Cost}]
 	spare, handedOver := s.remove(c)
 	r.giveBack(spare)
 	r.arm(s)
 	r.mu.Unlock()
 	if handedOver {
-		r.options.Left(c.reserved.give.Limit, HandedOver)
+		r.options.Left(c.charge.Limit, HandedOver)
 	}
 	return true
 }

@@ -41,9 +41,9 @@ func (s slot) order(other slot) int {
 
 // sleeper is a caller who holds a reservation.
 type sleeper struct {
-	reserved slot // what the store reserved for this caller, which sets his place among the others
-	answer   chan answer
-	element  *list.Element // nil once answered
+	charge  *buckets.Charge
+	answer  chan answer
+	element *list.Element // nil once answered
 }
 
 // answer ends a sleeper's wait: released, or refused with the delay that is left.
@@ -54,21 +54,17 @@ type answer struct {
 
 // add puts a caller and his slot in order. Answers of the store may overtake each
 // other on their way, so that is not always at the end.
-func (s *schedule) add(c *sleeper) {
-	before := s.callers.Back()
-	for before != nil && before.Value.(*sleeper).reserved.order(c.reserved) > 0 {
-		before = before.Prev()
+func (s *schedule) add(c *sleeper, reserved slot) {
+	i, before := len(s.slots), s.callers.Back()
+	for i > 0 && s.slots[i-1].order(reserved) > 0 {
+		i, before = i-1, before.Prev()
 	}
+	s.slots = slices.Insert(s.slots, i, reserved)
 	if before == nil {
 		c.element = s.callers.PushFront(c)
 	} else {
 		c.element = s.callers.InsertAfter(c, before)
 	}
-	i := len(s.slots)
-	for i > 0 && s.slots[i-1].order(c.reserved) > 0 {
-		i--
-	}
-	s.slots = slices.Insert(s.slots, i, c.reserved)
 	// Each answer was some time on its way, and its delay counts from its arrival
 	// here. An earlier slot is due no later than a later one whose answer was faster.
 	if i+1 < len(s.slots) && s.slots[i+1].at.Before(s.slots[i].at) {

@@ -1,0 +1,357 @@
+package waiting_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/weir-rls/weir/buckets"
+	"github.com/weir-rls/weir/buckets/memory"
+	"github.com/weir-rls/weir/buckets/waiting"
+)
+
+func TestC11_CallersAreHeldInsteadOfRefused(t *testing.T) {
+	inTime(t, func(t *testing.T, r *waiting.Room, _ buckets.Store) {
+		charge := tokens(t, 10, time.Second, 1)
+		var answers []<-chan verdict
+		for range 7 {
+			answers = append(answers, started(t.Context(), r, 500*time.Millisecond, charge))
+		}
+		for i, answer := range answers {
+			v, told := <-answer, time.Duration(i)*100*time.Millisecond
+			o := v.outcomes[0]
+			if i == 6 {
+				if o.Admitted || o.Delay != 600*time.Millisecond || v.after != 0 {
+					t.Errorf("the seventh caller was told %+v after %v, want a refusal of 600 ms at once", o, v.after)
+				}
+			} else if !o.Admitted || o.Delay != told || v.waited != told || v.after != told {
+				t.Errorf("caller %d was admitted %v after %v, told %v, want %v", i, o.Admitted, v.after, o.Delay, told)
+			}
+		}
+	})
+}
+
+func TestW02_W03_AnEmptyBucketServesTheFirstCallerFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New(memory.Options{})
+		rooms := []*waiting.Room{newRoom(store), newRoom(store), newRoom(store)}
+		charge := tokens(t, 1, 4*time.Second, 4)
+		charge.Cost = 4
+		call(t.Context(), rooms[0], 0, charge)
+		charge.Cost = 1
+		var order []int
+		done := make(chan int)
+		for i := range 12 {
+			synctest.Wait()
+			go func() {
+				if call(t.Context(), rooms[i%3], time.Hour, charge).passed() {
+					done <- i
+				}
+			}()
+		}
+		for i := range 12 {
+			elapse(4 * time.Second)
+			order = append(order, <-done)
+			synctest.Wait()
+			select {
+			case another := <-done:
+				t.Fatalf("callers %v and %d were served with one new token", order, another)
+			default:
+			}
+			if order[i] != i {
+				t.Fatalf("served in the order %v", order)
+			}
+		}
+		empty(t, rooms...)
+	})
+}
+
+func TestW04_ABucketThatStartsEmptyHoldsTheFirstCallerForAPeriod(t *testing.T) {
+	inTime(t, func(t *testing.T, r *waiting.Room, _ buckets.Store) {
+		charge := terms(t, buckets.Terms{Tokens: 1, Period: 4 * time.Second, Capacity: 4, Missing: 4, MaxWait: time.Minute})
+		if v := call(t.Context(), r, time.Minute, charge); !v.passed() || v.after != 4*time.Second {
+			t.Errorf("the first caller was answered %+v, want admitted after 4 s", v)
+		}
+	})
+}
+
+func TestW12_W16_APeriodOfMilliseconds(t *testing.T) {
+	inTime(t, func(t *testing.T, r *waiting.Room, _ buckets.Store) {
+		charge := tokens(t, 1, 300*time.Millisecond, 1)
+		if v := call(t.Context(), r, time.Second, charge); !v.passed() || v.after != 0 || v.waited != 0 {
+			t.Errorf("with a token in the bucket: %+v", v)
+		}
+		if v := call(t.Context(), r, time.Second, charge); !v.passed() || v.after != 300*time.Millisecond {
+			t.Errorf("with none: %+v, want admitted after exactly 300 ms", v)
+		}
+	})
+}
+
+func TestW13_WhoLeavesTheLineBurnsNoToken(t *testing.T) {
+	inTime(t, func(t *testing.T, r *waiting.Room, _ buckets.Store) {
+		charge := tokens(t, 1, time.Second, 1)
+		call(t.Context(), r, 0, charge)
+		var leave [4]context.CancelFunc
+		var answers [4]<-chan verdict
+		for i := range 4 { // at 1, 2, 3 and 4 s
+			var ctx context.Context
+			ctx, leave[i] = context.WithCancel(t.Context())
+			answers[i] = started(ctx, r, time.Minute, charge)
+		}
+		elapse(500 * time.Millisecond)
+		leave[1]()
+		if v := <-answers[1]; !errors.Is(v.err, context.Canceled) || v.after != 500*time.Millisecond {
+			t.Fatalf("who left was answered %+v", v)
+		}
+		next := started(t.Context(), r, time.Minute, charge) // has the place of the last, who moved up
+		for i, want := range []time.Duration{time.Second, 2 * time.Second, 3 * time.Second} {
+			if v := <-answers[[]int{0, 2, 3}[i]]; !v.passed() || v.after != want {
+				t.Errorf("who stayed as number %d was answered %+v, want after %v", i, v, want)
+			}
+		}
+		if v := <-next; !v.passed() || v.after != 3500*time.Millisecond {
+			t.Errorf("who came later was answered %+v, want after 3.5 s, in the place that was free", v)
+		}
+		for _, cancel := range leave {
+			cancel()
+		}
+	})
+}
+
+func TestC15_NoReservationThatDoesNotFitTheWait(t *testing.T) {
+	inTime(t, func(t *testing.T, r *waiting.Room, store buckets.Store) {
+		charge := tokens(t, 1, time.Second, 1)
+		call(t.Context(), r, 0, charge)
+		before := look(t, store, charge)
+		if v := call(t.Context(), r, 999*time.Millisecond, charge); v.passed() || v.after != 0 || v.outcomes[0].Delay != time.Second {
+			t.Errorf("told %+v, want a refusal of 1 s at once", v)
+		}
+		if after := look(t, store, charge); after != before {
+			t.Errorf("a refusal moved the level from %d to %d", before, after)
+		}
+	})
+}
+
+// look is a bucket's level.
+func look(t *testing.T, store buckets.Store, c buckets.Charge) int64 {
+	t.Helper()
+	c.Mode = buckets.Look
+	outcomes, err := store.Take(t.Context(), []buckets.Charge{c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return outcomes[0].Used
+}
+
+// Callers under way may turn out to need no place. Who finds the places taken by
+// them must not be refused for it.
+func TestC15_MaxWaitersCountsThoseWhoWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New(memory.Options{})
+		r := newRoom(storeFunc(func(ctx context.Context, charges []buckets.Charge) ([]buckets.Outcome, error) {
+			elapse(time.Millisecond)
+			return store.Take(ctx, charges)
+		}))
+		charge := tokens(t, 1, time.Second, 3)
+		answers := make(chan verdict, 10)
+		for range 10 {
+			go func() {
+				answers <- callOf(t.Context(), r, waiting.Wait{Max: time.Minute, Waiters: 2}, charge)
+			}()
+		}
+		elapse(100 * time.Millisecond)
+		if r.Waiting() != 2 {
+			t.Errorf("%d wait, want 2", r.Waiting())
+		}
+		told := map[string]int{}
+		for range 10 {
+			v := <-answers
+			told[fmt.Sprintf("passed %v, waited %v", v.passed(), v.waited > 0)]++
+			if !v.passed() && v.outcomes[0].Delay <= 0 {
+				t.Error("a refusal for want of places told no delay")
+			}
+		}
+		if told["passed true, waited false"] != 3 || told["passed true, waited true"] != 2 {
+			t.Errorf("ten callers, three tokens, two places: %v", told)
+		}
+		empty(t, r)
+	})
+}
+
+func TestC15_DrainAnswersEverybody(t *testing.T) {
+	inTime(t, func(t *testing.T, r *waiting.Room, store buckets.Store) {
+		charge, slot := tokens(t, 1, time.Second, 3), slots(1, "holder")
+		charge.Cost = 3
+		call(t.Context(), r, 0, charge)
+		call(t.Context(), r, 0, slot)
+		level := look(t, store, charge)
+		var answers []<-chan verdict
+		var told []time.Duration
+		total := time.Duration(0)
+		for i := range 40 {
+			charge.Cost = int64(i)%3 + 1
+			total += time.Duration(charge.Cost) * time.Second
+			told = append(told, total)
+			answers = append(answers, started(t.Context(), r, time.Hour, charge))
+		}
+		for i := range 20 {
+			answers = append(answers, started(t.Context(), r, time.Hour, slots(1, fmt.Sprint(i))))
+		}
+		elapse(500 * time.Millisecond)
+		if r.Waiting() != 60 {
+			t.Fatalf("%d wait, want 60", r.Waiting())
+		}
+		start := time.Now()
+		r.Drain()
+		if r.Drain(); time.Since(start) > 0 {
+			t.Errorf("draining took %v", time.Since(start))
+		}
+		for i, answer := range answers {
+			v := <-answer
+			if v.err != nil || v.passed() || v.after != 500*time.Millisecond {
+				t.Errorf("caller %d was answered %+v", i, v)
+			}
+			if i < 40 && v.outcomes[0].Delay != told[i]-500*time.Millisecond {
+				t.Errorf("caller %d was told a delay of %v, want what is left, %v", i, v.outcomes[0].Delay, told[i]-500*time.Millisecond)
+			}
+		}
+		charge.Cost = 1
+		if now := look(t, store, charge); now != level-500_000 { // 0.5 s refilled, a microsecond a tick
+			t.Errorf("the level is %d, want %d: a reservation was not given back", now, level-500_000)
+		}
+		if v := call(t.Context(), r, time.Hour, charge); v.passed() || v.after > 0 {
+			t.Errorf("after draining somebody waited: %+v", v)
+		}
+	})
+}
+
+// A store that hangs must hold up neither who leaves nor for long a shutdown.
+func TestAStoreThatHangsHoldsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New(memory.Options{})
+		lost := 0
+		r := waiting.New(waiting.Options{
+			Store: storeFunc(func(ctx context.Context, charges []buckets.Charge) ([]buckets.Outcome, error) {
+				if charges[0].Mode == buckets.Cancel {
+					<-ctx.Done()
+					return nil, ctx.Err()
+				}
+				return store.Take(ctx, charges)
+			}),
+			Left: func(limit string, fate waiting.Fate) {
+				if limit == "tokens" && fate == waiting.Lost {
+					lost++
+				}
+			},
+		})
+		charge := tokens(t, 1, time.Second, 1)
+		ctx, leave := context.WithCancel(t.Context())
+		var answers []<-chan verdict
+		for range 100 {
+			answers = append(answers, started(t.Context(), r, time.Hour, charge))
+		}
+		gone := started(ctx, r, time.Hour, charge)
+		leave()
+		if v := <-gone; !errors.Is(v.err, context.Canceled) || v.after > 0 {
+			t.Errorf("who left was answered %+v", v)
+		}
+		start := time.Now()
+		r.Drain()
+		if took := time.Since(start); took > 1001*time.Millisecond {
+			t.Errorf("draining took %v", took)
+		}
+		for _, answer := range answers {
+			<-answer
+		}
+		if lost != 100 {
+			t.Errorf("%d reservations were told as lost, want 100", lost)
+		}
+		empty(t, r)
+	})
+}
+
+// A reservation that is made while the room is drained must not be slept on.
+func TestWhoIsJudgedWhileTheRoomIsDrainedIsAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New(memory.Options{})
+		r := newRoom(storeFunc(func(ctx context.Context, charges []buckets.Charge) ([]buckets.Outcome, error) {
+			elapse(10 * time.Millisecond)
+			return store.Take(ctx, charges)
+		}))
+		charge := tokens(t, 1, time.Second, 1)
+		call(t.Context(), r, 0, charge)
+		call(t.Context(), r, 0, slots(1, "holder"))
+		level, start := look(t, store, charge), time.Now()
+		answers := []<-chan verdict{started(t.Context(), r, time.Hour, charge), started(t.Context(), r, time.Hour, slots(1, "late"))}
+		r.Drain()
+		for _, answer := range answers {
+			if v := <-answer; v.passed() || v.err != nil || v.after != 10*time.Millisecond {
+				t.Errorf("answered %+v", v)
+			}
+		}
+		elapse(500 * time.Millisecond)
+		if now, want := look(t, store, charge), level-time.Since(start).Microseconds(); now != want {
+			t.Errorf("the level is %d, want %d: the reservation was not given back", now, want)
+		}
+		empty(t, r)
+	})
+}
+
+func TestAnErrorOfTheStoreIsTheAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, down := memory.New(memory.Options{}), false
+		r := newRoom(storeFunc(func(ctx context.Context, charges []buckets.Charge) ([]buckets.Outcome, error) {
+			if down {
+				return nil, errDown
+			}
+			return store.Take(ctx, charges)
+		}))
+		call(t.Context(), r, 0, slots(1, "holder"))
+		answer := started(t.Context(), r, time.Hour, slots(1, "other"))
+		down = true
+		if v := <-answer; !errors.Is(v.err, errDown) || v.after > 50*time.Millisecond {
+			t.Errorf("who waited was answered %+v", v)
+		}
+		for _, charge := range []buckets.Charge{slots(1, "third"), tokens(t, 1, time.Second, 1)} {
+			if v := call(t.Context(), r, time.Hour, charge); !errors.Is(v.err, errDown) {
+				t.Errorf("who asked was answered %+v", v)
+			}
+		}
+		empty(t, r)
+	})
+}
+
+// The answer to the first caller is 5 ms on its way, that to the second comes at
+// once: the first need not wait longer than the second for it.
+func TestW03_AnswersThatOvertakeEachOtherChangeNoOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, late := memory.New(memory.Options{}), time.Duration(0)
+		r := newRoom(storeFunc(func(ctx context.Context, charges []buckets.Charge) ([]buckets.Outcome, error) {
+			wait := late
+			defer func() { elapse(wait) }()
+			return store.Take(ctx, charges)
+		}))
+		charge := tokens(t, 1, time.Millisecond, 1)
+		var all []<-chan verdict
+		for range 11 { // the last waits until 10 ms
+			all = append(all, started(t.Context(), r, time.Minute, charge))
+		}
+		late = 5 * time.Millisecond
+		first := started(t.Context(), r, time.Minute, charge)
+		late = 0
+		second := started(t.Context(), r, time.Minute, charge)
+		if v := <-first; v.after != 12*time.Millisecond {
+			t.Errorf("the first waited %v, want 12 ms with the second", v.after)
+		}
+		if v := <-second; v.after != 12*time.Millisecond {
+			t.Errorf("the second waited %v, want 12 ms", v.after)
+		}
+		for _, answer := range all {
+			<-answer
+		}
+		empty(t, r)
+	})
+}
