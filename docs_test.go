@@ -46,7 +46,7 @@ func TestTheReferencePageNamesWhatIsNotSupported(t *testing.T) {
 	for field, rule := range map[string]string{
 		"pools": "pools: []", "presets": "presets: []",
 		"draw": "descriptors: [{key: k, draw: {}}]", "breaker": "descriptors: [{key: k, breaker: {}}]",
-		"metadata": "descriptors: [{key: k, metadata: {}}]", "quota_mode": "descriptors: [{key: k, quota_mode: true}]",
+		"metadata":        "descriptors: [{key: k, metadata: {}}]",
 		"detailed_metric": "descriptors: [{key: k, detailed_metric: true}]", "value_to_metric": "descriptors: [{key: k, value_to_metric: true}]",
 		"share_threshold": "descriptors: [{key: k, value: 'a*', share_threshold: true}]",
 		"initial":         limitWith("initial: empty"), "count": limitWith("count: success"), "max_debt": limitWith("max_debt: 1"),

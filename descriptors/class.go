@@ -71,7 +71,7 @@ func (c *compiler) draw(s *limitSpec, l *Limit, way path) {
 	c.join(k, s.draw)
 	own := *l
 	*l = p.spec.limit
-	l.Domain, l.Name, l.Weight, l.Shadow = own.Domain, name, own.Weight, own.Shadow || l.Shadow
+	l.Domain, l.Name, l.Weight, l.Shadow, l.Quota = own.Domain, name, own.Weight, own.Shadow || l.Shadow, own.Quota
 	l.share = &share{pool: p.pool, suffix: "/" + id}
 	k.limits = append(k.limits, l)
 }

@@ -27,6 +27,33 @@ func (w *walker) enforcement(fields map[string]field, limit *Limit) {
 	}
 }
 
+// roles reads what a descriptor says of all its limits. Shadow mode is the
+// stronger: what is reported only cannot refuse as a quota either.
+func (w *walker) roles(fields map[string]field, r *rule) {
+	role := func(name string) (field, bool) {
+		f, ok := fields[name]
+		if !ok {
+			return f, false
+		}
+		on, _ := w.boolean(f)
+		if on && len(r.limits) == 0 {
+			w.warn(f.key, "write it where the limit is", "%s means nothing on a descriptor without a limit", name)
+		}
+		return f, on
+	}
+	_, shadow := role("shadow_mode")
+	at, quota := role("quota_mode")
+	contradiction := false
+	for _, s := range r.limits {
+		l := &s.limit
+		l.Shadow, l.Quota = l.Shadow || shadow, quota
+		contradiction = contradiction || l.Shadow && l.Quota
+	}
+	if contradiction {
+		w.warn(at.key, "remove one of the two", "quota_mode means nothing beside shadow_mode: true")
+	}
+}
+
 // enforces tells whether the limit is enforced for a bucket: each has a fixed
 // place from 0 to 99, by a hash that all replicas compute alike and that no
 // restart changes, so that a caller is not refused by one replica and admitted

@@ -95,3 +95,25 @@ descriptors:
 		}
 	}
 }
+
+// A quota is one until shadow mode, its own or for its share of keys, makes it a
+// report.
+func TestQuotaMode_IsTheRoleOfAllLimitsOfTheDescriptorUnlessTheyAreInShadowMode(t *testing.T) {
+	r := rulesOf(t, `
+domain: llm
+descriptors:
+  - {key: a, quota_mode: true, limits: [{rate: 1/s, name: a1}, {rate: 2/s, name: a2}], descriptors: [{key: b, limits: [{rate: 1/s, name: b}]}]}
+  - {key: c, quota_mode: true, rate_limit: {unit: second, requests_per_unit: 1}}
+  - {key: d, quota_mode: true, shadow_mode: true, limits: [{rate: 1/s}]}
+  - {key: e, quota_mode: true, limits: [{rate: 1/s, enforce_percent: 0, name: e1}, {rate: 1/s, shadow_mode: true, name: e2}, {rate: 1/s, name: e3}]}
+  - {key: f, quota_mode: false, limits: [{rate: 1/s}]}
+`)
+	got := ""
+	for _, m := range r.Resolve(request("a=x", "a=x b=y", "c=x", "d=x", "e=x", "f=x")).Matches {
+		got += fmt.Sprintf("%s:%d ", m.Limit.Name, m.Charge.Role)
+	}
+	want := fmt.Sprintf("a1:%[3]d a2:%[3]d b:%[1]d c:%[3]d d:%[2]d e1:%[2]d e2:%[2]d e3:%[3]d f:%[1]d ", buckets.Enforce, buckets.Shadow, buckets.Quota)
+	if got != want {
+		t.Errorf("the roles are %s, want %s", got, want)
+	}
+}

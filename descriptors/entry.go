@@ -36,13 +36,5 @@ func (w *walker) ruleLimits(fields map[string]field, r *rule) {
 		w.fail(several.key, "move the rate_limit into limits", "the descriptor has both rate_limit and limits")
 	}
 	w.further(fields, r)
-	if s, ok := fields["shadow_mode"]; ok {
-		shadow, _ := w.boolean(s)
-		for _, l := range r.limits {
-			l.limit.Shadow = l.limit.Shadow || shadow
-		}
-		if shadow && len(r.limits) == 0 {
-			w.warn(s.key, "write it where the limit is", "shadow_mode means nothing on a descriptor without a limit")
-		}
-	}
+	w.roles(fields, r)
 }

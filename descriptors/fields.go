@@ -32,7 +32,7 @@ var (
 	}}
 	ruleFields = table{"a descriptor", map[string]support{
 		"key": works, "value": works, "value_cidr": works, "value_regex": works, "rate_limit": works, "limits": works, "descriptors": works, "shadow_mode": works,
-		"quota_mode": onlyFalse, "detailed_metric": onlyFalse, "value_to_metric": onlyFalse, "share_threshold": onlyFalse,
+		"quota_mode": works, "detailed_metric": onlyFalse, "value_to_metric": onlyFalse, "share_threshold": onlyFalse,
 		"metadata": notYetTree, "draw": works, "breaker": works,
 	}}
 	rateLimitFields = table{"rate_limit", map[string]support{

@@ -70,8 +70,11 @@ func (d *domain) meet(req *Request, i int, l *Limit, way []step, res *Resolution
 			c.ClassKey = c.Key + l.share.suffix
 		}
 	}
-	if l.Shadow || !l.enforces(c.Key) {
+	switch {
+	case l.Shadow || !l.enforces(c.Key):
 		c.Role = buckets.Shadow
+	case l.Quota:
+		c.Role = buckets.Quota
 	}
 	res.Matches = append(res.Matches, Match{Descriptor: i, Limit: l, Charge: c})
 }

@@ -66,6 +66,7 @@ type Limit struct {
 
 	Unlimited      bool
 	Shadow         bool
+	Quota          bool // refuses only where every quota that the request meets does, see [buckets.Quota]
 	Disabled       bool // not met at all: listed only
 	EnforcePercent int  // of its keys; for the others it is in shadow mode
 
