@@ -63,21 +63,21 @@ func (b Breaker) level(s *State, now int64) int64 {
 		return 0
 	}
 	k.opened = min(k.opened, now+b.OpenFor) // shortened by a reload, or the clock went back
-	if now < k.opened {
-		return manyCalls
-	}
 	for id, givenUp := range k.probes {
 		if givenUp <= now {
 			delete(k.probes, id)
 		}
+	}
+	if now < k.opened {
+		return manyCalls
 	}
 	return manyCalls - max(0, b.Probes-k.succeeded-int64(len(k.probes)))
 }
 
 func (b Breaker) add(s *State, c *Charge, ticks, now int64) {
 	k, _ := s.other.(*circuit)
-	if k == nil || k.opened == 0 || ticks == 0 {
-		return
+	if k == nil || k.opened == 0 || now < k.opened || ticks == 0 {
+		return // closed, or opened by what the same call told of an earlier request
 	}
 	if k.probes == nil {
 		k.probes = map[string]int64{}
@@ -105,7 +105,7 @@ func (b Breaker) settle(s *State, c *Charge, ticks, now int64) (lost int64) {
 		if k.failures++; k.failures >= b.Failures {
 			*k = circuit{opened: now + b.OpenFor}
 		}
-	case !probe:
+	case !probe || now < k.opened:
 		return 0
 	case failed:
 		*k = circuit{opened: now + b.OpenFor}

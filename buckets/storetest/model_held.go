@@ -172,9 +172,7 @@ func (r breakerRule) recall(written account, now int64) (is account, rewritten b
 	if latest := now + r.bucket.OpenFor; a.until > latest {
 		a.until, rewritten = latest, true
 	}
-	if a.halfOpen = now >= a.until; !a.halfOpen {
-		return &a, rewritten, 0
-	}
+	a.halfOpen = now >= a.until
 	var out []probe
 	for _, p := range a.out {
 		if p.givenUp <= now {
@@ -203,8 +201,8 @@ func (a breakerAccount) withoutProbe(lease string) []probe {
 }
 
 func (r breakerRule) take(is account, c *buckets.Charge, amount *big.Rat, now int64) account {
-	if is == nil || is.(*breakerAccount).is == closed || amount.Sign() == 0 {
-		return is
+	if is == nil || !is.(*breakerAccount).halfOpen || amount.Sign() == 0 {
+		return is // opened meanwhile, it sends no probe
 	}
 	a := *is.(*breakerAccount)
 	a.out = append(a.withoutProbe(c.Lease), probe{c.Lease, now + r.bucket.ProbeTTL})
@@ -243,7 +241,7 @@ func (r breakerRule) settle(is account, c *buckets.Charge, amount *big.Rat, now 
 	}
 	rest := a.withoutProbe(c.Lease)
 	switch {
-	case len(rest) == len(a.out):
+	case len(rest) == len(a.out) || !a.halfOpen:
 		return is, new(big.Rat) // not a probe: says nothing
 	case failed:
 		return open, new(big.Rat)

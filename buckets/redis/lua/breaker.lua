@@ -37,8 +37,7 @@ local function read_probes(cell, stored)
   while at <= #stored do
     local given_up, size
     given_up, size, at = struct.unpack(PROBE, stored, at)
-    -- Of an open breaker none is given up yet: only a clock that went back finds any.
-    if given_up > now or now < cell.opened then
+    if given_up > now then
       cell.probes[#cell.probes + 1] = { lease = stored:sub(at, at + size - 1), given_up = given_up }
     end
     at = at + size
@@ -65,8 +64,8 @@ kinds[5] = {
   end,
 
   add = function(cell, ticks, lease)
-    if cell.opened == 0 or ticks == 0 then
-      return
+    if cell.opened == 0 or now < cell.opened or ticks == 0 then
+      return -- closed, or opened by what the same call told of an earlier request
     end
     local i = probe_of(cell, lease) or #cell.probes + 1
     cell.probes[i], cell.changed = { lease = lease, given_up = now + cell.probe_lives }, true
@@ -85,7 +84,7 @@ kinds[5] = {
 
   -- How a request ended that was taken under the lease: ticks of 0 are a success.
   settle = function(cell, ticks, _, lease)
-    local i = probe_of(cell, lease)
+    local i = now >= cell.opened and probe_of(cell, lease)
     if cell.opened == 0 and ticks == 0 then
       if cell.failures > 0 then
         set(cell, 0, 0, 0)
