@@ -66,9 +66,11 @@ func (s shown) toEnvoy() *rls.RateLimitResponse_DescriptorStatus {
 		return status
 	}
 	status.CurrentLimit = currentLimit(s.Limit)
-	status.LimitRemaining = uint32(min(s.remaining(), math.MaxUint32))
+	if s.showsLevel() {
+		status.LimitRemaining = uint32(min(s.remaining(), math.MaxUint32))
+	}
 	switch {
-	case s.hopeless || s.Charge.Bucket.Size() == 0: // there is no such time
+	case s.hopeless || s.Charge.Bucket.Size() == 0 || s.timeless(): // there is no such time
 	case s.over:
 		status.DurationUntilReset = durationpb.New(time.Duration(wholeSeconds(s.Delay)) * time.Second)
 	default:
@@ -84,8 +86,7 @@ func code(over bool) rls.RateLimitResponse_Code {
 	return rls.RateLimitResponse_OK
 }
 
-// units are the periods that Envoy can name, longest first. A month and a year
-// have no fixed length, so no period is ever shown as one.
+// units are the periods of one length that Envoy can name, longest first.
 var units = []struct {
 	length time.Duration
 	name   rls.RateLimitResponse_RateLimit_Unit
@@ -97,15 +98,25 @@ var units = []struct {
 	{time.Second, rls.RateLimitResponse_RateLimit_SECOND},
 }
 
-// currentLimit is the limit's rate as Envoy shows it, nil where the period is
-// no whole number of seconds.
+// currentLimit is the limit's rate as Envoy shows it, nil where it has none or
+// its period is no whole number of seconds.
 func currentLimit(l *descriptors.Limit) *rls.RateLimitResponse_RateLimit {
+	requests := uint32(min(l.Requests, math.MaxUint32))
+	switch l.CalendarUnit() {
+	case descriptors.Month:
+		return &rls.RateLimitResponse_RateLimit{Name: l.Name, RequestsPerUnit: requests, Unit: rls.RateLimitResponse_RateLimit_MONTH}
+	case descriptors.Year:
+		return &rls.RateLimitResponse_RateLimit{Name: l.Name, RequestsPerUnit: requests, Unit: rls.RateLimitResponse_RateLimit_YEAR}
+	}
+	if l.Period == 0 { // slots, and breakers
+		return nil
+	}
 	for _, u := range units {
 		if l.Period%u.length != 0 {
 			continue
 		}
 		shown := &rls.RateLimitResponse_RateLimit{
-			Name: l.Name, RequestsPerUnit: uint32(min(l.Requests, math.MaxUint32)), Unit: u.name,
+			Name: l.Name, RequestsPerUnit: requests, Unit: u.name,
 		}
 		if times := l.Period / u.length; times > 1 {
 			if times > math.MaxUint32 {

@@ -130,7 +130,14 @@ func (m *met) tellsMoreThan(other *met) bool {
 }
 
 // showsLevel tells whether a number of remaining tokens means anything.
-func (m *met) showsLevel() bool { return !m.Limit.Unlimited && !m.Blind }
+func (m *met) showsLevel() bool {
+	_, breaker := m.Charge.Bucket.(buckets.Breaker)
+	return !m.Limit.Unlimited && !m.Blind && !breaker
+}
+
+// timeless tells that nobody knows when the limit will admit, or be full: slots
+// are free when they are given back.
+func (m *met) timeless() bool { return m.Delay == 0 && m.Reset == 0 }
 
 // lessLeft compares free/full of the two buckets without dividing.
 func (m *met) lessLeft(other *met) bool {
