@@ -62,18 +62,8 @@ func (req *Request) value(i int, key string) (value string, found bool) {
 	return value, found
 }
 
-// requestIDKey is the entry whose value a response can repeat.
+// requestIDKey is the passive entry whose value a response can repeat.
 const requestIDKey = "request_id"
-
-// passive is the value of a passive entry, the first of the request.
-func (r *Request) passive(key string) string {
-	for i := range r.Descriptors {
-		if value, found := lookup(r.Descriptors[i].Entries, key); found {
-			return value
-		}
-	}
-	return ""
-}
 
 // lookup is the value of the first entry with a key. A key is passive in the
 // whole domain or not at all, so own and passive entries need no telling apart.

@@ -13,8 +13,8 @@ func (r *Rules) Resolve(req *Request) Resolution {
 	for i := range req.Descriptors {
 		d.resolve(req, i, &res)
 	}
-	if d.isPassive(requestIDKey) {
-		res.RequestID = req.passive(requestIDKey)
+	if d.isPassive(requestIDKey) && len(req.Descriptors) > 0 {
+		res.RequestID, _ = req.value(0, requestIDKey)
 	}
 	if d.replaces {
 		res.Matches = replace(res.Matches)

@@ -2,14 +2,17 @@ package service
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
+	"github.com/weir-rls/weir/buckets/guard"
 	"github.com/weir-rls/weir/descriptors"
 )
 
@@ -147,6 +150,39 @@ descriptors:
 				t.Errorf("headers %v", h)
 			}
 		}
+	}
+}
+
+// An operator's message of a used-up limit would be untrue of a store that does
+// not answer, and of a request that no waiting helps.
+func TestResponse_OwnMessageOnlyWhereItIsTrue(t *testing.T) {
+	w := newWorld(t, `
+domain: d
+responses: {mine: {message: "{limit} used up, {retry_after} s", language: pt}}
+defaults: {response: mine}
+descriptors:
+  - {key: user, limits: [{name: per-user, rate: 5/min, on_store_error: deny}]}
+  - {key: slots, limits: [{name: at-once, algorithm: concurrency, slots: 2, slot_ttl: 1m, response: plain}]}
+`)
+	if got := string(refusal(t, w, "user=u").RawBody); got != "5 used up, 12 s\n" {
+		t.Errorf("a used-up limit reads %q", got)
+	}
+	large := request("user=u")
+	large.HitsAddend = 6
+	if got := string(w.ask(large).RawBody); got != "a requisição precisa de mais do que as 5 fichas que o limite \"per-user\" comporta\n" {
+		t.Errorf("too large a request reads %q", got)
+	}
+	for range 2 {
+		w.ask(request("slots=s"))
+	}
+	if got := string(w.ask(request("slots=s")).RawBody); got != "all 2 slots of \"at-once\" are in use\n" {
+		t.Errorf("slots in use read %q", got)
+	}
+	w.use(guard.New(guard.Options{
+		Store: failingStore{errors.New("down")}, Local: w.store, Timeout: time.Second, Observe: func(time.Duration, error) {},
+	}))
+	if got := string(w.ask(request("user=v")).RawBody); got != "o limite \"per-user\" não pode ser verificado no momento\n" {
+		t.Errorf("without the store it reads %q", got)
 	}
 }
 
