@@ -52,13 +52,13 @@ func brief(dir string, faults Faults) []string {
 
 func TestLoad_TestDataHasNoErrors(t *testing.T) {
 	r, faults := Load([]string{"testdata/rules"}, Options{})
-	if faults.Failed() || !slices.Equal(r.Domains(), []string{"llm", "merged", "mongo_cps"}) {
+	if faults.Failed() || !slices.Equal(r.Domains(), []string{"algorithms", "llm", "merged", "mongo_cps"}) {
 		t.Fatalf("domains %v, faults:\n%s", r.Domains(), faults.Text())
 	}
-	if got := len(r.Limits()); got != 12 {
-		t.Errorf("%d limits, want 12", got)
+	if got := len(r.Limits()); got != 25 {
+		t.Errorf("%d limits, want 25", got)
 	}
-	for domain, want := range map[string]int{"llm": 0, "merged": 0, "mongo_cps": 2} {
+	for domain, want := range map[string]int{"algorithms": 0, "llm": 0, "merged": 0, "mongo_cps": 2} {
 		n := 0
 		for _, f := range faults {
 			if strings.Contains(f.File, domain) || domain == "mongo_cps" && strings.Contains(f.File, "reference") {

@@ -9,8 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// Whatever a file holds, reading it ends, in rules or in faults; and each fault
-// has a place that the file has, and a text that may go to a terminal.
+// Whatever a file holds, reading it ends, in rules or in faults; each fault has a
+// place that the file has, and a text that may go to a terminal; and each limit
+// has numbers that every store counts exactly, and admits its weight.
 func FuzzParse(f *testing.F) {
 	for _, pattern := range []string{"testdata/faults/*.yaml", "testdata/rules/*.yaml"} {
 		names, _ := filepath.Glob(pattern)
@@ -36,7 +37,14 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 		for _, d := range a.domains {
-			newRules(map[string]*domain{d.name: d}).Resolve(&Request{Domain: d.name, Descriptors: []Descriptor{{Entries: []Entry{{"a", "b"}, {"c", ""}}}}})
+			r := newRules(map[string]*domain{d.name: d})
+			r.Resolve(&Request{Domain: d.name, Descriptors: []Descriptor{{Entries: []Entry{{"a", "b"}, {"c", ""}}}}})
+			for _, l := range r.Limits() {
+				checkLimit(t, l)
+				for _, desc := range []Descriptor{{}, {HasHits: true}, {Negative: true, Hits: 3, HasHits: true}, {Entries: []Entry{{endKey, "1"}}}} {
+					d.meet(&Request{Domain: d.name, Descriptors: []Descriptor{desc}}, 0, l, nil, &Resolution{})
+				}
+			}
 		}
 	})
 }
