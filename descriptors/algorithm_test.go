@@ -83,19 +83,17 @@ func kindText(b buckets.Bucket) string {
 	return "none"
 }
 
-func TestLimit_TextsMakeSenseOfEveryKind(t *testing.T) {
+func TestLimit_PeriodsOfACalendarHaveItsNames(t *testing.T) {
 	for limit, want := range map[string]string{
-		"limits: [{rate: 10/s}]":                                "10 per second",
-		"limits: [{rate: 10/2week}]":                            "10 per 2 weeks",
-		"rate_limit: {unit: month, requests_per_unit: 1}":       "1 per month",
-		"rate_limit: {unit: year, requests_per_unit: 1}":        "1 per year",
-		"limits: [{rate: 10/month, algorithm: sliding_window}]": "10 per 30 days",
-		"limits: [{algorithm: concurrency, slots: 3}]":          "3 at once",
-		"breaker: {}":                   "circuit breaker",
-		"rate_limit: {unlimited: true}": "unlimited",
+		"limits: [{rate: 10/2week}]":                            "2 weeks",
+		"rate_limit: {unit: month, requests_per_unit: 1}":       "month",
+		"rate_limit: {unit: year, requests_per_unit: 1}":        "year",
+		"limits: [{rate: 10/month, algorithm: sliding_window}]": "30 days",
+		"limits: [{algorithm: concurrency, slots: 3}]":          "",
+		"breaker: {}": "",
 	} {
-		if got := statedLimit(t, limit).Text(); got != want {
-			t.Errorf("%s reads %q, want %q", limit, got, want)
+		if got := statedLimit(t, limit).PeriodText(); got != want {
+			t.Errorf("%s has the period %q, want %q", limit, got, want)
 		}
 	}
 	if month, week := statedLimit(t, "limits: [{rate: 1/month}]"), statedLimit(t, "limits: [{rate: 1/week}]"); month.CalendarUnit() != Month || week.CalendarUnit() != UnknownUnit {

@@ -50,8 +50,8 @@ func checkLimit(t failing, l *Limit) {
 	if l.MaxWait < 0 || l.MaxWait > 24*time.Hour || (l.MaxWait > 0) != (l.MaxWaiters > 0) {
 		t.Fatalf("%q waits %v, %d at a time", l.Name, l.MaxWait, l.MaxWaiters)
 	}
-	if l.Text() == "" || l.ID() == "" {
-		t.Fatalf("%q has the text %q and the id %q", l.Name, l.Text(), l.ID())
+	if l.ID() == "" || l.Period > 0 && l.PeriodText() == "" {
+		t.Fatalf("%q has the id %q and the period %q", l.Name, l.ID(), l.PeriodText())
 	}
 	if full > 0 {
 		checkCanPass(t, l, now)

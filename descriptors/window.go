@@ -78,3 +78,17 @@ func (w *walker) zone(f field) *time.Location {
 	w.zones[name] = zone
 	return zone
 }
+
+// CalendarUnit is Month or Year if the limit's windows are those of a calendar,
+// whose Period is only its usual length, else UnknownUnit.
+func (l *Limit) CalendarUnit() Unit {
+	if f, ok := l.Bucket.(buckets.FixedWindow); ok {
+		switch f.Calendar.Unit {
+		case buckets.CalendarMonth:
+			return Month
+		case buckets.CalendarYear:
+			return Year
+		}
+	}
+	return UnknownUnit
+}
