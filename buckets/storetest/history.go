@@ -103,7 +103,7 @@ func (h *history) drawRule(s *subject, classes int) {
 // nextCharges draws a request; a bucket may come twice.
 func (h *history) nextCharges(m *model, now int64) []charge {
 	var cs []charge
-	if s := h.maybeReload(m, now); s != nil {
+	if s := h.maybeReload(); s != nil {
 		cs = append(cs, h.anyCharge(s, m, now))
 	}
 	for range pick(h, 1, 1, 2, 2, 3, 4, 6) {
@@ -210,18 +210,14 @@ func (h *history) left(m *model, key string, r rule, now int64) int64 {
 
 // maybeReload changes a rule now and then. Whom it changed is asked at once: only
 // then has every store heard of it.
-func (h *history) maybeReload(m *model, now int64) *subject {
+func (h *history) maybeReload() *subject {
 	if h.IntN(12) != 0 {
 		return nil
 	}
 	s := pick(h, h.subjects...)
-	old := *s
+	old := s.rule
 	if h.drawRule(s, len(s.classes)); h.IntN(3) > 0 {
-		h.keepSome(s, old.rule)
-	}
-	if !reloadable(m, s, old.rule, now) {
-		*s = old
-		return nil
+		h.keepSome(s, old)
 	}
 	return s
 }
@@ -245,31 +241,13 @@ func (h *history) keepSome(s *subject, old rule) {
 	}
 }
 
-// reloadable: a window that reaches further back than the one before would show
-// whether a store has dropped what that one had let go. Either is right.
-func reloadable(m *model, s *subject, old rule, now int64) bool {
-	r, ok := s.rule.(slidingRule)
-	if !ok {
-		return true
-	}
-	was := old.(slidingRule)
-	if r.part() == was.part() && r.bucket.Parts != was.bucket.Parts {
-		return false
-	}
-	written := m.accounts[s.key]
-	pruned, _, _ := was.recall(written, now)
-	with, _, _ := r.recall(written, now)
-	without, _, _ := r.recall(pruned, now)
-	return r.used(with).Cmp(r.used(without)) == 0
-}
-
 // nextInstant draws when the next request comes.
 func (h *history) nextInstant(m *model, now int64) int64 {
 	next := h.anyInstant(m, now)
 	for _, s := range h.subjects {
 		for key, r := range s.rules() {
 			if a := m.accounts[key]; a != nil && r.remembers(a) {
-				next = min(next, max(now, r.kept(a)-1))
+				next = min(next, max(now, now+r.kept(a, now)-1))
 			}
 		}
 	}

@@ -34,7 +34,7 @@ type rule interface {
 	settle(is account, c *buckets.Charge, amount *big.Rat, now int64) (to account, lost *big.Rat)
 	delay(is account, lacks *big.Rat, now int64) *big.Int // microseconds until so much more is free
 	reset(is account, now int64) *big.Int
-	kept(a account) int64 // a store must keep the account until then
+	kept(a account, now int64) int64 // how long a store must keep the account, in microseconds
 }
 
 type account interface {

@@ -22,8 +22,8 @@ func (r slotRule) scale() int64            { return r.bucket.TTL }
 func (r slotRule) remembers(account) bool  { return false }
 
 type leased struct {
-	id             string
-	slots, expires int64
+	id                    string
+	slots, expires, lives int64
 }
 
 // leaseAccount is a list of leases, in the order of their names.
@@ -84,7 +84,7 @@ func (r slotRule) used(is account) *big.Rat {
 }
 
 func (r slotRule) take(is account, c *buckets.Charge, amount *big.Rat, now int64) account {
-	lease := leased{c.Lease, whole(amount), now + r.bucket.TTL}
+	lease := leased{c.Lease, whole(amount), now + r.bucket.TTL, r.bucket.TTL}
 	rest, held := without(is, c.Lease)
 	if held.id != "" {
 		lease.slots = held.slots // renewed
@@ -109,12 +109,14 @@ func (r slotRule) settle(is account, _ *buckets.Charge, _ *big.Rat, _ int64) (ac
 func (r slotRule) delay(account, *big.Rat, int64) *big.Int { return new(big.Int) }
 func (r slotRule) reset(account, int64) *big.Int           { return new(big.Int) }
 
-func (r slotRule) kept(a account) int64 {
-	last := int64(0)
+// kept: a lease matters no longer than it lives, although it is said to expire
+// later if the clock went back.
+func (r slotRule) kept(a account, now int64) int64 {
+	longest := int64(0)
 	for _, l := range a.(*leaseAccount).leases {
-		last = max(last, l.expires)
+		longest = max(longest, min(l.expires-now, l.lives))
 	}
-	return last
+	return longest
 }
 
 // breakerRule is a circuit breaker.
@@ -261,7 +263,7 @@ func (r breakerRule) reset(is account, now int64) *big.Int {
 	return new(big.Int)
 }
 
-func (r breakerRule) kept(written account) int64 {
+func (r breakerRule) kept(written account, now int64) int64 {
 	a := written.(*breakerAccount)
-	return max(a.until, a.touched) + (24 * time.Hour).Microseconds()
+	return max(a.until-now, min(a.touched-now, 0)) + (24 * time.Hour).Microseconds()
 }

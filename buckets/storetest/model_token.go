@@ -108,8 +108,8 @@ func (r tokenRule) holding(amount *big.Rat, now int64) account {
 
 func (r tokenRule) recall(written account, now int64) (is account, rewritten bool, forgot int64) {
 	switch {
-	case r.closed() && written != nil && r.kept(written) <= now:
-		return nil, false, r.kept(written)
+	case r.closed() && written != nil && written.(*tokenAccount).full() <= now:
+		return nil, false, written.(*tokenAccount).full()
 	case r.closed():
 		return written, false, 0
 	case written == nil && r.terms.Missing > 0:
@@ -206,10 +206,10 @@ func (a *tokenAccount) full() int64 {
 	return instant(end.Mul(end, big.NewInt(a.rule.bucket.Quantum)))
 }
 
-func (r tokenRule) kept(a account) int64 {
-	full := a.(*tokenAccount).full()
-	if r.terms.Missing > 0 && full < 1<<62 {
-		return full + time.Hour.Microseconds()
+func (r tokenRule) kept(a account, now int64) int64 {
+	left := a.(*tokenAccount).full() - now
+	if r.terms.Missing > 0 && left < 1<<62 {
+		return left + time.Hour.Microseconds()
 	}
-	return full
+	return left
 }

@@ -114,7 +114,7 @@ func (r fixedRule) reset(_ account, now int64) *big.Int {
 	return big.NewInt(end - now)
 }
 
-func (r fixedRule) kept(a account) int64 { return a.(*fixedAccount).end }
+func (r fixedRule) kept(a account, now int64) int64 { return a.(*fixedAccount).end - now }
 
 // slidingRule is a sliding window, of which the model keeps each single hit.
 type slidingRule struct{ bucket buckets.SlidingWindow }
@@ -136,10 +136,9 @@ func (r slidingRule) part() int64 {
 
 type hit struct{ at, tokens int64 }
 
-// slidingAccount is the hits that count, and the sub-windows that they were
-// counted by.
+// slidingAccount is the hits that count, and the rule that they were counted by.
 type slidingAccount struct {
-	part int64
+	rule slidingRule
 	hits []hit
 }
 
@@ -147,17 +146,17 @@ func (a *slidingAccount) same(b account) bool {
 	other := b.(*slidingAccount)
 	counts := map[int64]int64{}
 	for _, h := range a.hits {
-		counts[h.at/a.part] += h.tokens
+		counts[h.at/a.rule.part()] += h.tokens
 	}
 	for _, h := range other.hits {
-		counts[h.at/other.part] -= h.tokens
+		counts[h.at/other.rule.part()] -= h.tokens
 	}
 	for _, n := range counts {
 		if n != 0 {
 			return false
 		}
 	}
-	return a.part == other.part
+	return a.rule.part() == other.rule.part() && a.rule.bucket.Parts == other.rule.bucket.Parts
 }
 
 // leaves is when a hit stops to count: when its sub-window is further back than
@@ -168,23 +167,29 @@ func (r slidingRule) recall(written account, now int64) (is account, rewritten b
 	if written == nil {
 		return nil, false, 0
 	}
-	a, to := written.(*slidingAccount), &slidingAccount{part: r.part()}
+	a, to := written.(*slidingAccount), &slidingAccount{rule: r}
+	forget := func(at int64) { forgot = max(forgot, at) }
 	for _, h := range a.hits {
+		// What has left by the rule that it was counted by does not come back.
+		if left := a.rule.leaves(h); left <= now {
+			forget(left)
+			continue
+		}
 		// Of sub-windows of another length it is known only that a hit is no younger
 		// than their end, and of those that are still to come, because the clock went
 		// back, only that it has been.
-		if a.part != r.part() || h.at/a.part > now/r.part() {
-			h.at = min((h.at/a.part+1)*a.part-1, now)
+		if was := a.rule.part(); was != r.part() || a.rule.bucket.Parts != r.bucket.Parts || h.at/was > now/was {
+			h.at = min((h.at/was+1)*was-1, now)
 			rewritten = true
 		}
 		if left := r.leaves(h); left <= now {
-			forgot = max(forgot, left)
+			forget(left)
 			continue
 		}
 		to.hits = append(to.hits, h)
 	}
 	if len(to.hits) == 0 {
-		return nil, false, forgot
+		return nil, rewritten, forgot
 	}
 	return to, rewritten, forgot
 }
@@ -210,7 +215,7 @@ func (r slidingRule) take(is account, _ *buckets.Charge, amount *big.Rat, now in
 	if amount.Sign() == 0 {
 		return is
 	}
-	return &slidingAccount{r.part(), append(r.hits(is), hit{now, whole(amount)})}
+	return &slidingAccount{r, append(r.hits(is), hit{now, whole(amount)})}
 }
 
 // refund takes back hits of the sub-window that it came from; if that is not
@@ -231,7 +236,7 @@ func (r slidingRule) refund(is account, c *buckets.Charge, amount *big.Rat, _ in
 	if len(kept) == 0 {
 		return nil
 	}
-	return &slidingAccount{r.part(), kept}
+	return &slidingAccount{r, kept}
 }
 
 func (r slidingRule) settle(is account, c *buckets.Charge, amount *big.Rat, now int64) (account, *big.Rat) {
@@ -254,13 +259,13 @@ func (r slidingRule) reset(is account, now int64) *big.Int {
 	if is == nil {
 		return new(big.Int)
 	}
-	return big.NewInt(r.kept(is) - now)
+	return big.NewInt(r.kept(is, now))
 }
 
-func (r slidingRule) kept(a account) int64 {
-	last := int64(0)
+func (r slidingRule) kept(a account, now int64) int64 {
+	last := now
 	for _, h := range a.(*slidingAccount).hits {
 		last = max(last, r.leaves(h))
 	}
-	return last
+	return last - now
 }
