@@ -21,7 +21,7 @@ func lacks(charges []buckets.Charge, outcomes []buckets.Outcome, waiting int, le
 	quota, quotas, met := lack{charge: nobody}, false, false
 	for i := range charges {
 		c, o := &charges[i], &outcomes[i]
-		if !asks(c) || c.Role == buckets.Shadow {
+		if !c.Asks() || c.Role == buckets.Shadow {
 			continue
 		}
 		quotas, met = quotas || c.Role == buckets.Quota, met || c.Role == buckets.Quota && o.Admitted
@@ -65,7 +65,7 @@ func givenBack(c *buckets.Charge) bool {
 // limit for which others wait. It may be soon that they do no more.
 func refuse(charges []buckets.Charge, outcomes []buckets.Outcome, waiting int) {
 	for i := range charges {
-		if asks(&charges[i]) && charges[i].Role == buckets.Enforce && !outcomes[i].Admitted {
+		if charges[i].Asks() && charges[i].Role == buckets.Enforce && !outcomes[i].Admitted {
 			return
 		}
 	}
@@ -93,7 +93,7 @@ func looks(charges []buckets.Charge) []buckets.Charge {
 // are in it.
 func asksOf(charges []buckets.Charge) (again []buckets.Charge, index []int) {
 	for i := range charges {
-		if asks(&charges[i]) && charges[i].Role != buckets.Gate {
+		if charges[i].Asks() && charges[i].Role != buckets.Gate {
 			again, index = append(again, charges[i]), append(index, i)
 		}
 	}

@@ -51,15 +51,12 @@ func (r *Room) ahead(charges []buckets.Charge, waiting int) int {
 	found := nobody
 	for i := range charges {
 		c := &charges[i]
-		if c.Role == buckets.Enforce && asks(c) && (found == nobody || i != waiting) && r.find(c) != nil {
+		if c.Role == buckets.Enforce && c.Asks() && (found == nobody || i != waiting) && r.find(c) != nil {
 			found = i
 		}
 	}
 	return found
 }
-
-// asks tells that a charge can be refused.
-func asks(c *buckets.Charge) bool { return c.Mode == buckets.Take || c.Mode == buckets.Look }
 
 // find is the line of a charge, if there is one. r.mu is held.
 func (r *Room) find(c *buckets.Charge) *line {
