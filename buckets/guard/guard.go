@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/weir-rls/weir/buckets"
@@ -82,6 +83,13 @@ type answer struct {
 	err      error
 }
 
+// underway is a call to the store whose caller may leave. Its answer is received
+// once: by the caller, or by whoever finds that there is none any more.
+type underway struct {
+	answers chan answer
+	left    atomic.Bool
+}
+
 // ask waits for the store's answer, and leaves the call to itself when the wait
 // is over.
 func (g *Guard) ask(ctx context.Context, wait time.Duration, charges []buckets.Charge) ([]buckets.Outcome, error) {
@@ -93,33 +101,64 @@ func (g *Guard) ask(ctx context.Context, wait time.Duration, charges []buckets.C
 	default:
 		return nil, ErrBusy
 	}
-	answers := make(chan answer, 1)
-	go g.call(context.WithoutCancel(ctx), charges, answers)
+	call := &underway{answers: make(chan answer, 1)}
+	go g.call(context.WithoutCancel(ctx), charges, call)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
+	err := context.DeadlineExceeded
 	select {
-	case a := <-answers:
+	case a := <-call.answers:
 		return a.outcomes, a.err
 	case <-timer.C:
-		return nil, context.DeadlineExceeded
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		err = ctx.Err()
+	}
+	call.left.Store(true)
+	select {
+	case a := <-call.answers: // it came at the same moment
+		return a.outcomes, a.err
+	default:
+		return nil, err
 	}
 }
 
 // call makes the call. It runs outside the handler's recovery, so a panic in the
 // store becomes its error here.
-func (g *Guard) call(ctx context.Context, charges []buckets.Charge, answers chan<- answer) {
+func (g *Guard) call(ctx context.Context, charges []buckets.Charge, call *underway) {
 	defer func() { <-g.underWay }()
 	defer func() {
 		if cause := recover(); cause != nil {
-			answers <- answer{err: fmt.Errorf("the bucket store panicked: %v", cause)}
+			call.answers <- answer{err: fmt.Errorf("the bucket store panicked: %v", cause)}
 		}
 	}()
 	ctx, cancel := context.WithTimeout(ctx, max(patience, g.options.Timeout))
 	defer cancel()
 	outcomes, err := g.options.Store.Take(ctx, charges)
-	answers <- answer{outcomes, err}
+	call.answers <- answer{outcomes, err}
+	if !call.left.Load() {
+		return
+	}
+	select {
+	case <-call.answers:
+		g.handBack(ctx, charges, outcomes)
+	default:
+	}
+}
+
+// handBack gives back what a call holds whose caller had left: nobody knows of it,
+// and a slot would stay taken until its time is over. Whoever connects and leaves
+// at once could so empty a pool of slots.
+func (g *Guard) handBack(ctx context.Context, charges []buckets.Charge, outcomes []buckets.Outcome) {
+	var held []buckets.Charge
+	for i, c := range charges {
+		if c.Mode == buckets.Take && c.Lease != "" && i < len(outcomes) && outcomes[i].Admitted {
+			c.Mode, c.Role = buckets.Refund, buckets.Enforce
+			held = append(held, c)
+		}
+	}
+	if len(held) > 0 {
+		_, _ = g.options.Store.Take(ctx, held) // what is not given back is free when its time is over
+	}
 }
 
 // decideAlone judges a request without the shared store. It stays all or
