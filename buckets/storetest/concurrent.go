@@ -111,7 +111,7 @@ func callTogether(t *testing.T, stores []buckets.Store, seed uint64) []porcupine
 // within a history.
 func concurrentRules(t *testing.T) []rule {
 	rules := []rule{
-		fixedRule{buckets.FixedWindow{Limit: 20, Calendar: buckets.Calendar{Length: 7 * time.Millisecond}}},
+		fixedRule{buckets.FixedWindow{Limit: 20, Calendar: buckets.Calendar{Length: 200 * time.Millisecond}}},
 		slidingRule{buckets.SlidingWindow{Limit: 20, Window: 10_000, Parts: 5}},
 		slotRule{buckets.Slots{Count: 6, TTL: 10_000}},
 		breakerRule{buckets.Breaker{Failures: 2, OpenFor: 3_000, Probes: 2, ProbeTTL: 5_000}},

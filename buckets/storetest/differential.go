@@ -36,7 +36,14 @@ type comparison struct {
 	model *model
 	tally
 	failed bool
-	trace  []string
+	last   []exchange
+}
+
+// exchange is a call and its answer.
+type exchange struct {
+	now     int64
+	request []charge
+	got     []buckets.Outcome
 }
 
 // tally is what was compared.
@@ -97,7 +104,7 @@ func (c *comparison) runSome(k kind, worker int) {
 }
 
 func (c *comparison) run(h *history) {
-	c.history, c.model, c.trace = h, newModel(), nil
+	c.history, c.model, c.last = h, newModel(), nil
 	c.histories++
 	c.clock.Set(1_767_225_600_000_000 + c.Int64N(365*24*3_600_000_000))
 	for range callsPerHistory {
@@ -109,8 +116,7 @@ func (c *comparison) run(h *history) {
 		wrote := c.call(request)
 		c.checkRecords(before, wrote)
 		if c.failed {
-			c.tb.Errorf("run it alone with -history %d; its last calls:\n%s", c.number,
-				strings.Join(c.trace[max(0, len(c.trace)-30):], "\n"))
+			c.tb.Errorf("run it alone with -history %d; its last calls:\n%s", c.number, c.trace(8))
 			return
 		}
 	}
@@ -132,7 +138,7 @@ func (c *comparison) call(request []charge) (wrote map[string]bool) {
 	got, err := c.store.Take(c.tb.Context(), sent)
 	want, wrote := c.model.take(request, now)
 	c.calls, c.written = c.calls+1, c.written+len(wrote)
-	c.trace = append(c.trace, fmt.Sprintf("at %d", now))
+	c.last = append(c.last, exchange{now, request, got})
 	if err != nil || len(got) != len(want) {
 		c.errorf("%d outcomes and error %v for %d charges", len(got), err, len(want))
 		return wrote
@@ -147,7 +153,6 @@ func (c *comparison) call(request []charge) (wrote map[string]bool) {
 		if got[i].Borrowed {
 			c.borrowed++
 		}
-		c.trace = append(c.trace, describe(ch, &got[i]))
 		if fault := differs(ch, &got[i], &want[i], now); fault != "" {
 			c.errorf("charge %d at %d: %s", i, now, fault)
 		}
@@ -162,7 +167,19 @@ var (
 	roles = [...]string{"", " shadow", " quota", " gate"}
 )
 
-// describe is a charge and its outcome for who reads a failure.
+// trace is the last few calls for who reads a failure.
+func (c *comparison) trace(calls int) string {
+	var text strings.Builder
+	for _, e := range c.last[max(0, len(c.last)-calls):] {
+		fmt.Fprintf(&text, "at %d\n", e.now)
+		for i := range e.got {
+			text.WriteString(describe(&e.request[i], &e.got[i]))
+		}
+	}
+	return text.String()
+}
+
+// describe is a charge and its outcome.
 func describe(c *charge, o *buckets.Outcome) string {
 	text := fmt.Sprintf("  %s%s %d of %s, %v", modes[c.Mode], roles[c.Role], c.Cost, c.Key, c.rule)
 	if c.class != nil {
@@ -171,7 +188,7 @@ func describe(c *charge, o *buckets.Outcome) string {
 	if c.Lease != "" || c.At != 0 || c.MayOwe != 0 || c.Mode == buckets.Cancel {
 		text += fmt.Sprintf(", lease %.8s, at %d, may owe %d, place %v", c.Lease, c.At, c.MayOwe, c.Place)
 	}
-	return fmt.Sprintf("%s\n    %+v", text, *o)
+	return fmt.Sprintf("%s\n    %+v\n", text, *o)
 }
 
 // note remembers what later charges may refer to.
