@@ -76,7 +76,7 @@ func (c *comparison) run() {
 			}
 		}
 		if c.Failed() {
-			for _, line := range c.trace[max(0, len(c.trace)-140):] {
+			for _, line := range c.trace[max(0, len(c.trace)-40):] {
 				c.Log(line)
 			}
 			c.Fatalf("run it alone with -redis.history %d", c.number)
@@ -126,6 +126,11 @@ func (c *comparison) note(charge *buckets.Charge, o buckets.Outcome) {
 		c.places[charge.Key] = b.State(o.Used, o.Now).Place
 	}
 	c.expiries = append(c.expiries, c.now+int64(o.Reset/time.Microsecond))
+	if charge.Class != nil {
+		if g, ok := charge.Class.Guarantee.(buckets.TokenBucket); ok {
+			c.expiries = append(c.expiries, c.now+int64(g.Refill(o.ClassUsed)/time.Microsecond))
+		}
+	}
 	if b, ok := charge.Bucket.(buckets.Slots); ok {
 		c.expiries = append(c.expiries, c.now+b.TTL)
 	}

@@ -49,6 +49,7 @@ kinds[5] = {
     cell.tolerated, cell.open_for, cell.most, cell.probe_lives = failures, open_for, probes, probe_lives
     cell.failures, cell.opened, cell.succeeded, cell.probes = 0, 0, 0, {}
     local stored = redis.call('GET', cell.key)
+    cell.stored = stored
     if not stored then
       return
     end
@@ -117,6 +118,9 @@ kinds[5] = {
     for i, probe in ipairs(cell.probes) do
       values[i + 1] = struct.pack(PROBE, probe.given_up, #probe.lease) .. probe.lease
     end
-    redis.call('SET', cell.key, table.concat(values), 'PX', ttl(until_half_open(cell) + REMEMBERED))
+    local value = table.concat(values)
+    if value ~= cell.stored then
+      redis.call('SET', cell.key, value, 'PX', ttl(until_half_open(cell) + REMEMBERED))
+    end
   end,
 }

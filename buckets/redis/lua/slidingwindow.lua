@@ -82,6 +82,7 @@ kinds[3] = {
     cell.part, cell.parts, cell.current = part, parts, floor(now / part)
     cell.older, cell.at, cell.count = '', 1, 0
     local stored = redis.call('GET', cell.key)
+    cell.stored = stored
     if not stored then
       return
     end
@@ -95,7 +96,7 @@ kinds[3] = {
       leave(cell, floor(now / length) - lengths)
       if cell.used > 0 then
         renumber(cell, length, part)
-        cell.changed = true
+        cell.changed, cell.renumbered = true, true
       end
     end
     leave(cell, cell.current - parts)
@@ -145,10 +146,15 @@ kinds[3] = {
 
   save = function(cell)
     if cell.used == 0 then
-      redis.call('DEL', cell.key)
+      if cell.before > 0 or cell.renumbered then -- else what is stored has left already, and expires
+        redis.call('DEL', cell.key)
+      end
       return
     end
     local head = struct.pack(HEAD, SLIDING, cell.part, cell.parts, cell.used, cell.number, cell.count)
-    redis.call('SET', cell.key, head .. cell.older:sub(cell.at), 'PX', ttl(reset(cell)))
+    local value = head .. cell.older:sub(cell.at)
+    if value ~= cell.stored then -- what was given back may have been taken again
+      redis.call('SET', cell.key, value, 'PX', ttl(reset(cell)))
+    end
   end,
 }

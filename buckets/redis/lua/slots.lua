@@ -25,11 +25,12 @@ end
 
 local function lookup(cell, lease, expires, weight)
   expires = tonumber(expires or 0)
-  cell.leases[lease] = { slots = expires > now and -tonumber(weight or -1) or nil, weighted = weight }
+  local slots = expires > now and -tonumber(weight or -1) or nil
+  cell.leases[lease] = { slots = slots, expires = expires, was = slots, expired = expires, weighted = weight }
 end
 
--- What the working copy knows of a lease: its slots, nil if it is not held, and
--- whether it was changed.
+-- What the working copy knows of a lease: its slots, nil if it is not held, when it
+-- expires, and how both were found.
 local function lease_of(cell, lease)
   if not cell.leases[lease] then
     local scores = redis.call('ZMSCORE', cell.key, 'l' .. lease, 'w' .. lease)
@@ -58,11 +59,11 @@ local function sweep(cell)
   end
 end
 
-local function write_leases(cell)
-  local gone, there = cell.expired, { -cell.used, SUM }
-  local latest = 0
+-- What is to be deleted and what to be added, and when the last of it expires.
+local function changes(cell)
+  local gone, there, latest = {}, {}, 0
   for lease, is in pairs(cell.leases) do
-    if is.changed and is.slots then
+    if is.slots and (is.slots ~= is.was or is.expires ~= is.expired) then
       latest = is.expires
       there[#there + 1], there[#there + 2] = is.expires, 'l' .. lease
       if is.slots ~= 1 then
@@ -70,14 +71,11 @@ local function write_leases(cell)
       elseif is.weighted then
         gone[#gone + 1] = 'w' .. lease
       end
-    elseif is.changed then
+    elseif is.was and not is.slots then
       gone[#gone + 1], gone[#gone + 2] = 'l' .. lease, 'w' .. lease
     end
   end
-  if #gone > 0 then -- first, for a lease that has expired may be taken again
-    in_parts('ZREM', cell.key, gone)
-  end
-  return there, latest
+  return gone, there, latest
 end
 
 kinds[4] = {
@@ -89,7 +87,8 @@ kinds[4] = {
       if redis.call('EXISTS', cell.key) == 1 then
         unreadable(cell.index)
       end
-      cell.expired, cell.leases[lease] = {}, {}
+      cell.expired = {}
+      lookup(cell, lease)
       return
     end
     cell.used = -tonumber(scores[1])
@@ -105,14 +104,14 @@ kinds[4] = {
     if not is.slots then
       is.slots, cell.used = ticks, cell.used + ticks
     end
-    is.expires, is.changed, cell.changed = now + cell.lives, true, true
+    is.expires, cell.changed = now + cell.lives, true
   end,
 
   give = function(cell, _, _, lease)
     local is = lease_of(cell, lease)
     if is.slots then
       cell.used = cell.used - is.slots
-      is.slots, is.changed, cell.changed = nil, true, true
+      is.slots, cell.changed = nil, true
     end
   end,
 
@@ -121,11 +120,17 @@ kinds[4] = {
   reset = function() return 0 end,
 
   save = function(cell)
-    local there, latest = write_leases(cell)
-    if cell.used == 0 and #there == 2 and redis.call('ZCARD', cell.key) <= 1 then
+    local gone, there, latest = changes(cell)
+    if #gone == 0 and #there == 0 then -- renewed in the instant in which it was taken
+      return
+    end
+    in_parts('ZREM', cell.key, cell.expired) -- first, for a lease that has expired may be taken again
+    in_parts('ZREM', cell.key, gone)
+    if cell.used == 0 and #there == 0 and redis.call('ZCARD', cell.key) <= 1 then
       redis.call('DEL', cell.key)
       return
     end
+    there[#there + 1], there[#there + 2] = -cell.used, SUM
     redis.call('ZADD', cell.key, unpack(there))
     if latest > 0 then -- GT sets no time to live on a key that has none
       local only = cell.stored and 'GT' or 'NX'
