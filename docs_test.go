@@ -44,15 +44,13 @@ func TestTheReferencePageNamesWhatIsNotSupported(t *testing.T) {
 	}
 	_, section, _ := strings.Cut(string(page), "## Not supported yet")
 	for field, rule := range map[string]string{
-		"pools": "pools: []", "presets": "presets: []",
-		"draw": "descriptors: [{key: k, draw: {}}]", "breaker": "descriptors: [{key: k, breaker: {}}]",
+		"presets":         "presets: []",
+		"instances":       "pools: [{name: p, rate: 1/s, instances: {min: 1}}]",
 		"metadata":        "descriptors: [{key: k, metadata: {}}]",
-		"detailed_metric": "descriptors: [{key: k, detailed_metric: true}]", "value_to_metric": "descriptors: [{key: k, value_to_metric: true}]",
+		"detailed_metric": "descriptors: [{key: k, detailed_metric: true}]",
+		"value_to_metric": "descriptors: [{key: k, value_to_metric: true}]",
 		"share_threshold": "descriptors: [{key: k, value: 'a*', share_threshold: true}]",
-		"initial":         limitWith("initial: empty"), "count": limitWith("count: success"), "max_debt": limitWith("max_debt: 1"),
-		"max_wait": limitWith("max_wait: 1s"), "max_waiters": limitWith("max_waiters: 1"), "slots": limitWith("slots: 1"),
-		"slot_ttl": limitWith("slot_ttl: 1s"), "time_zone": limitWith("time_zone: UTC"),
-		"lease": limitWith("lease: off"),
+		"lease":           "descriptors: [{key: k, limits: [{rate: 1/s, lease: off}]}]",
 	} {
 		if !strings.Contains(section, "`"+field+"`") {
 			t.Errorf("docs/rules.md does not name %s", field)
@@ -65,8 +63,4 @@ func TestTheReferencePageNamesWhatIsNotSupported(t *testing.T) {
 			t.Errorf("%s is not refused as not supported yet: %s", rule, faults.Text())
 		}
 	}
-}
-
-func limitWith(field string) string {
-	return "descriptors: [{key: k, limits: [{rate: 1/s, " + field + "}]}]"
 }

@@ -66,9 +66,9 @@ func (d *domain) meet(req *Request, i int, l *Limit, way []step, res *Resolution
 		c.Key = d.bucketKey(way, l.key)
 	} else {
 		c.Key = d.poolKey(l.share.pool, req, i)
-		if c.Class = l.Class; c.Class != nil {
-			c.ClassKey = c.Key + l.share.suffix
-		}
+		// The key also where there is no class: what a receipt gives back may be
+		// divided by then.
+		c.Class, c.ClassKey = l.Class, c.Key+l.share.suffix
 	}
 	switch {
 	case l.Shadow || !l.enforces(c.Key):

@@ -65,7 +65,7 @@ func TestC03_ClassesShareAPool(t *testing.T) {
 
 func TestC03_APoolOfOneClassIsAPlainBucket(t *testing.T) {
 	r := rulesOf(t, "domain: llm\npools: [{name: p, rate: 10/s, burst: 100}]\ndescriptors: [{key: a, draw: {pool: p, weight: 80}}]")
-	if c := charge(t, r, "a=x"); c.Class != nil || c.ClassKey != "" || c.Hopeless() {
+	if c := charge(t, r, "a=x"); c.Class != nil || c.Hopeless() {
 		t.Errorf("charged %+v", c)
 	}
 	r = rulesOf(t, "domain: llm\npools: [{name: p, rate: 10/s, burst: 100}]\ndescriptors: [{key: a, draw: {pool: p, borrow: false}}]")
