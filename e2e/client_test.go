@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"sync"
@@ -45,7 +46,12 @@ type answer struct {
 }
 
 func get(c *http.Client, url string, h headers) answer {
-	request, err := http.NewRequest(http.MethodGet, url, nil)
+	return getWithin(context.Background(), c, url, h)
+}
+
+// getWithin is get by a caller who leaves when ctx ends.
+func getWithin(ctx context.Context, c *http.Client, url string, h headers) answer {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return answer{body: err.Error()}
 	}

@@ -3,12 +3,10 @@ package e2e
 import (
 	"cmp"
 	"maps"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/weir-rls/weir/internal/parts"
@@ -20,7 +18,11 @@ type spec struct {
 	envoys, weirs int
 	redis         bool   // one Redis for all replicas; otherwise the embedded store
 	rules         string // the rule file
+	envoy         string // the Envoy file in testdata, envoy.yaml if empty
+	timeout       string // how long Envoy waits for an answer, 5s if empty
+	headers       string // what weir tells the caller of its limits, legacy if empty
 	failOpen      bool   // Envoy admits what no weir answers
+	onlyReplica   bool   // one replica although there is a Redis, for a story told on both stores
 	drainDelay    string // none if empty: only the test of draining waits for it
 }
 
@@ -31,7 +33,7 @@ type topology struct {
 	weirs     []*parts.WeirProcess
 	fronts    []string // the Envoys' URLs
 	rulesFile string
-	served    atomic.Int64 // requests that reached the upstream
+	upstream
 }
 
 func run(t *testing.T, s spec) *topology {
@@ -44,19 +46,20 @@ func run(t *testing.T, s spec) *topology {
 	return top
 }
 
-// startUpstream starts a backend that limits nothing, and answers its address.
+// startUpstream starts the backend and answers its address.
 func (top *topology) startUpstream(t *testing.T) string {
 	t.Helper()
-	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { top.served.Add(1) }))
-	t.Cleanup(upstream.Close)
-	return strings.TrimPrefix(upstream.URL, "http://")
+	top.release = make(chan struct{})
+	server := httptest.NewServer(&top.upstream)
+	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://")
 }
 
 func (top *topology) startWeirs(t *testing.T, s spec) {
 	t.Helper()
 	args := []string{
 		"--rules", top.rulesFile, "--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
-		"--store-timeout", "2s", "--drain-delay", cmp.Or(s.drainDelay, "0s"), "--headers", "legacy", "--store", "memory",
+		"--store-timeout", "2s", "--drain-delay", cmp.Or(s.drainDelay, "0s"), "--headers", cmp.Or(s.headers, "legacy"), "--store", "memory",
 	}
 	if s.redis {
 		top.redis = partstest.Redis(t, parts.RedisServer)
@@ -69,13 +72,14 @@ func (top *topology) startWeirs(t *testing.T, s spec) {
 
 func (top *topology) startEnvoys(t *testing.T, s spec, upstream string) {
 	t.Helper()
-	text, err := os.ReadFile("testdata/envoy.yaml")
+	text, err := os.ReadFile(filepath.Join("testdata", cmp.Or(s.envoy, "envoy.yaml")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if s.failOpen {
 		text = []byte(strings.Replace(string(text), "failure_mode_deny: true", "failure_mode_deny: false", 1))
 	}
+	text = []byte(strings.ReplaceAll(string(text), " timeout: 5s", " timeout: "+cmp.Or(s.timeout, "5s")))
 	var replicas []string
 	for _, weir := range top.weirs {
 		replicas = append(replicas, weir.GRPC)
