@@ -20,7 +20,6 @@ func steadyClock() func() int64 {
 
 func (c *clock) now() int64 { return c.local() + c.behind.Load() }
 
-// set takes note of an instant that the server just answered. The time its answer
-// was under way is missing, so that requests of the first moments of a window are
-// sent with the one before it.
+// set takes note of an instant that the server just answered. The time that its
+// answer was under way is missing.
 func (c *clock) set(now int64) { c.behind.Store(now - c.local()) }

@@ -17,7 +17,7 @@ const (
 )
 
 var (
-	onlyHistory  = flag.Int("redis.history", -1, "compare only the random history of this number with Judge")
+	onlyHistory   = flag.Int("redis.history", -1, "compare only the random history of this number with Judge")
 	manyHistories = flag.Int("redis.histories", histories, "how many random histories are compared with Judge")
 )
 

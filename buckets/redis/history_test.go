@@ -13,8 +13,8 @@ import (
 // same history, on every machine.
 type history struct {
 	*rand.Rand
-	number int
-	now    int64
+	number   int
+	now      int64
 	subjects []subjectOf
 
 	told     time.Duration

@@ -26,6 +26,12 @@ type kindSet uint8
 // maxLease is the longest lease, in bytes, that [buckets.Charge] allows.
 const maxLease = 64
 
+// lookAhead is how long before the end of a window the next one is sent along: the
+// guess is behind the server by the time that its last answer was under way and
+// that this call will be. Else each replica's first calls of each window would be
+// made twice.
+const lookAhead = int64(time.Second / time.Microsecond)
+
 // call is a request on its way: what does not change when it is sent again.
 type call struct {
 	charges []buckets.Charge
@@ -139,7 +145,11 @@ func numbers(c *buckets.Charge, b buckets.Bucket, guess int64) [9]int64 {
 		return [9]int64{ticks, x, y, full, full + max(b.Debt, b.Ahead), b.Missing, b.TicksPerToken, b.TicksPerQuantum, b.Quantum}
 	case buckets.FixedWindow:
 		start, end := b.Calendar.Bounds(guess)
-		return [9]int64{ticks, windowNumber(c, full+b.Debt), 0, full, full + b.Debt, start, end}
+		following := end
+		if end-guess < lookAhead {
+			_, following = b.Calendar.Bounds(end)
+		}
+		return [9]int64{ticks, windowNumber(c, full+b.Debt), 0, full, full + b.Debt, start, end, following}
 	case buckets.SlidingWindow:
 		part := (b.Window-1)/b.Parts + 1
 		return [9]int64{ticks, windowNumber(c, full+b.Debt), 0, full, full + b.Debt, part, b.Parts}

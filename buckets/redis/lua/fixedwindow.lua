@@ -1,6 +1,6 @@
 -- Fixed windows: what fixedwindow.go says. Go tells the bounds of the window that
--- now should be in, because it knows the calendar; where they are not, nothing is
--- judged and Go is asked again.
+-- now should be in, because it knows the calendar, and where the next one ends if it
+-- is about to begin; where now is in neither, nothing is judged and Go is asked again.
 
 local FIXED = 2
 local WINDOW = '<Bddd' -- format, start, end, count: 25 bytes
@@ -10,7 +10,10 @@ local function until_end(cell) return cell.last - now end
 local function count_in_window(cell, ticks) cell.used = cell.used + ticks end
 
 kinds[2] = {
-  open = function(cell, _, first, last)
+  open = function(cell, _, first, last, following)
+    if now >= last then
+      first, last = last, following
+    end
     cell.first, cell.last = first, last
     if now < first or now >= last then
       stale = true
