@@ -15,7 +15,7 @@ const (
 	poll = 50 * time.Millisecond
 
 	// beaten is how long the first of a line lets others be who took the tokens
-	// that it was told of, where they come faster than the store should be asked.
+	// that he was told of, where they come faster than the store should be asked.
 	beaten = time.Millisecond
 
 	// reply is what a caller's deadline leaves when the store is asked last: a
@@ -148,7 +148,7 @@ func (q *request) turn(ctx context.Context, next *time.Time, timed bool) (over b
 		return true, nil
 	}
 	if r.stand(&q.me, &q.charges[need.charge]); timed {
-		need.delay = max(need.delay, beaten)
+		need.delay = max(need.delay, restraint(&q.charges[need.charge], &q.outcomes[need.charge]))
 	}
 	*next = q.told.Add(need.delay)
 	return false, nil

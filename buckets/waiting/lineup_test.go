@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -110,22 +111,21 @@ func (w *slotWorld) run(callers int) {
 			w.settle()
 			select {
 			case e := <-w.events:
-				w.handle(e)
+				w.settle(e)
 			case <-next:
 				arrived = true
 			}
 		}
 	}
-	for w.settle(); len(w.line) > 0 || w.held > 0; w.settle() {
-		w.handle(<-w.events)
+	for w.settle(); len(w.line) > 0 || w.held > 0; {
+		w.settle(<-w.events)
 	}
 }
 
 // settle handles all that happens in this instant: who leaves is out of the line
 // before who moved up is admitted.
-func (w *slotWorld) settle() {
-	for synctest.Wait(); len(w.events) > 0; synctest.Wait() {
-		var now []slotEvent
+func (w *slotWorld) settle(now ...slotEvent) {
+	for synctest.Wait(); len(now)+len(w.events) > 0; synctest.Wait() {
 		for len(w.events) > 0 {
 			now = append(now, <-w.events)
 		}
@@ -141,6 +141,7 @@ func (w *slotWorld) settle() {
 		for _, e := range now {
 			w.handle(e)
 		}
+		now = nil
 	}
 	if len(w.line) > 0 && w.held+w.wants[w.line[0]] <= w.count {
 		w.Errorf("seed %d: number %d waits for %d of %d slots, %d of which are held", w.seed, w.line[0], w.wants[w.line[0]], w.count, w.held)
@@ -188,7 +189,8 @@ func TestC11_SlotsOfAnotherReplicaAreFoundWithin50ms(t *testing.T) {
 // one, but for one call each when they come and, at the end of their wait, go.
 func TestALineAsksTheStoreOnceAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, calls := memory.New(memory.Options{}), 0
+		var calls atomic.Int64
+		store := memory.New(memory.Options{})
 		r := newRoom(counted(store, &calls))
 		call(t.Context(), r, 0, slots(1, "held"))
 		var answers []<-chan verdict
@@ -196,16 +198,16 @@ func TestALineAsksTheStoreOnceAtATime(t *testing.T) {
 			answers = append(answers, started(t.Context(), r, 10*time.Second, slots(1, fmt.Sprint(i))))
 		}
 		elapse(9 * time.Second)
-		if calls > 1001+9*20 {
-			t.Errorf("%d calls to the store", calls)
+		if calls.Load() > 1001+9*20 {
+			t.Errorf("%d calls to the store", calls.Load())
 		}
 		for _, answer := range answers {
 			if v := <-answer; v.passed() || v.err != nil || v.after != 10*time.Second {
 				t.Errorf("answered %+v", v)
 			}
 		}
-		if calls > 2001+10*20 {
-			t.Errorf("%d calls to the store", calls)
+		if calls.Load() > 2001+10*20 {
+			t.Errorf("%d calls to the store", calls.Load())
 		}
 		empty(t, r)
 	})
@@ -405,10 +407,11 @@ func TestW13_WhoLeavesALineTakesNothing(t *testing.T) {
 // answers without it, so the wait is over before.
 func TestC15_TheStoreIsAskedInTimeForTheDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, latest := memory.New(memory.Options{}), time.Duration(0)
+		var latest atomic.Int64
+		store := memory.New(memory.Options{})
 		start := time.Now()
 		r := newRoom(storeFunc(func(ctx context.Context, charges []buckets.Charge) ([]buckets.Outcome, error) {
-			latest = time.Since(start)
+			latest.Store(int64(time.Since(start)))
 			return store.Take(ctx, charges)
 		}))
 		call(t.Context(), r, 0, slots(1, "held"))
@@ -418,8 +421,9 @@ func TestC15_TheStoreIsAskedInTimeForTheDeadline(t *testing.T) {
 		time.AfterFunc(time.Millisecond, func() { behind <- call(ctx, r, time.Minute, slots(1, "behind")) })
 		v := call(ctx, r, time.Minute, slots(1, "other"))
 		w := <-behind
-		if latest > 985*time.Millisecond || v.err != nil || w.err != nil || v.passed() || w.passed() || v.after != 985*time.Millisecond {
-			t.Errorf("asked last at %v, answered %+v and %+v", latest, v, w)
+		last := time.Duration(latest.Load())
+		if last > 985*time.Millisecond || v.err != nil || w.err != nil || v.passed() || w.passed() || v.after != 985*time.Millisecond {
+			t.Errorf("asked last at %v, answered %+v and %+v", last, v, w)
 		}
 		short, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
@@ -433,14 +437,15 @@ func TestC15_TheStoreIsAskedInTimeForTheDeadline(t *testing.T) {
 // Slots that were given back while a newcomer was judged woke nobody.
 func TestSlotsReleasedMeanwhileAreNotMissed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, late := memory.New(memory.Options{}), time.Duration(0)
+		var late atomic.Int64
+		store := memory.New(memory.Options{})
 		r := newRoom(storeFunc(func(ctx context.Context, charges []buckets.Charge) ([]buckets.Outcome, error) {
-			defer elapse(late)
+			defer func() { elapse(time.Duration(late.Load())) }()
 			return store.Take(ctx, charges)
 		}))
 		held := slots(1, "held")
 		call(t.Context(), r, 0, held)
-		late = 10 * time.Millisecond
+		late.Store(int64(10 * time.Millisecond))
 		answer := started(t.Context(), r, time.Minute, slots(1, "other"))
 		elapse(5 * time.Millisecond)
 		giveBack(t, r, store, held)

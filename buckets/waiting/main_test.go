@@ -3,7 +3,7 @@ package waiting_test
 import (
 	"context"
 	"errors"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,12 +30,9 @@ func (f storeFunc) Take(ctx context.Context, charges []buckets.Charge) ([]bucket
 }
 
 // counted counts the calls to a store.
-func counted(store buckets.Store, calls *int) buckets.Store {
-	var mu sync.Mutex
+func counted(store buckets.Store, calls *atomic.Int64) buckets.Store {
 	return storeFunc(func(ctx context.Context, charges []buckets.Charge) ([]buckets.Outcome, error) {
-		mu.Lock()
-		*calls++
-		mu.Unlock()
+		calls.Add(1)
 		return store.Take(ctx, charges)
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -232,7 +233,7 @@ func TestC15_DrainAnswersEverybody(t *testing.T) {
 func TestAStoreThatHangsHoldsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memory.New(memory.Options{})
-		lost := 0
+		var lost atomic.Int64
 		r := waiting.New(waiting.Options{
 			Store: storeFunc(func(ctx context.Context, charges []buckets.Charge) ([]buckets.Outcome, error) {
 				if charges[0].Mode == buckets.Cancel {
@@ -243,7 +244,7 @@ func TestAStoreThatHangsHoldsNobody(t *testing.T) {
 			}),
 			Left: func(limit string, fate waiting.Fate) {
 				if limit == "tokens" && fate == waiting.Lost {
-					lost++
+					lost.Add(1)
 				}
 			},
 		})
@@ -266,8 +267,8 @@ func TestAStoreThatHangsHoldsNobody(t *testing.T) {
 		for _, answer := range answers {
 			<-answer
 		}
-		if lost != 100 {
-			t.Errorf("%d reservations were told as lost, want 100", lost)
+		if lost.Load() != 100 {
+			t.Errorf("%d reservations were told as lost, want 100", lost.Load())
 		}
 		empty(t, r)
 	})
@@ -302,16 +303,17 @@ func TestWhoIsJudgedWhileTheRoomIsDrainedIsAnswered(t *testing.T) {
 
 func TestAnErrorOfTheStoreIsTheAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, down := memory.New(memory.Options{}), false
+		var down atomic.Bool
+		store := memory.New(memory.Options{})
 		r := newRoom(storeFunc(func(ctx context.Context, charges []buckets.Charge) ([]buckets.Outcome, error) {
-			if down {
+			if down.Load() {
 				return nil, errDown
 			}
 			return store.Take(ctx, charges)
 		}))
 		call(t.Context(), r, 0, slots(1, "holder"))
 		answer := started(t.Context(), r, time.Hour, slots(1, "other"))
-		down = true
+		down.Store(true)
 		if v := <-answer; !errors.Is(v.err, errDown) || v.after > 50*time.Millisecond {
 			t.Errorf("who waited was answered %+v", v)
 		}
@@ -328,9 +330,10 @@ func TestAnErrorOfTheStoreIsTheAnswer(t *testing.T) {
 // once: the first need not wait longer than the second for it.
 func TestW03_AnswersThatOvertakeEachOtherChangeNoOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, late := memory.New(memory.Options{}), time.Duration(0)
+		var late atomic.Int64
+		store := memory.New(memory.Options{})
 		r := newRoom(storeFunc(func(ctx context.Context, charges []buckets.Charge) ([]buckets.Outcome, error) {
-			wait := late
+			wait := time.Duration(late.Load())
 			defer func() { elapse(wait) }()
 			return store.Take(ctx, charges)
 		}))
@@ -339,9 +342,9 @@ func TestW03_AnswersThatOvertakeEachOtherChangeNoOrder(t *testing.T) {
 		for range 11 { // the last waits until 10 ms
 			all = append(all, started(t.Context(), r, time.Minute, charge))
 		}
-		late = 5 * time.Millisecond
+		late.Store(int64(5 * time.Millisecond))
 		first := started(t.Context(), r, time.Minute, charge)
-		late = 0
+		late.Store(0)
 		second := started(t.Context(), r, time.Minute, charge)
 		if v := <-first; v.after != 12*time.Millisecond {
 			t.Errorf("the first waited %v, want 12 ms with the second", v.after)
