@@ -134,7 +134,7 @@ func TestOnceThereIsRoomKeysLeaveTheOverflowBucket(t *testing.T) {
 	}
 }
 
-// Limits that come with requests have one name. At the cap each rate has an
+// Limits that come with requests are a limit for each rate. At the cap each has an
 // overflow bucket of its own, in one request too, and their number is bounded.
 func TestOverridesOfDifferentRatesDoNotMixAtTheCap(t *testing.T) {
 	c := newClock()
@@ -150,8 +150,8 @@ func TestOverridesOfDifferentRatesDoNotMixAtTheCap(t *testing.T) {
 	passed := 0
 	for range 100 {
 		outcomes := take(t, s,
-			buckets.Charge{Key: "{fast}", Limit: "override", Bucket: rate(1_000_000), Cost: 900},
-			buckets.Charge{Key: "{slow}", Limit: "override", Bucket: rate(1), Cost: 1})
+			buckets.Charge{Key: "{fast}", Limit: "override fast", Bucket: rate(1_000_000), Cost: 900},
+			buckets.Charge{Key: "{slow}", Limit: "override slow", Bucket: rate(1), Cost: 1})
 		if outcomes[0].Admitted && outcomes[1].Admitted {
 			passed++
 		}
@@ -160,9 +160,9 @@ func TestOverridesOfDifferentRatesDoNotMixAtTheCap(t *testing.T) {
 		t.Errorf("%d of 100 requests for 900 of 1000 tokens passed at once, want 1", passed)
 	}
 	for tokens := range int64(2 * maxShared) {
-		take(t, s, buckets.Charge{Key: fmt.Sprint("{any}", tokens), Limit: "override", Bucket: rate(tokens + 2), Cost: 1})
+		take(t, s, buckets.Charge{Key: fmt.Sprint("{any}", tokens), Limit: fmt.Sprint("override", tokens), Bucket: rate(tokens + 2), Cost: 1})
 	}
-	take(t, s, buckets.Charge{Key: "{back}", Limit: "override", Bucket: rate(999_999), Cost: 1, Mode: buckets.Refund})
+	take(t, s, buckets.Charge{Key: "{back}", Limit: "override back", Bucket: rate(999_999), Cost: 1, Mode: buckets.Refund})
 	if len(s.held) > maxShared+2 {
 		t.Errorf("%d buckets held: rates that a caller chooses grow the store", len(s.held))
 	}
@@ -292,7 +292,7 @@ func TestARefusalMovesTheBucketToANewRate(t *testing.T) {
 	if refused.Admitted {
 		t.Fatal("a change of rate filled the bucket")
 	}
-	c.now = c.now.Add(charge.Bucket.Refill(refused.Short))
+	c.now = c.now.Add(refused.Delay)
 	if !take(t, s, charge)[0].Admitted {
 		t.Error("refused again after the delay that was promised")
 	}
@@ -305,7 +305,7 @@ func TestALowerCapacityHoldsFromTheFirstRefusalOn(t *testing.T) {
 	take(t, s, charge)
 	charge.Bucket, charge.Cost = bucket10(t, 10), 1
 	refused := take(t, s, charge)[0]
-	c.now = c.now.Add(charge.Bucket.Refill(refused.Short))
+	c.now = c.now.Add(refused.Delay)
 	if refused.Admitted || !take(t, s, charge)[0].Admitted {
 		t.Error("a bucket whose capacity was lowered did not refill from its new capacity on")
 	}
@@ -321,5 +321,48 @@ func TestClosingALimitForgivesNothing(t *testing.T) {
 	charge.Bucket, charge.Cost = bucket10(t, 10), 1
 	if take(t, s, charge)[0].Admitted {
 		t.Error("a rate of 0 in between filled the bucket")
+	}
+}
+
+// What is no token bucket is bounded like one: at the cap all new values share one
+// window, one lot of slots.
+func TestRotatingValuesAtTheCapBuysOneOfEachKind(t *testing.T) {
+	for _, kind := range []buckets.Bucket{
+		buckets.FixedWindow{Limit: 50, Calendar: buckets.Calendar{Unit: buckets.CalendarDay}},
+		buckets.SlidingWindow{Limit: 50, Window: time.Hour.Microseconds(), Parts: 60},
+		buckets.Slots{Count: 50, TTL: time.Hour.Microseconds()},
+	} {
+		c := newClock()
+		s := New(Options{MaxBuckets: 100, Now: func() time.Time { return c.now }})
+		for i := range 100 {
+			take(t, s, buckets.Charge{Key: fmt.Sprint("{old}", i), Limit: "l", Bucket: kind, Cost: 50, Lease: "old"})
+		}
+		admitted := 0
+		for i := range 1000 {
+			charge := buckets.Charge{Key: fmt.Sprint("{new}", i), Limit: "l", Bucket: kind, Cost: 1, Lease: fmt.Sprint(i)}
+			if take(t, s, charge)[0].Admitted {
+				admitted++
+			}
+		}
+		if admitted != 50 || len(s.held) != 101 {
+			t.Errorf("%T: 1,000 new values were admitted %d times with %d buckets held, want 50 and 101", kind, admitted, len(s.held))
+		}
+		c.now = c.now.Add(25 * time.Hour)
+		if s.Held() != 0 {
+			t.Errorf("%T: %d buckets are held a day later", kind, s.Held())
+		}
+		s.check(t)
+	}
+}
+
+// A limit that became another kind of bucket has another overflow bucket.
+func TestKindsDoNotMixAtTheCap(t *testing.T) {
+	c := newClock()
+	s := New(Options{MaxBuckets: 1, Now: func() time.Time { return c.now }})
+	take(t, s, buckets.Charge{Key: "{old}", Limit: "l", Bucket: bucket10(t, 50), Cost: 50})
+	take(t, s, buckets.Charge{Key: "{a}", Limit: "l", Bucket: bucket10(t, 50), Cost: 50})
+	window := buckets.Charge{Key: "{b}", Limit: "l", Bucket: buckets.SlidingWindow{Limit: 5, Window: 1_000_000, Parts: 10}, Cost: 5}
+	if o := take(t, s, window); !o[0].Admitted || o[0].Used != 5 {
+		t.Errorf("%+v, want a window of its own", o)
 	}
 }
