@@ -355,14 +355,21 @@ func TestRotatingValuesAtTheCapBuysOneOfEachKind(t *testing.T) {
 	}
 }
 
-// A limit that became another kind of bucket has another overflow bucket.
+// A limit that became another kind of bucket has another overflow bucket, and the
+// one that it had forgets nothing meanwhile.
 func TestKindsDoNotMixAtTheCap(t *testing.T) {
 	c := newClock()
 	s := New(Options{MaxBuckets: 1, Now: func() time.Time { return c.now }})
 	take(t, s, buckets.Charge{Key: "{old}", Limit: "l", Bucket: bucket10(t, 50), Cost: 50})
-	take(t, s, buckets.Charge{Key: "{a}", Limit: "l", Bucket: bucket10(t, 50), Cost: 50})
-	window := buckets.Charge{Key: "{b}", Limit: "l", Bucket: buckets.SlidingWindow{Limit: 5, Window: 1_000_000, Parts: 10}, Cost: 5}
-	if o := take(t, s, window); !o[0].Admitted || o[0].Used != 5 {
-		t.Errorf("%+v, want a window of its own", o)
+	daily := buckets.FixedWindow{Limit: 5, Calendar: buckets.Calendar{Unit: buckets.CalendarDay}}
+	sliding := buckets.SlidingWindow{Limit: 5, Window: 1_000_000, Parts: 10}
+	for i, c := range []struct {
+		kind     buckets.Bucket
+		admitted bool
+	}{{daily, true}, {sliding, true}, {daily, false}, {sliding, false}} {
+		o := take(t, s, buckets.Charge{Key: fmt.Sprint("{new}", i), Limit: "l", Bucket: c.kind, Cost: 5})
+		if o[0].Admitted != c.admitted {
+			t.Errorf("charge %d: %+v", i, o)
+		}
 	}
 }
