@@ -293,3 +293,27 @@ func TestBest_NoSearchVisitsMoreThanMeasured(t *testing.T) {
 		}
 	})
 }
+
+// Each way that one entry can go is in the measure, so that no kind of rule can
+// be piled up past the bound; and once a rule has consumed all there is, the
+// others are not looked at.
+func TestBest_EveryKindOfRuleIsMeasuredAndNothingIsVisitedInVain(t *testing.T) {
+	const level = `
+    - {key: k, value: 10.0.0.1%[1]s}
+    - {key: k, value_cidr: 10.0.0.0/8%[1]s}
+    - {key: k, value_cidr: 10.0.0.0/16%[1]s}
+    - {key: k, value: "1*"%[1]s}
+    - {key: k, value_regex: "1.*"%[1]s}
+    - {key: "k*", value: 10.0.0.1%[1]s}
+    - {key: "*"%[1]s}
+    - {key: k%[1]s}
+    - {key: k, value: other%[1]s}
+`
+	for below, want := range map[string]int{"": 9, ", rate_limit: {unlimited: true}": 2} {
+		d := assemble([]*file{parse(newText("test.yaml", fmt.Appendf(nil, "domain: llm\nmatching: best\ndescriptors:"+level, below)))}, Options{}).domains["llm"]
+		s := search{d: d, entries: []Entry{{"k", "10.0.0.1"}}, length: 1}
+		if s.from(&d.root, 0); s.visits != want || d.root.measure() != 9 {
+			t.Errorf("%q below: %d nodes visited, want %d; measured are %d, want 9", below, s.visits, want, d.root.measure())
+		}
+	}
+}

@@ -17,8 +17,8 @@ func parseNetwork(s string) (p netip.Prefix, ok bool) {
 		if err != nil {
 			return netip.Prefix{}, false
 		}
-		a = a.Unmap().WithZone("")
-		return netip.PrefixFrom(a, a.BitLen()), true
+		a = a.Unmap()
+		return netip.PrefixFrom(a, a.BitLen()), true // which drops the zone
 	}
 	p, err := netip.ParsePrefix(s)
 	if err != nil {

@@ -194,7 +194,7 @@ func TestResponse_NoRequestIDBreaksTheAnswer(t *testing.T) {
 domain: d
 passive: [request_id]
 responses:
-  mine: {content_type: application/json, body: '{"a":"{request_id}","{request_id}":["{message}"]}', message: "<{request_id}>\nsecond line", headers: {X-Id: "{request_id}", X-M: "{message}"}}
+  mine: {content_type: application/json, body: '{"a":"{request_id}","id {request_id}":["{message}"]}', message: "<{request_id}>\nsecond line", headers: {X-Id: "{request_id}", X-M: "{message}"}}
 descriptors: [{key: user, limits: [{rate: 0/s, response: mine, name: 'a "name" \ of <mine>'}]}]
 `)
 	rapid.Check(t, func(t *rapid.T) {
