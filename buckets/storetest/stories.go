@@ -100,31 +100,38 @@ func shadow(key string, b buckets.Bucket, cost int64) buckets.Charge {
 	return c
 }
 
+// story is told on a fresh store, to so many replicas in turn.
+type story struct {
+	name     string
+	replicas int
+	tell     func(*scene)
+}
+
 func runStories(t *testing.T, s Subject) {
-	for _, story := range []struct {
-		name     string
-		replicas int
-		tell     func(*scene)
-	}{
-		{"C-03 a bucket never seen is full and is taken from whole or not at all", 1, wholeOrNot},
-		{"C-04 refilled once however many replicas run, never above capacity", 3, refilledOnce},
-		{"C-16 a cost above the capacity never passes", 1, neverPasses},
-		{"C-17 a refused request takes nothing", 1, refusedTakesNothing},
-		{"G-06 a burst of 100, then 10 each second", 1, burstThenRate},
-		{"a look takes nothing", 1, looksTakeNothing},
-		{"a refund never lifts above full and stands beside a refusal", 1, refunds},
-		{"a shadow charge refuses nobody", 1, shadows},
-		{"a bucket charged twice is judged after what was taken first", 1, chargedTwice},
-		{"a closed bucket refuses and forgets nothing", 1, closedBucket},
-		{"a changed rate carries the tokens used", 1, changedRate},
-		{"a changed rate holds for who is refused", 1, changedRateRefused},
-		{"a lowered capacity empties at most", 1, loweredCapacity},
-		{"a clock that goes back an hour locks nobody out for longer than a refill", 1, clockBack},
-		{"the largest bucket counts every tick", 1, largestBucket},
-		{"16 charges are judged, 17 are an error, none is no call", 1, chargeCounts},
-	} {
-		t.Run(story.name, func(t *testing.T) { story.tell(newScene(t, s, story.replicas)) })
+	for _, told := range [][]story{tokenStories, kindStories} {
+		for _, story := range told {
+			t.Run(story.name, func(t *testing.T) { story.tell(newScene(t, s, story.replicas)) })
+		}
 	}
+}
+
+var tokenStories = []story{
+	{"C-03 a bucket never seen is full and is taken from whole or not at all", 1, wholeOrNot},
+	{"C-04 refilled once however many replicas run, never above capacity", 3, refilledOnce},
+	{"C-16 a cost above the capacity never passes", 1, neverPasses},
+	{"C-17 a refused request takes nothing", 1, refusedTakesNothing},
+	{"G-06 a burst of 100, then 10 each second", 1, burstThenRate},
+	{"a look takes nothing", 1, looksTakeNothing},
+	{"a refund never lifts above full and stands beside a refusal", 1, refunds},
+	{"a shadow charge refuses nobody", 1, shadows},
+	{"a bucket charged twice is judged after what was taken first", 1, chargedTwice},
+	{"a closed bucket refuses and forgets nothing", 1, closedBucket},
+	{"a changed rate carries the tokens used", 1, changedRate},
+	{"a changed rate holds for who is refused", 1, changedRateRefused},
+	{"a lowered capacity empties at most", 1, loweredCapacity},
+	{"a clock that goes back an hour locks nobody out for longer than a refill", 1, clockBack},
+	{"the largest bucket counts every tick", 1, largestBucket},
+	{"16 charges are judged, 17 are an error, none is no call", 1, chargeCounts},
 }
 
 func wholeOrNot(s *scene) {
