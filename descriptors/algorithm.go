@@ -4,8 +4,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/weir-rls/weir/buckets"
 	"go.yaml.in/yaml/v4"
+
+	"github.com/weir-rls/weir/buckets"
 )
 
 // The algorithms of a limit, as files name them, and what else becomes a limit.

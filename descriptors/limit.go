@@ -1,8 +1,9 @@
 package descriptors
 
 import (
-	"github.com/weir-rls/weir/buckets"
 	"go.yaml.in/yaml/v4"
+
+	"github.com/weir-rls/weir/buckets"
 )
 
 // limitSpec is a limit as a file states it.

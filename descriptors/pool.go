@@ -1,8 +1,9 @@
 package descriptors
 
 import (
-	"github.com/weir-rls/weir/buckets"
 	"go.yaml.in/yaml/v4"
+
+	"github.com/weir-rls/weir/buckets"
 )
 
 // poolSpec is a pool as a file states it.
@@ -141,7 +142,7 @@ func (w *walker) draw(f field) *limitSpec {
 		return nil
 	}
 	here := at(w.text, f.value)
-	d := &drawSpec{at: here, heaviest: weighed{1, here}, borrow: true}
+	d := &drawSpec{at: here, heaviest: weighed{1, here}}
 	s := &limitSpec{algorithm: draw, at: at(w.text, f.key), limit: w.defaults, draw: d}
 	if p, ok := fields["pool"]; !ok {
 		w.fail(f.value, "name one, as in pool: units", "the draw has no pool")

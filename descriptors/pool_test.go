@@ -3,6 +3,7 @@ package descriptors
 import (
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 
@@ -117,8 +118,83 @@ func TestC03_APoolIsSplitByEntriesOfTheWholeRequest(t *testing.T) {
 	if own.Key != beside.Key || own.Key != charge(t, r, "client=x tenant=t").Key {
 		t.Errorf("one pool has the keys %q and %q", own.Key, beside.Key)
 	}
+	long := rulesOf(t, `
+domain: llm
+passive: [a, b, c, d]
+pools: [{name: p, rate: 10/s, split_by: [a, b, c, d]}]
+descriptors: [{key: k, draw: {pool: p}}]
+`)
+	value := strings.Repeat("v", maxLiteral)
+	for _, last := range []string{"x", "y"} {
+		c := charge(t, long, fmt.Sprintf("k=k a=%s b=%[1]s c=%[1]s d=%s", value, last))
+		if other, taken := seen[c.Key]; taken || len(c.Key) > 100 {
+			t.Errorf("four long values make the key %q, which %q has", c.Key, other)
+		}
+		seen[c.Key] = last
+	}
 	if first := charge(t, r, "other=y tenant=t", "tenant=u"); first.Key != charge(t, r, "other=y tenant=t").Key {
 		t.Error("an entry of another descriptor outweighs the own one")
+	}
+}
+
+// A rule's shadow is its own, a pool's is that of all who draw; what several draws
+// of a class weigh at most is what its reserve has to hold.
+func TestC03_WhatADrawAndItsPoolSay(t *testing.T) {
+	r := rulesOf(t, `
+domain: llm
+pools: [{name: p, rate: 10/s, burst: 100}, {name: quiet, rate: 10/s, shadow_mode: true, on_store_error: deny}]
+descriptors:
+  - {key: a, shadow_mode: true, draw: {pool: p, class: one, weight: 2}}
+  - {key: b, draw: {pool: p, class: one, weight: {by: api, values: {x: 40}, default: 3}}}
+  - {key: c, draw: {pool: p}}
+  - {key: d, draw: {pool: quiet}}
+`)
+	for descriptor, want := range map[string]buckets.Role{"a=x": buckets.Shadow, "b=x": buckets.Enforce, "d=x": buckets.Shadow} {
+		if c := charge(t, r, descriptor); c.Role != want {
+			t.Errorf("%s has the role %d, want %d", descriptor, c.Role, want)
+		}
+	}
+	if c := charge(t, r, "d=x"); c.OnStoreError != buckets.Deny {
+		t.Errorf("the store's errors are answered %v", c.OnStoreError)
+	}
+	if c := charge(t, r, "a=x"); c.Class.Guarantee.Size() != 40 {
+		t.Errorf("the reserve is %d, want 40, the heaviest weight", c.Class.Guarantee.Size())
+	}
+}
+
+// Texts that try to be taken for a part of a key.
+func TestKey_NoValueOfADescriptorIsAPool(t *testing.T) {
+	d := &domain{name: "d"}
+	d.head, d.tag = keyHead(d.name)
+	key := func(name string, b buckets.Bucket, values ...string) string {
+		spec, req := &poolSpec{name: name, limit: Limit{Bucket: b}}, &Request{Descriptors: []Descriptor{{}}}
+		for i, v := range values {
+			spec.splitBy = append(spec.splitBy, fmt.Sprint(i))
+			req.Descriptors[0].Entries = append(req.Descriptors[0].Entries, Entry{fmt.Sprint(i), v})
+		}
+		return d.poolKey(newPool(spec), req, 0)
+	}
+	long := strings.Repeat("x", maxLiteral)
+	hashed := strings.TrimPrefix(key("p", buckets.TokenBucket{}, long, long), "{d}|")
+	keys := []string{
+		key("p", buckets.TokenBucket{}), key("p", buckets.Slots{}), key("p", buckets.TokenBucket{}, ""), key("p", buckets.TokenBucket{}, "", ""),
+		key("p", buckets.TokenBucket{}, "a,=1:b"), key("p", buckets.TokenBucket{}, "a", "b"), key("p,=1:a", buckets.TokenBucket{}),
+		key("p", buckets.TokenBucket{}, long, long), key("p", buckets.TokenBucket{}, long, long, ""), key("t1:p", buckets.TokenBucket{}), key("p/n:x", buckets.TokenBucket{}),
+		key("p", buckets.TokenBucket{}) + "/n:x", key("p", buckets.TokenBucket{}) + "/p:x",
+		keyOf("d", nil, "n:x"), keyOf("d", []Entry{{"|t1:p", ""}}, "n:x"), keyOf("d|", nil, "n:x"), keyOf("d", []Entry{{"", hashed}}, "n:x"),
+		keyOf("d", []Entry{{long, long}, {long, long}}, "n:x"), keyOf("d", nil, "|t1:p"),
+	}
+	slices.Sort(keys)
+	if len(slices.Compact(slices.Clone(keys))) != len(keys) {
+		t.Errorf("two share one: %q", keys)
+	}
+	if !strings.HasPrefix(key("p", buckets.TokenBucket{}, long, long), "{d}|") || strings.ContainsAny(hashed, "!,/:") {
+		t.Errorf("a long key is %q", hashed)
+	}
+	for _, k := range keys {
+		if !strings.HasPrefix(k, "{d}") && !strings.HasPrefix(k, "{d%7C}") {
+			t.Errorf("%q has another tag", k)
+		}
 	}
 }
 
@@ -132,7 +208,8 @@ func TestKey_PoolsAndDescriptorsNeverShareOne(t *testing.T) {
 	anyPool := rapid.Custom(func(t *rapid.T) (drawn struct {
 		name
 		key string
-	}) {
+	},
+	) {
 		text := anyText()
 		n := name{domain: text.Draw(t, "domain"), pool: text.Draw(t, "pool"), slots: rapid.Bool().Draw(t, "slots")}
 		spec := &poolSpec{name: n.pool, limit: Limit{Bucket: buckets.TokenBucket{}}}

@@ -4,8 +4,9 @@ import (
 	"errors"
 	"time"
 
-	"github.com/weir-rls/weir/buckets"
 	"go.yaml.in/yaml/v4"
+
+	"github.com/weir-rls/weir/buckets"
 )
 
 // maxRefill is the longest period of a token bucket: budgets of a month or a year

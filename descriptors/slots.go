@@ -3,8 +3,9 @@ package descriptors
 import (
 	"time"
 
-	"github.com/weir-rls/weir/buckets"
 	"go.yaml.in/yaml/v4"
+
+	"github.com/weir-rls/weir/buckets"
 )
 
 const (

@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/weir-rls/weir/buckets"
 	"go.yaml.in/yaml/v4"
+
+	"github.com/weir-rls/weir/buckets"
 )
 
 // room is the largest weight that can pass at a bucket.
