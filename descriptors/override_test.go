@@ -3,6 +3,7 @@ package descriptors
 import (
 	"math"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -101,11 +102,15 @@ func TestOverride_KeyCarriesAmountUnitAndMultiplier(t *testing.T) {
 	r := rulesOf(t, "domain: llm\npassive: [api]\ndescriptors: [{key: a, limits: [{rate: 5/s, name: 'o:5/1*1'}]}]")
 	seen := map[string]bool{r.Resolve(request("a=x")).Matches[0].Charge.Key: true}
 	for _, o := range []Override{{5, Second, 1}, {7, Second, 1}, {5, Minute, 1}, {5, Second, 2}, {51, Second, 1}, {5, Second, 11}} {
-		key := r.Resolve(overridden(o, "a=x")).Matches[0].Charge.Key
-		if seen[key] {
-			t.Errorf("%+v has the key %q of another", o, key)
+		c := r.Resolve(overridden(o, "a=x")).Matches[0].Charge
+		if seen[c.Key] || seen[c.Limit] {
+			t.Errorf("%+v has the key %q or the limit %q of another", o, c.Key, c.Limit)
 		}
-		seen[key] = true
+		seen[c.Key], seen[c.Limit] = true, true
+	}
+	// Windows stand apart from the token buckets that days and longer once were.
+	if key := r.Resolve(overridden(Override{5, Day, 1}, "a=x")).Matches[0].Charge.Key; !strings.HasSuffix(key, "/w:5/1*4") {
+		t.Errorf("a day has the key %q", key)
 	}
 	one, same := overridden(Override{5, Second, 0}, "a=x"), overridden(Override{5, Second, 1}, "api=z a=x")
 	if a, b := r.Resolve(one).Matches[0].Charge.Key, r.Resolve(same).Matches[0].Charge.Key; a != b {
