@@ -28,8 +28,11 @@ func sourceOf(names ...string) string {
 	return source.String()
 }
 
-// takeOne is for one token bucket that is taken from.
-var takeOne = newScript(sourceOf("prelude", "tokenlevel", "take1"))
+// For one bucket of the commonest kinds that is taken from.
+var (
+	takeTokens = newScript(sourceOf("prelude", "tokenlevel", "token1"))
+	takeFixed  = newScript(sourceOf("prelude", "fixedcount", "fixed1"))
+)
 
 // judges are the scripts for any charges, by the set of kinds that they know: a
 // script makes its functions anew in each call, which takes the server 0.1 us each.
@@ -46,12 +49,17 @@ var judges = func() (scripts [1 << len(kindFiles)]script) {
 	return scripts
 }()
 
-var kindFiles = [...][]string{{"tokenlevel", "tokenbucket"}, {"fixedwindow"}, {"slidingwindow"}, {"slots"}, {"breaker"}}
+var kindFiles = [...][]string{{"tokenlevel", "tokenbucket"}, {"fixedcount", "fixedwindow"}, {"slidingwindow"}, {"slots"}, {"breaker"}}
 
 // scriptFor is the cheapest script that judges charges of a set of kinds.
 func scriptFor(charges []buckets.Charge, kinds kindSet) script {
-	if c := &charges[0]; len(charges) == 1 && c.Mode == buckets.Take && kinds == 1<<tokens && c.Class == nil {
-		return takeOne
+	if c := &charges[0]; len(charges) == 1 && c.Mode == buckets.Take && c.Class == nil {
+		switch kinds {
+		case 1 << tokens:
+			return takeTokens
+		case 1 << fixed:
+			return takeFixed
+		}
 	}
 	return judges[kinds]
 }

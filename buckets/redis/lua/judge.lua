@@ -18,22 +18,27 @@ local NO_CLASS, BORROWS = 0, 2
 local CHARGE = '<BBBBBdddddddddBc0'
 local CLASS = '<dddddddddd' -- like the nine of the charge; what borrowing leaves
 
--- A bucket that is charged twice is one cell.
-local cells, cell_by_key = {}, {}
-local function cell_of(kind, lease, full, deepest, ...)
-  local index = cells.keys
-  cells.keys = index + 1
+-- A bucket that is charged twice is one cell. There are few: to look through them
+-- is cheaper than a second table.
+local cells, index = {}, 0
+local function cell_of(kind, lease, full, deepest, a, b, c, d)
+  index = index + 1
   local key = KEYS[index]
-  local cell = cell_by_key[key]
-  if not cell then
-    cell = { kind = kinds[kind], key = key, index = index, full = full, deepest = deepest, used = 0, pending = 0 }
-    cell.kind.open(cell, lease, ...)
-    cell.before = cell.used
-    cell_by_key[key], cells[#cells + 1] = cell, cell
+  for i = 1, #cells do
+    if cells[i].key == key then
+      return cells[i]
+    end
   end
+  -- Nine fields get room for sixteen: what a kind adds does not make the table grow.
+  local cell = {
+    kind = kinds[kind], key = key, index = index, full = full, deepest = deepest,
+    used = 0, pending = 0, changed = false, before = 0,
+  }
+  cell.kind.open(cell, lease, a, b, c, d)
+  cell.before = cell.used
+  cells[#cells + 1] = cell
   return cell
 end
-cells.keys = 1
 
 local function read(packed)
   local kind, mode, role, hopeless, class, ticks, x, y, full, deepest, a, b, c, d, lease, at =
@@ -140,13 +145,13 @@ if stale then
   return { now }
 end
 
-local passes, quotas, met = true, false, false
+local closed, passes, quotas, met = false, true, false, false
 for _, ask in ipairs(asks) do
   local verdict = PASSED_OVER
-  if not asks.closed then
+  if not closed then
     verdict = judge(ask)
     local refused = verdict == REFUSED
-    asks.closed = refused and ask.role == GATE
+    closed = refused and ask.role == GATE
     if ask.mode == TAKE or ask.mode == LOOK then
       passes = passes and not (refused and ask.role == ENFORCE)
       quotas, met = quotas or ask.role == QUOTA, met or not refused and ask.role == QUOTA
@@ -155,7 +160,7 @@ for _, ask in ipairs(asks) do
   ask.verdict = verdict
 end
 
-if passes and not asks.closed and (met or not quotas) then
+if passes and not closed and (met or not quotas) then
   for _, ask in ipairs(asks) do
     if ask.mode == TAKE and ask.verdict ~= REFUSED then
       apply(ask)
