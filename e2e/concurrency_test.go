@@ -1,7 +1,11 @@
 package e2e
 
 import (
+	"context"
+	"math/rand/v2"
+	"net/http"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -194,6 +198,30 @@ descriptors:
 		top.letGo(t, 2)
 		if got := settled(again...); got[200] != 2 {
 			t.Errorf("%v, want 3 + 3 to pass", got)
+		}
+	})
+}
+
+// Clients who leave at any moment. One who leaves when weir has answered and
+// Envoy has not yet read it gets no receipt: his slot is free after its TTL.
+func TestC12_NothingLeaksBeyondTheTTLInAStormOfClientsWhoLeave(t *testing.T) {
+	onBothStores(t, spec{rules: slotsRules("slot_ttl: 2s")}, func(t *testing.T, top *topology) {
+		var all sync.WaitGroup
+		for i := range 8 {
+			all.Go(func() {
+				caller := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+				for range 60 {
+					ctx, leave := context.WithTimeout(context.Background(), time.Duration(rand.IntN(6000))*time.Microsecond)
+					getWithin(ctx, caller, top.fronts[i%2], job(""))
+					leave()
+				}
+			})
+		}
+		all.Wait()
+		ended := time.Now()
+		eventually(t, "three of three pass", func() bool { return settled(top.beginAll(t, 3, job(""))...)[200] == 3 })
+		if took := time.Since(ended); took > 6*time.Second {
+			t.Errorf("the slots were free after %v, want 2 s at most", took)
 		}
 	})
 }
