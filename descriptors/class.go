@@ -41,7 +41,7 @@ func (c *compiler) pools(files []*file) {
 				continue
 			}
 			c.unique(s.name, s.at)
-			p := &pooling{spec: s, pool: newPool(s), byID: map[string]*class{}}
+			p := &pooling{spec: s, pool: newPool(c.domain.name, s), byID: map[string]*class{}}
 			c.poolings[s.name], c.pooled = p, append(c.pooled, p)
 		}
 	}

@@ -65,6 +65,7 @@ func (d *domain) meet(req *Request, i int, l *Limit, way []step, res *Resolution
 	if l.share == nil {
 		c.Key = d.bucketKey(way, l.key)
 	} else {
+		c.Limit = l.share.pool.limit
 		c.Key = d.poolKey(l.share.pool, req, i)
 		// The key also where there is no class: what a receipt gives back may be
 		// divided by then.

@@ -208,16 +208,18 @@ type share struct {
 
 // pool is what the buckets of a pool are named by.
 type pool struct {
+	limit   string // of charges: the pool is one limit, whoever draws
 	head    string // behind the domain, with the mark
 	splitBy []string
 }
 
-func newPool(s *poolSpec) *pool {
+func newPool(domain string, s *poolSpec) *pool {
 	kind := byte('t')
 	if s.ofSlots() {
 		kind = 's'
 	}
-	return &pool{head: string(appendItem([]byte{poolMark, kind}, s.name)), splitBy: s.splitBy}
+	head := string(appendItem([]byte{poolMark, kind}, s.name))
+	return &pool{limit: domain + "\x00" + head, head: head, splitBy: s.splitBy}
 }
 
 // poolKey is the key of a pool's bucket for a request of which descriptor i

@@ -172,7 +172,7 @@ func TestKey_NoValueOfADescriptorIsAPool(t *testing.T) {
 			spec.splitBy = append(spec.splitBy, fmt.Sprint(i))
 			req.Descriptors[0].Entries = append(req.Descriptors[0].Entries, Entry{fmt.Sprint(i), v})
 		}
-		return d.poolKey(newPool(spec), req, 0)
+		return d.poolKey(newPool(d.name, spec), req, 0)
 	}
 	long := strings.Repeat("x", maxLiteral)
 	hashed := strings.TrimPrefix(key("p", buckets.TokenBucket{}, long, long), "{d}|")
@@ -230,7 +230,7 @@ func TestKey_PoolsAndDescriptorsNeverShareOne(t *testing.T) {
 		}
 		d := &domain{name: n.domain}
 		d.head, d.tag = keyHead(n.domain)
-		drawn.key = d.poolKey(newPool(spec), req, 0)
+		drawn.key = d.poolKey(newPool(d.name, spec), req, 0)
 		if rapid.Bool().Draw(t, "class") {
 			n.suffix = "/n:" + text.Draw(t, "class name")
 			drawn.key += n.suffix
@@ -338,4 +338,25 @@ func TestC03_DefaultsAreExactParts(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A pool is one limit whoever draws from it: its waiters are counted together, and
+// a store that runs out of room does not give each draw a pool.
+func TestDrawsOfAPoolAreChargesOfOneLimit(t *testing.T) {
+	rules := rulesOf(t, `
+domain: d
+pools: [{name: units, rate: 10/s, burst: 100}, {name: others, rate: 10/s, burst: 100}]
+descriptors:
+  - {key: a, draw: {pool: units}}
+  - {key: b, draw: {pool: units}}
+  - {key: c, draw: {pool: others}}
+`)
+	var limits []string
+	for _, key := range []string{"a", "b", "c"} {
+		res := rules.Resolve(&Request{Domain: "d", Descriptors: []Descriptor{{Entries: []Entry{{key, "x"}}}}})
+		limits = append(limits, res.Matches[0].Charge.Limit)
+	}
+	if limits[0] != limits[1] || limits[0] == limits[2] {
+		t.Errorf("charges of %q, want the first two of one limit", limits)
+	}
 }

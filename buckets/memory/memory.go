@@ -98,7 +98,7 @@ func (s *Store) Take(_ context.Context, charges []buckets.Charge) ([]buckets.Out
 		states[i] = &b.state
 		key, classKey := b.key, ""
 		if c.Class != nil {
-			class := t.seat(c.ClassKey, classOf(c.Limit), c.Class.Guarantee)
+			class := t.seat(c.ClassKey, classOf(&c), c.Class.Guarantee)
 			classes[i], classKey = &class.state, class.key
 		}
 		if key != c.Key || classKey != c.ClassKey { // judged on its limit's overflow bucket, beside others perhaps

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/weir-rls/weir/buckets"
 )
@@ -126,8 +127,11 @@ func overflowKey(limit string, kind buckets.Bucket) string {
 	return fmt.Sprintf("overflow %T %s", kind, limit)
 }
 
-// classOf names what the guarantees of a pool's classes belong to.
-func classOf(limit string) string { return "class of " + limit }
+// classOf names what the guarantee of a pool's class belongs to. Its key is that of
+// the pool, and behind it the class.
+func classOf(c *buckets.Charge) string {
+	return "class " + strings.TrimPrefix(c.ClassKey, c.Key) + " of " + c.Limit
+}
 
 // makeRoom forgets the bucket that is soonest full, if that is near and no
 // charge of this call is for it.

@@ -373,3 +373,28 @@ func TestKindsDoNotMixAtTheCap(t *testing.T) {
 		}
 	}
 }
+
+// All draws of a pool meet at its overflow bucket, however many classes it has.
+func TestAPoolAtTheCapIsOnePool(t *testing.T) {
+	c := newClock()
+	s := New(Options{MaxBuckets: 1, Now: func() time.Time { return c.now }})
+	take(t, s, buckets.Charge{Key: "{old}", Limit: "old", Bucket: bucket10(t, 50), Cost: 50})
+	pool, classes, err := buckets.NewPool(
+		buckets.Terms{Tokens: 10, Period: time.Second, Capacity: 60},
+		[]buckets.ClassTerms{{Guarantee: 2, Period: time.Second, Reserve: 10, Borrow: true}, {Guarantee: 3, Period: time.Second, Reserve: 20, Borrow: true}},
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	admitted := [2]int{}
+	for i := range 400 {
+		key := fmt.Sprint("{tenant}", i/4)
+		charge := buckets.Charge{Key: key, Limit: "pool", Bucket: pool, Class: &classes[i%2], ClassKey: fmt.Sprint(key, "/", i%2), Cost: 1}
+		if take(t, s, charge)[0].Admitted {
+			admitted[i%2]++
+		}
+	}
+	if admitted != [2]int{20, 30} { // the last 10 are kept from the second class for the first
+		t.Errorf("the classes of 100 tenants got %v, want those of one pool", admitted)
+	}
+}
