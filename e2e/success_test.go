@@ -85,3 +85,28 @@ func TestM18_ManyAtOnceNeverSucceedMoreOftenThanTheLimit(t *testing.T) {
 		}
 	})
 }
+
+// The loose form looks first and charges the success when it is known: what runs
+// side by side passes together, and is charged all the same.
+func TestM18_TheLooseFormLetsParallelRequestsPassTogether(t *testing.T) {
+	rules := "domain: e2e\ndescriptors: [{key: loose, limits: [{name: loose, algorithm: sliding_window, rate: 3/hour}]}]\n"
+	onBothStores(t, spec{rules: rules}, func(t *testing.T, top *topology) {
+		settledLoose := func() int { return top.metric(t, `weir_decisions_total{domain="e2e",limit="loose",outcome="settled"}`) }
+		for i, want := range []int{503, 200, 200, 404} {
+			if got := settledOne(top.begin(t, i, headers{"X-Loose": "l", "X-Status": strconv.Itoa(want)})); got.status != want {
+				t.Errorf("request %d: %d, want %d", i+1, got.status, want)
+			}
+			eventually(t, "its end is told", func() bool { return settledLoose() == i+1 })
+		}
+		held := top.beginAll(t, 4, headers{"X-Loose": "l", "X-Hold": "answer"})
+		top.holds(t, 4)
+		top.letGo(t, 4)
+		if got := settled(held...); got[200] != 4 {
+			t.Errorf("%v, want all four that looked at the last token passed", got)
+		}
+		eventually(t, "their ends are told", func() bool { return settledLoose() == 8 })
+		if got := settledOne(top.begin(t, 0, headers{"X-Loose": "l"})); got.status != 429 {
+			t.Errorf("after six successes of three: %d", got.status)
+		}
+	})
+}
