@@ -40,22 +40,19 @@ func (l *line) callFirst() {
 // nobody is the index of no charge.
 const nobody = -1
 
-// ahead is a charge for whose bucket somebody waits already, if possible one whose
-// limit is not that which lets callers wait.
-func (r *Room) ahead(charges []buckets.Charge, waiting int) int {
+// ahead is a charge for whose bucket somebody waits already.
+func (r *Room) ahead(charges []buckets.Charge) int {
 	if r.waiting.Load() == 0 {
 		return nobody
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	found := nobody
 	for i := range charges {
-		c := &charges[i]
-		if c.Role == buckets.Enforce && c.Asks() && (found == nobody || i != waiting) && r.find(c) != nil {
-			found = i
+		if c := &charges[i]; c.Role == buckets.Enforce && c.Asks() && r.find(c) != nil {
+			return i
 		}
 	}
-	return found
+	return nobody
 }
 
 // find is the line of a charge, if there is one. r.mu is held.

@@ -34,7 +34,7 @@ const (
 // that lets callers wait does not ask before those who wait for that one.
 func (r *Room) lineUp(ctx context.Context, charges []buckets.Charge, w Wait) ([]buckets.Outcome, time.Duration, error) {
 	seen := r.released.Load()
-	ahead, first := r.ahead(charges, w.Charge), charges
+	ahead, first := r.ahead(charges), charges
 	if ahead != nobody {
 		first = looks(charges)
 	}

@@ -306,30 +306,138 @@ func TestWhoLacksMoreThanOthersHoldsNobodyUp(t *testing.T) {
 }
 
 // Who waited for a limit of his own comes behind those who wait for what he shares
-// with them.
+// with them, although a slot is free, unannounced, when his turn comes.
 func TestW03_FromAnotherLineNobodyPasses(t *testing.T) {
 	inTime(t, func(t *testing.T, r *waiting.Room, store buckets.Store) {
 		own, held := tokens(t, 1, time.Second, 1), slots(1, "held")
 		call(t.Context(), r, 0, own, held)
 		from := started(t.Context(), r, time.Minute, own, slots(1, "from"))
+		elapse(980 * time.Millisecond) // 20 ms before the own limit has a token, and 50 until the first asks
 		first := started(t.Context(), r, time.Minute, slots(1, "first"))
-		elapse(980 * time.Millisecond) // 20 ms before the own limit has a token, and 20 until the first asks
+		elapse(10 * time.Millisecond)
 		held.Mode = buckets.Refund
 		if _, err := store.Take(t.Context(), []buckets.Charge{held}); err != nil {
 			t.Fatal(err)
 		}
-		elapse(15 * time.Millisecond)
-		if v := call(t.Context(), r, 0, slots(1, "held")); !v.passed() {
-			t.Fatal("somebody asked early")
-		}
-		elapse(10 * time.Millisecond)
-		giveBack(t, r, store, slots(1, "held"))
-		if v := <-first; !v.passed() {
+		if v := <-first; !v.passed() || v.after != 50*time.Millisecond {
 			t.Errorf("the first was answered %+v", v)
 		}
 		giveBack(t, r, store, slots(1, "first"))
-		if v := <-from; !v.passed() {
+		if v := <-from; !v.passed() || v.after != 1030*time.Millisecond {
 			t.Errorf("who came from another line was answered %+v", v)
+		}
+	})
+}
+
+// Who walks over to another line is not called there for what was released for the
+// line that he left.
+func TestW03_ACallForAnotherLineIsNotHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := make(chan bool, 100)
+		store := memory.New(memory.Options{})
+		r := newRoom(storeFunc(func(ctx context.Context, charges []buckets.Charge) ([]buckets.Outcome, error) {
+			if charges[len(charges)-1].Lease == "from" {
+				asked <- true
+				defer elapse(10 * time.Millisecond)
+			}
+			return store.Take(ctx, charges)
+		}))
+		own, held := tokens(t, 1, time.Second, 1), slots(1, "held")
+		call(t.Context(), r, 0, own, held)
+		from := started(t.Context(), r, time.Minute, own, slots(1, "from")) // is answered at 10 ms, and asks again at 1.01 s
+		elapse(1015 * time.Millisecond)
+		first := started(t.Context(), r, 10*time.Second, slots(1, "first")) // lines up while the other is judged
+		r.Released(own.Key)
+		elapse(time.Second)
+		if len(asked) != 2 {
+			t.Errorf("who is not the first asked %d times", len(asked))
+		}
+		giveBack(t, r, store, held)
+		<-first
+		giveBack(t, r, store, slots(1, "first"))
+		if v := <-from; !v.passed() {
+			t.Errorf("answered %+v", v)
+		}
+		empty(t, r)
+	})
+}
+
+// Tokens that others take before the first of a line gets them, again and again,
+// are asked for once a millisecond.
+func TestWhoIsBeatenDoesNotRushTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int64
+		store := memory.New(memory.Options{})
+		r := newRoom(storeFunc(func(ctx context.Context, charges []buckets.Charge) ([]buckets.Outcome, error) {
+			thief := charges[0]
+			if _, err := store.Take(ctx, []buckets.Charge{thief}); err != nil {
+				return nil, err
+			}
+			calls.Add(1)
+			return store.Take(ctx, charges)
+		}))
+		fast := tokens(t, 1, 10*time.Microsecond, 1)
+		if v := call(t.Context(), r, 100*time.Millisecond, fast, slots(1, "a")); v.passed() {
+			t.Errorf("answered %+v", v)
+		}
+		if calls.Load() > 103 {
+			t.Errorf("the store was asked %d times in 100 ms", calls.Load())
+		}
+		empty(t, r)
+	})
+}
+
+// Tokens of a reservation that is given back are there for a line at once.
+func TestW13_WhatIsGivenBackIsAnnounced(t *testing.T) {
+	inTime(t, func(t *testing.T, r *waiting.Room, _ buckets.Store) {
+		charge := tokens(t, 1, time.Minute, 1)
+		call(t.Context(), r, 0, charge)
+		ctx, leave := context.WithCancel(t.Context())
+		gone := started(ctx, r, day, charge)
+		several := started(t.Context(), r, day, charge, slots(1, "a"))
+		elapse(time.Second)
+		leave()
+		<-gone
+		if v := <-several; !v.passed() || v.after != time.Minute {
+			t.Errorf("answered %+v, want admitted in the place that is free, after a minute", v)
+		}
+	})
+}
+
+// A crowd whose clients leave together asks the store for nothing more.
+func TestW13_WhoIsGoneDoesNotAsk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int64
+		store := memory.New(memory.Options{})
+		r := newRoom(counted(store, &calls))
+		call(t.Context(), r, 0, slots(1, "held"))
+		ctx, leave := context.WithCancel(t.Context())
+		for i := range 100 {
+			started(ctx, r, time.Minute, slots(1, fmt.Sprint(i)))
+		}
+		before := calls.Load()
+		leave()
+		synctest.Wait()
+		if after := calls.Load(); after != before {
+			t.Errorf("%d calls after everybody left", after-before)
+		}
+		empty(t, r)
+	})
+}
+
+// What is left of the delays that were told is what a drain answers.
+func TestC15_DrainTellsALineWhatIsLeft(t *testing.T) {
+	inTime(t, func(t *testing.T, r *waiting.Room, _ buckets.Store) {
+		charge := tokens(t, 1, time.Minute, 1)
+		call(t.Context(), r, 0, charge)
+		first := started(t.Context(), r, day, charge, slots(2, "a"))
+		behind := started(t.Context(), r, day, charge, slots(2, "b"))
+		elapse(20 * time.Second)
+		r.Drain()
+		for _, answer := range []<-chan verdict{first, behind} {
+			if v := <-answer; v.passed() || v.err != nil || v.outcomes[0].Delay != 40*time.Second {
+				t.Errorf("answered %+v", v)
+			}
 		}
 	})
 }

@@ -92,7 +92,7 @@ func drawPool(t *testing.T, random *rand.Rand) (buckets.TokenBucket, []buckets.C
 			Borrow: random.IntN(4) > 0, Headroom: random.Int64N(3),
 		})
 	}
-	pool, classes, err := buckets.NewPool(buckets.Terms{Tokens: 10, Period: time.Second, Capacity: random.Int64N(20) + 18}, terms)
+	pool, classes, err := buckets.NewPool(buckets.Terms{Tokens: 10, Period: time.Second, Capacity: random.Int64N(20) + 18, MaxWait: time.Hour}, terms)
 	if err != nil {
 		t.Fatal(err)
 	}

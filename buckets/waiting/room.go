@@ -90,11 +90,11 @@ func New(o Options) *Room {
 // error of the store ends the wait, and ctx does too, with its own error: what
 // is admitted then is taken all the same.
 func (r *Room) Take(ctx context.Context, charges []buckets.Charge, w Wait) (outcomes []buckets.Outcome, waited time.Duration, err error) {
-	if w.Max <= 0 || r.draining() || charges[w.Charge].Mode != buckets.Take || charges[w.Charge].Role != buckets.Enforce {
+	if w.Max <= 0 || charges[w.Charge].Mode != buckets.Take || charges[w.Charge].Role != buckets.Enforce {
 		outcomes, err = r.store.Take(ctx, charges)
 		return outcomes, 0, err
 	}
-	if reservable(charges) && r.ahead(charges, w.Charge) == nobody {
+	if reservable(charges) && r.ahead(charges) == nobody {
 		return r.reserve(ctx, charges, w)
 	}
 	return r.lineUp(ctx, charges, w)
