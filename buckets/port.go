@@ -100,7 +100,7 @@ const (
 	Enforce Role = iota // refuses the request
 	Shadow              // is reported only; the bucket is charged where it admits and the request passes
 	Quota               // refuses the request if every other quota of it refuses too; charged where it admits
-	Gate                // stops everything: nothing after it in the call happens, refunds and settlements included
+	Gate                // stops everything: nothing after it in the call happens, refunds and settlements included; not for calls with takes, with which it would fall
 )
 
 // OnStoreError is what becomes of a charge whose store does not answer.
