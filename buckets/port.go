@@ -140,6 +140,7 @@ type Outcome struct {
 	Now int64
 
 	// Blind marks a verdict of [OnStoreError] on a store that did not answer:
-	// the numbers say nothing.
-	Blind bool
+	// the numbers say nothing. Alone marks one of this process's own memory in such
+	// a case: the store knows nothing of it.
+	Blind, Alone bool
 }

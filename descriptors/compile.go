@@ -38,7 +38,7 @@ type compiler struct {
 // compile builds a domain from its files. They may have faults of their own:
 // those found here come beside them.
 func compile(name string, files []*file) (*domain, Faults) {
-	d := &domain{name: name, passive: map[string]struct{}{endKey: {}}, defaults: files[0].defaults, dates: files[0].dates}
+	d := &domain{name: name, passive: map[string]struct{}{endKey: {}, ReceiptKey: {}}, defaults: files[0].defaults, dates: files[0].dates}
 	d.head, d.tag = keyHead(name)
 	c := compiler{domain: d, names: map[string]place{}, ids: map[string]struct{}{}, poolings: map[string]*pooling{}}
 	matching := c.settings(files)

@@ -2,15 +2,15 @@ package descriptors
 
 import "github.com/weir-rls/weir/buckets"
 
-// Keys of weir's own. A descriptor with an entry endKey tells at the end of a
-// stream what it has used; the entry is passive in every domain. One with
-// receiptKey redeems a receipt and is no matter of rules.
+// Keys of weir's own, passive in every domain. A descriptor with an entry endKey
+// tells at the end of a stream what it has used; one with ReceiptKey redeems a
+// receipt.
 const (
 	endKey     = "weir.end"
-	receiptKey = "weir.receipt"
+	ReceiptKey = "weir.receipt"
 )
 
-func isReserved(key string) bool { return key == endKey || key == receiptKey }
+func isReserved(key string) bool { return key == endKey || key == ReceiptKey }
 
 // further reads what a rule limits beside rate_limit and limits: its draw and its
 // breaker.

@@ -56,20 +56,17 @@ func (d *domain) meet(req *Request, i int, l *Limit, way []step, res *Resolution
 	if !l.takes(mode) {
 		return
 	}
-	c := buckets.Charge{
-		Limit: l.id, Bucket: l.Bucket, Cost: cost(d.weight(l.Weight, req, i), hits), Mode: mode, OnStoreError: l.OnStoreError,
+	key, classKey := "", ""
+	if l.share == nil {
+		key = d.bucketKey(way, l.key)
+	} else {
+		key = d.poolKey(l.share.pool, req, i)
+		classKey = key + l.share.suffix
 	}
+	c := l.ChargeOn(key, classKey)
+	c.Mode, c.Cost = mode, cost(d.weight(l.Weight, req, i), hits)
 	if _, ok := l.Bucket.(buckets.Breaker); ok {
 		c.Cost = 1
-	}
-	if l.share == nil {
-		c.Key = d.bucketKey(way, l.key)
-	} else {
-		c.Limit = l.share.pool.limit
-		c.Key = d.poolKey(l.share.pool, req, i)
-		// The key also where there is no class: what a receipt gives back may be
-		// divided by then.
-		c.Class, c.ClassKey = l.Class, c.Key+l.share.suffix
 	}
 	switch {
 	case l.Shadow || !l.enforces(c.Key):

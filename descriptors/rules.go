@@ -87,9 +87,20 @@ type Limit struct {
 }
 
 // ID identifies the limit in every replica that has the same rules, and after a
-// change of anything but its name and algorithm: it is the charges' Limit. It may
-// hold any bytes.
+// change of anything but its name and algorithm. It may hold any bytes.
 func (l *Limit) ID() string { return l.id }
+
+// ChargeOn is a charge on one of the limit's buckets, of which the limit decides
+// all but what is asked of it. classKey is that of the pool's class, if the limit
+// is a draw; it is kept also where the pool has no classes, for it may have some
+// when a receipt gives back. A pool is one limit of charges, whoever draws.
+func (l *Limit) ChargeOn(key, classKey string) buckets.Charge {
+	c := buckets.Charge{Key: key, Limit: l.id, Bucket: l.Bucket, OnStoreError: l.OnStoreError}
+	if l.share != nil {
+		c.Limit, c.Class, c.ClassKey = l.share.pool.limit, l.Class, classKey
+	}
+	return c
+}
 
 // Weight is how many tokens one hit costs: Default, or what Values says of the
 // value of the entry By, where the request has one.

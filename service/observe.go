@@ -7,7 +7,7 @@ import "time"
 // a client's text, so their number is bounded.
 type Observer struct {
 	Request       func(Result, time.Duration)
-	Decision      func(domain, limit string, o Outcome)
+	Decision      func(domain, limit string, o Outcome, tokens int64) // tokens that it charged
 	Unmatched     func(domain string, descriptors int)
 	UnknownDomain func()
 	BadOverrides  func(domain string, count int)
@@ -41,12 +41,13 @@ const (
 	Settled                     // was charged what had been used already
 	Borrowed                    // admitted and charged from what other classes of the pool leave
 	QuotaDenied                 // refused, but another quota has room
+	Waited                      // admitted and charged after a wait
 )
 
 // String is the outcome as a metric's label.
 func (o Outcome) String() string {
 	return [...]string{
-		"allowed", "denied", "not_charged", "shadow_denied", "refunded", "settled", "borrowed", "quota_denied",
+		"allowed", "denied", "not_charged", "shadow_denied", "refunded", "settled", "borrowed", "quota_denied", "waited",
 	}[o]
 }
 

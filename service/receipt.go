@@ -19,6 +19,7 @@ type receipt struct {
 	id      [16]byte // random; leases are named by it, and it is redeemed once by it
 	expires time.Time
 	items   []item
+	needed  bool // the end of the request may matter
 }
 
 // item is one bucket of a receipt.
@@ -28,6 +29,7 @@ type item struct {
 	cost          int64
 	at            int64 // when it was charged, on the store's clock
 	charge        byte  // of the request, in order: with the id, the lease
+	slots         bool  // it holds slots, which are given back even if the rules know the limit no more
 }
 
 // lease names what charge i of the request holds.
@@ -74,10 +76,17 @@ func (k *Keys) seal(r *receipt) string {
 		}
 		b = binary.AppendUvarint(b, uint64(it.cost))
 		b = binary.AppendUvarint(b, uint64(it.at))
-		b = append(b, it.charge)
+		b = append(b, it.charge, flag(it.slots))
 	}
 	b = append(b, mac((*k.keys.Load())[0], b)...)
 	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+func flag(set bool) byte {
+	if set {
+		return 1
+	}
+	return 0
 }
 
 var (
@@ -120,8 +129,8 @@ func decodeReceipt(b []byte) (*receipt, error) {
 	r.expires = time.Unix(d.number(), 0)
 	for len(d.rest) > 0 && !d.bad {
 		it := item{limit: d.text(), key: d.text(), classKey: d.text(), cost: d.number(), at: d.number()}
-		if last := d.bytes(1); !d.bad {
-			it.charge = last[0]
+		if last := d.bytes(2); !d.bad {
+			it.charge, it.slots = last[0], last[1] == 1
 			r.items = append(r.items, it)
 		}
 	}

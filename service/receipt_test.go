@@ -19,7 +19,7 @@ var anyReceipt = rapid.Custom(func(t *rapid.T) *receipt {
 	r.items = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) item {
 		return item{
 			limit: rapid.String().Draw(t, "limit"), key: rapid.String().Draw(t, "key"), classKey: rapid.String().Draw(t, "class"),
-			cost: rapid.Int64Range(0, 1<<62).Draw(t, "cost"), at: rapid.Int64Range(0, 1<<62).Draw(t, "at"), charge: rapid.Byte().Draw(t, "charge"),
+			cost: rapid.Int64Range(0, 1<<62).Draw(t, "cost"), at: rapid.Int64Range(0, 1<<62).Draw(t, "at"), charge: rapid.Byte().Draw(t, "charge"), slots: rapid.Bool().Draw(t, "slots"),
 		}
 	}), 1, 16).Draw(t, "items")
 	return r

@@ -14,17 +14,11 @@ import (
 	"github.com/weir-rls/weir/descriptors"
 )
 
-// receiptKey is the entry by which Envoy sends a receipt back when a stream has
-// ended. The hits of its descriptor are the response's status, 0 where the client
-// left before there was one.
-const receiptKey = "weir.receipt"
-
-// How long a receipt can be redeemed: as long as its end can still change
-// something, but a window's no longer than a day, and a breaker's an hour.
-const (
-	longestWindow  = 24 * time.Hour
-	longestBreaker = time.Hour
-)
+// longestStream is how long after a request its end still counts for what it took:
+// the most that a receipt of no slots can be redeemed. Each failure that is
+// redeemed leaves a mark for as long, so that it is not redeemed twice: 1,000
+// failures a second are 600,000 marks of some 150 bytes.
+const longestStream = 10 * time.Minute
 
 // endMatters tells that a stream's end decides over what a charge takes.
 func endMatters(m *descriptors.Match) bool {
@@ -44,9 +38,9 @@ func (m *met) life() time.Duration {
 	case buckets.Slots:
 		return time.Duration(b.TTL) * time.Microsecond
 	case buckets.Breaker:
-		return longestBreaker
+		return longestStream
 	}
-	return min(m.Reset, longestWindow)
+	return min(m.Reset, longestStream)
 }
 
 // fill writes into r what the end of a request that passed decides over, and
@@ -57,8 +51,13 @@ func (r *receipt) fill(v *verdict, now time.Time) bool {
 		if v.over || !m.Admitted || m.Blind || !endMatters(&m.Match) {
 			continue
 		}
+		_, slots := m.Charge.Bucket.(buckets.Slots)
+		if m.Alone && !slots {
+			continue // taken here and not in the store, which is to be asked at the end
+		}
 		r.items = append(r.items, item{
-			limit: m.Limit.ID(), key: m.Charge.Key, classKey: m.Charge.ClassKey, cost: m.Charge.Cost, at: m.Now, charge: byte(i),
+			limit: m.Limit.ID(), key: m.Charge.Key, classKey: m.Charge.ClassKey, cost: m.Charge.Cost, at: m.Now,
+			charge: byte(i), slots: slots,
 		})
 		if ends := now.Add(m.life() + time.Second); ends.After(r.expires) {
 			r.expires = ends
@@ -74,10 +73,20 @@ func newReceipt(matches []descriptors.Match) *receipt {
 	for i := range matches {
 		if endMatters(&matches[i]) {
 			_, _ = rand.Read(r.id[:]) // it never fails
+			r.needed = true
 			return r
 		}
 	}
 	return r
+}
+
+// maxCharges is how many charges a request may have. One whose end matters leaves
+// room for the gate of its receipt.
+func maxCharges(r *receipt) int {
+	if r.needed {
+		return buckets.MaxCharges - 1
+	}
+	return buckets.MaxCharges
 }
 
 // nameLeases gives every charge that holds something a lease of its own.
@@ -90,14 +99,15 @@ func nameLeases(r *receipt, matches []descriptors.Match) {
 	}
 }
 
-// redeemAll redeems the receipts among a request's descriptors. Their entry is
-// passive in every domain, so no rule judges them.
+// redeemAll redeems the receipts among a request's descriptors, by which Envoy
+// tells that a stream has ended. The hits of such a descriptor are the response's
+// status, 0 where the client left before there was one. No rule judges it.
 func (s *Service) redeemAll(ctx context.Context, rules *descriptors.Rules, request *descriptors.Request) {
 	for i := range request.Descriptors {
 		d := &request.Descriptors[i]
 		for _, entry := range d.Entries {
-			if entry.Key == receiptKey {
-				s.redeem(ctx, rules, entry.Value, end{status: d.Hits, known: d.HasHits})
+			if entry.Key == descriptors.ReceiptKey {
+				s.options.Observe.Receipt(s.redeem(ctx, rules, entry.Value, end{status: d.Hits, known: d.HasHits}))
 			}
 		}
 	}
@@ -114,85 +124,110 @@ func (e end) unsuccessful() bool {
 	return e.known && (e.status >= http.StatusBadRequest || e.status == 0)
 }
 
-// redeem does what a receipt says of a stream that has ended. Whatever is
-// wrong with it is counted and changes nothing: nobody is there to read an error.
-func (s *Service) redeem(ctx context.Context, rules *descriptors.Rules, text string, e end) {
+// redeem does what a receipt says of a stream that has ended. Whatever is wrong
+// with it changes nothing: nobody is there to read an error.
+func (s *Service) redeem(ctx context.Context, rules *descriptors.Rules, text string, e end) Receipt {
 	r, err := s.options.Keys.open(text, s.options.Now())
 	switch {
 	case errors.Is(err, errExpired):
-		s.options.Observe.Receipt(ReceiptExpired)
-		return
+		return ReceiptExpired
 	case err != nil:
-		s.options.Observe.Receipt(ReceiptForged)
-		return
+		return ReceiptForged
 	}
-	charges, once := s.ends(rules, r, e)
-	if len(charges) == 0 {
-		s.options.Observe.Receipt(ReceiptRedeemed)
-		return
+	always, once := ends(rules, r, e)
+	if !s.apply(ctx, always) {
+		return ReceiptFailed
 	}
-	if once {
-		charges = append([]buckets.Charge{gate(r, s.options.Now())}, charges...)
+	if len(once) == 0 {
+		return ReceiptRedeemed
 	}
-	outcomes, _, err := s.options.Room.Take(ctx, charges, waiting.Wait{})
+	outcomes, _, err := s.options.Room.Take(ctx, append([]buckets.Charge{gate(r, s.options.Now())}, once...), waiting.Wait{})
 	switch {
-	case err != nil:
-		s.options.Observe.Receipt(ReceiptFailed)
-		return
-	case once && !outcomes[0].Admitted:
-		s.options.Observe.Receipt(ReceiptRepeated)
-		return
+	case err != nil || outcomes[0].Alone:
+		return ReceiptFailed
+	case !outcomes[0].Admitted:
+		return ReceiptRepeated
 	}
-	s.options.Observe.Receipt(ReceiptRedeemed)
-	for _, c := range charges {
-		if c.Mode == buckets.Refund {
-			s.options.Room.Released(c.Key)
-		}
-	}
+	return ReceiptRedeemed
 }
 
-// ends are the charges of a stream's end, and whether they must not be made
-// twice. To give back slots, or a probe, does nothing the second time; a success
-// that is told to a breaker twice at most ends a run of failures once more, and
-// to remember every success for an hour would cost far more than that is worth.
-func (s *Service) ends(rules *descriptors.Rules, r *receipt, e end) (charges []buckets.Charge, once bool) {
+// apply makes charges that may be made twice, and wakes who waits for what they
+// give back.
+func (s *Service) apply(ctx context.Context, charges []buckets.Charge) bool {
+	if len(charges) == 0 {
+		return true
+	}
+	outcomes, _, err := s.options.Room.Take(ctx, charges, waiting.Wait{})
+	for i := range charges {
+		s.options.Room.Released(charges[i].Key)
+	}
+	return err == nil && !outcomes[0].Alone && !outcomes[0].Blind
+}
+
+// ends are the charges of a stream's end: those that may be made again and again,
+// and those that must be made once. To give back slots, or a probe, does nothing
+// the second time; a success that is told to a breaker twice at most ends a run of
+// failures once more, and to mark every success would cost far more than that is
+// worth.
+func ends(rules *descriptors.Rules, r *receipt, e end) (always, once []buckets.Charge) {
 	for _, it := range r.items {
-		limit, found := rules.LimitByID(it.limit)
-		if !found {
-			continue // gone from the rules, and its buckets with it
+		limit, known := rules.LimitByID(it.limit)
+		var c buckets.Charge
+		switch {
+		case known:
+			c = limit.ChargeOn(it.key, it.classKey)
+		case it.slots:
+			c = slotsOf(&it)
+		default:
+			continue // the rules know it no more, and nobody is judged by its buckets
 		}
-		c := buckets.Charge{
-			Key: it.key, Limit: it.limit, Bucket: limit.Bucket, Class: limit.Class, ClassKey: it.classKey,
-			Cost: it.cost, Mode: buckets.Refund, Lease: r.lease(it.charge), At: it.at, OnStoreError: limit.OnStoreError,
-		}
-		switch limit.Bucket.(type) {
+		c.Mode, c.Cost, c.Lease, c.At = buckets.Refund, it.cost, r.lease(it.charge), it.at
+		switch c.Bucket.(type) {
 		case buckets.Slots:
 		case buckets.Breaker:
 			if e.status > 0 { // else the client left, and the service has neither succeeded nor failed
 				c.Mode, c.Cost = buckets.Settle, 0
 			}
 			if e.status >= http.StatusInternalServerError {
-				c.Cost, once = 1, true
-			}
-		default:
-			if !e.unsuccessful() || !limit.CountSuccess {
+				c.Cost = 1
+				once = append(once, c)
 				continue
 			}
-			once = true
+		default:
+			if e.unsuccessful() && limit.CountSuccess {
+				once = append(once, c)
+			}
+			continue
 		}
-		charges = append(charges, c)
+		always = append(always, c)
 	}
-	return charges, once
+	return always, once
 }
 
-// gate lets a receipt pass once. It is one slot that is held until the receipt
-// has expired, under a lease of each attempt's own.
+// slotsOf gives back slots of a limit that the rules know no more: a class that
+// was removed from a pool holds them until then. How many slots there are and for
+// how long one is held does not matter to that.
+func slotsOf(it *item) buckets.Charge {
+	slots := buckets.Slots{Count: 1, TTL: 1}
+	c := buckets.Charge{Key: it.key, Limit: it.limit, Bucket: slots, ClassKey: it.classKey}
+	if it.classKey != "" {
+		c.Class = &buckets.Class{Guarantee: slots}
+	}
+	return c
+}
+
+// gate lets a receipt pass once: it is a bucket of one token, which comes back
+// when the receipt has expired.
 func gate(r *receipt, now time.Time) buckets.Charge {
 	key := r.items[0].key
 	tag := key[:strings.IndexByte(key, '}')+1] // the same hash slot as what it guards
-	left := r.expires.Sub(now) + time.Minute
+	left := (r.expires.Sub(now) + time.Minute).Truncate(time.Second)
+	once, err := buckets.NewTokenBucket(1, left, 1)
+	if err != nil { // every whole number of seconds has one
+		once = buckets.TokenBucket{}
+	}
 	return buckets.Charge{
 		Key: tag + "receipt/" + base64.RawURLEncoding.EncodeToString(r.id[:]), Limit: "receipts",
-		Bucket: buckets.Slots{Count: 1, TTL: left.Microseconds()}, Cost: 1, Role: buckets.Gate, Lease: rand.Text(),
+		Bucket: once, Cost: 1, Role: buckets.Gate,
 	}
 }

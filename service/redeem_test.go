@@ -8,7 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-const ends = `
+const endRules = `
 domain: d
 descriptors:
   - key: good
@@ -45,8 +45,8 @@ func (w *world) end(receipt string, status uint64) {
 	w.t.Helper()
 	r := request("weir.receipt=" + receipt)
 	r.Descriptors[0].HitsAddend = wrapperspb.UInt64(status)
-	if answer := w.ask(r); answer.OverallCode != rls.RateLimitResponse_OK || answer.DynamicMetadata != nil {
-		w.t.Errorf("the end of a stream is answered with %v", answer)
+	if answer := w.ask(r); answer.OverallCode != rls.RateLimitResponse_OK || answer.DynamicMetadata != nil || w.observed["d unmatched"] > 0 {
+		w.t.Errorf("the end of a stream is answered with %v, and %d descriptors unmatched", answer, w.observed["d unmatched"])
 	}
 }
 
@@ -61,7 +61,7 @@ func (w *world) expect(counts map[string]int) {
 
 func TestM04_OnlySuccessesCount(t *testing.T) {
 	for _, limit := range []string{"good=x", "daily=x"} {
-		w := newWorld(t, ends)
+		w := newWorld(t, endRules)
 		for _, status := range []uint64{503, 400, 0, 200, 399, 204} { // 0: the client left
 			w.end(w.take(limit), status)
 		}
@@ -73,7 +73,7 @@ func TestM04_OnlySuccessesCount(t *testing.T) {
 
 // Requests that are under way count, so that many at once cannot all pass.
 func TestM18_ParallelRequestsCannotPassTogether(t *testing.T) {
-	w := newWorld(t, ends)
+	w := newWorld(t, endRules)
 	receipts := []string{w.take("good=x"), w.take("good=x"), w.take("good=x")}
 	if w.admits("good=x") {
 		t.Fatal("a fourth request passed while three are under way")
@@ -85,7 +85,7 @@ func TestM18_ParallelRequestsCannotPassTogether(t *testing.T) {
 }
 
 func TestReceiptIsRedeemedOnce(t *testing.T) {
-	w := newWorld(t, ends)
+	w := newWorld(t, endRules)
 	receipt := w.take("good=x")
 	w.take("good=x")
 	w.take("good=x")
@@ -100,7 +100,7 @@ func TestReceiptIsRedeemedOnce(t *testing.T) {
 
 // 100 taken in one window and given back in the next must not let 200 pass there.
 func TestLateFailureGivesNothingToTheNextWindow(t *testing.T) {
-	w := newWorld(t, ends)
+	w := newWorld(t, endRules)
 	receipts := []string{w.take("daily=x"), w.take("daily=x"), w.take("daily=x")}
 	w.now = w.now.Add(23 * time.Hour) // the next day, not a whole day later
 	for range 3 {
@@ -115,7 +115,7 @@ func TestLateFailureGivesNothingToTheNextWindow(t *testing.T) {
 }
 
 func TestC12_SlotsComeBackWithTheStream(t *testing.T) {
-	w := newWorld(t, ends)
+	w := newWorld(t, endRules)
 	receipt := w.take("slots=x")
 	w.take("slots=x")
 	w.take("slots=x")
@@ -134,7 +134,7 @@ func TestC12_SlotsComeBackWithTheStream(t *testing.T) {
 }
 
 func TestG07_FiveFailuresInARowOpenTheBreaker(t *testing.T) {
-	w := newWorld(t, ends)
+	w := newWorld(t, endRules)
 	for _, status := range []uint64{500, 503, 500, 502, 200, 500, 0, 429, 500, 500, 500} {
 		w.end(w.take("pay=x"), status) // 200 and 429 end a run, a client that left says nothing
 	}
@@ -152,7 +152,7 @@ func TestG07_FiveFailuresInARowOpenTheBreaker(t *testing.T) {
 
 func TestG09_HalfOpenLetsOneProbeThrough(t *testing.T) {
 	for status, opens := range map[uint64]bool{500: true, 200: false} {
-		w := newWorld(t, ends)
+		w := newWorld(t, endRules)
 		late := w.take("pay=x")
 		for range 5 {
 			w.end(w.take("pay=x"), 500)
@@ -175,7 +175,7 @@ func TestG09_HalfOpenLetsOneProbeThrough(t *testing.T) {
 
 // A probe whose client leaves has neither succeeded nor failed.
 func TestProbeThatWasLeftIsMadeAnew(t *testing.T) {
-	w := newWorld(t, ends)
+	w := newWorld(t, endRules)
 	for range 5 {
 		w.end(w.take("pay=x"), 500)
 	}
@@ -187,7 +187,7 @@ func TestProbeThatWasLeftIsMadeAnew(t *testing.T) {
 }
 
 func TestReceiptOfARefusedRequestDoesNotExist(t *testing.T) {
-	w := newWorld(t, ends)
+	w := newWorld(t, endRules)
 	if answer := w.ask(request("slots=x", "closed=x")); answer.OverallCode == rls.RateLimitResponse_OK || receiptOf(answer) != "" {
 		t.Errorf("got %v", answer)
 	}
@@ -197,7 +197,7 @@ func TestReceiptOfARefusedRequestDoesNotExist(t *testing.T) {
 }
 
 func TestForgedAndExpiredReceiptsDoNothing(t *testing.T) {
-	w := newWorld(t, ends)
+	w := newWorld(t, endRules)
 	receipt := w.take("slots=x")
 	w.take("slots=x")
 	w.take("slots=x")
@@ -216,7 +216,7 @@ var receipt0 = receipt{expires: time.Unix(1<<40, 0)}
 
 // Envoy that is not set up to send the status says only that the stream is over.
 func TestReceiptWithoutAStatusOnlyFreesSlots(t *testing.T) {
-	w := newWorld(t, ends)
+	w := newWorld(t, endRules)
 	for range 3 {
 		receipt := receiptOf(w.ask(request("slots=x", "good=x")))
 		w.ask(request("weir.receipt=" + receipt))
@@ -229,7 +229,7 @@ func TestReceiptWithoutAStatusOnlyFreesSlots(t *testing.T) {
 // What a stream turned out to cost is charged whatever it is, at its end, beside a
 // receipt in the same call.
 func TestM28_CostsKnownAtTheEndAreOwed(t *testing.T) {
-	w := newWorld(t, ends)
+	w := newWorld(t, endRules)
 	settle := request("weir.end=1,tokens=x")
 	settle.Descriptors[0].HitsAddend = wrapperspb.UInt64(150)
 	w.ask(settle)
@@ -246,4 +246,42 @@ func TestM28_CostsKnownAtTheEndAreOwed(t *testing.T) {
 	if !w.admits("tokens=x") {
 		t.Error("refused although the debt is paid")
 	}
+}
+
+// A receipt is good for as long as its end can change something, and at most ten
+// minutes: each that is redeemed is remembered that long.
+func TestReceiptsExpire(t *testing.T) {
+	for _, c := range []struct {
+		limit string
+		life  time.Duration
+	}{
+		{"good=x", 61 * time.Second}, // until its sub-window has left the minute
+		{"daily=x", 10 * time.Minute},
+		{"pay=x", 10 * time.Minute},
+		{"slots=x", time.Minute},
+	} {
+		for _, late := range []bool{false, true} {
+			w := newWorld(t, endRules)
+			receipt := w.take(c.limit)
+			w.now = w.now.Add(c.life)
+			if late {
+				w.now = w.now.Add(3 * time.Second)
+			}
+			w.end(receipt, 500)
+			if got := w.observed["receipt expired"] == 1; got != late {
+				t.Errorf("%s after %v, 3 s later %v: expired %v", c.limit, c.life, late, got)
+			}
+		}
+	}
+}
+
+// C-18: who was held shows, and what each limit charged.
+func TestC18_WaitsAndTokensAreCounted(t *testing.T) {
+	w := newWorld(t, `
+domain: d
+descriptors: [{key: call, limits: [{name: calls, rate: 50/s, burst: 3, weight: 3, max_wait: 10s}]}]
+`)
+	w.take("call=x")
+	w.take("call=x") // 60 ms later
+	w.expect(map[string]int{"d calls allowed": 1, "d calls waited": 1, "d calls tokens": 6, "waited": 1})
 }

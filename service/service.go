@@ -88,7 +88,7 @@ func (s *Service) decide(ctx context.Context, r *rls.RateLimitRequest) (*rls.Rat
 	end := newReceipt(found.Matches)
 	nameLeases(end, found.Matches)
 	charges := chargesOf(found.Matches, refused)
-	if len(charges) > buckets.MaxCharges {
+	if len(charges) > maxCharges(end) {
 		return s.excess(len(request.Descriptors), found)
 	}
 	outcomes, waited, err := s.options.Room.Take(ctx, charges, waitOf(ctx, found.Matches))
@@ -96,6 +96,7 @@ func (s *Service) decide(ctx context.Context, r *rls.RateLimitRequest) (*rls.Rat
 		return nil, 0, storeError(ctx, err)
 	}
 	v := newVerdict(len(request.Descriptors), found, outcomes)
+	v.waited = waited > 0
 	s.observeVerdict(v, waited)
 	if ctx.Err() != nil {
 		s.handBack(ctx, v)
@@ -110,7 +111,7 @@ func (s *Service) decide(ctx context.Context, r *rls.RateLimitRequest) (*rls.Rat
 func (s *Service) observeVerdict(v *verdict, waited time.Duration) {
 	for i := range v.met {
 		m := &v.met[i]
-		s.options.Observe.Decision(m.Limit.Domain, m.Limit.Name, v.outcomeOf(m))
+		s.options.Observe.Decision(m.Limit.Domain, m.Limit.Name, v.outcomeOf(m), v.charged(m))
 		if m.Lost > 0 {
 			s.options.Observe.WrittenOff(m.Limit.Domain, m.Limit.Name, (m.Lost-1)/m.Charge.Bucket.Unit()+1)
 		}

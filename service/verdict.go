@@ -15,6 +15,7 @@ type verdict struct {
 	statuses []shown // one a descriptor
 	decisive *met    // the limit that refused, else the one with the lowest share left; nil if none was met
 	reason   string  // why the request was refused
+	waited   bool    // it was held before it was decided
 	receipt  string  // what its end is to be told with, empty if that changes nothing
 
 	fallback  *descriptors.Response // what the caller sees of a refusal by no limit
@@ -188,8 +189,24 @@ func (v *verdict) outcomeOf(m *met) Outcome {
 		return ShadowDenied
 	case v.over:
 		return NotCharged
+	case v.waited && m.Limit.MaxWait > 0:
+		return Waited
 	case m.Borrowed:
 		return Borrowed
 	}
 	return Allowed
+}
+
+// charged is how many tokens were taken for good, of a settlement without what was
+// written off.
+func (v *verdict) charged(m *met) int64 {
+	switch {
+	case m.Limit.Unlimited || m.Blind || !m.Admitted:
+		return 0
+	case m.Charge.Mode == buckets.Settle:
+		return max(0, (m.Charge.Ticks()-m.Lost)/m.Charge.Bucket.Unit())
+	case m.Charge.Mode == buckets.Take && !v.over:
+		return m.Charge.Cost
+	}
+	return 0
 }

@@ -41,8 +41,11 @@ func newWorld(t testing.TB, rules string) *world {
 		Keys:  NewKeys(testKey),
 		Now:   func() time.Time { return w.now },
 		Observe: Observer{
-			Request:       func(r Result, _ time.Duration) { w.observed["request "+r.String()]++ },
-			Decision:      func(domain, limit string, o Outcome) { w.observed[domain+" "+limit+" "+o.String()]++ },
+			Request: func(r Result, _ time.Duration) { w.observed["request "+r.String()]++ },
+			Decision: func(domain, limit string, o Outcome, tokens int64) {
+				w.observed[domain+" "+limit+" "+o.String()]++
+				w.observed[domain+" "+limit+" tokens"] += int(tokens)
+			},
 			Unmatched:     func(domain string, n int) { w.observed[domain+" unmatched"] += n },
 			UnknownDomain: func() { w.observed["unknown domain"]++ },
 			BadOverrides:  func(domain string, n int) { w.observed[domain+" bad override"] += n },

@@ -164,13 +164,9 @@ func (g *Guard) handBack(ctx context.Context, charges []buckets.Charge, outcomes
 // decideAlone judges a request without the shared store. It stays all or
 // nothing: a charge that denies keeps the local ones from being taken.
 func (g *Guard) decideAlone(ctx context.Context, charges []buckets.Charge, cause error) ([]buckets.Outcome, error) {
-	refused := false
-	for _, c := range charges {
-		enforces := c.Role == buckets.Enforce && c.Asks()
-		if enforces && c.OnStoreError == buckets.Fail {
-			return nil, cause
-		}
-		refused = refused || enforces && c.OnStoreError == buckets.Deny
+	refused, failed := deniedWithoutStore(charges)
+	if failed {
+		return nil, cause
 	}
 	outcomes := make([]buckets.Outcome, len(charges))
 	var local []buckets.Charge
@@ -191,7 +187,32 @@ func (g *Guard) decideAlone(ctx context.Context, charges []buckets.Charge, cause
 		return nil, err
 	}
 	for i, outcome := range judged {
+		outcome.Alone = true
 		outcomes[at[i]] = outcome
 	}
 	return outcomes, nil
+}
+
+// deniedWithoutStore tells whether a request is refused, or fails, by what its
+// limits say of a store that does not answer: one that enforces, or all its
+// quotas together.
+func deniedWithoutStore(charges []buckets.Charge) (refused, failed bool) {
+	quotas, denying := 0, 0
+	for i := range charges {
+		c := &charges[i]
+		if !c.Asks() || c.Role == buckets.Shadow {
+			continue
+		}
+		failed = failed || c.OnStoreError == buckets.Fail
+		switch denies := c.OnStoreError == buckets.Deny; {
+		case c.Role == buckets.Quota:
+			quotas++
+			if denies {
+				denying++
+			}
+		case denies:
+			refused = true
+		}
+	}
+	return refused || quotas > 0 && denying == quotas, failed
 }

@@ -244,3 +244,29 @@ func TestAPanicInTheStoreIsItsError(t *testing.T) {
 		t.Error("deny admitted")
 	}
 }
+
+// Quotas are an OR: the request is refused when all of them are, and then takes
+// nothing beside them; one that asks for an error gets it.
+func TestQuotasWithoutTheStore(t *testing.T) {
+	quota := func(policy buckets.OnStoreError) buckets.Charge {
+		c := charge("{q}", 1, policy)
+		c.Role = buckets.Quota
+		return c
+	}
+	for i, c := range []struct {
+		quotas []buckets.Charge
+		taken  bool
+	}{
+		{[]buckets.Charge{quota(buckets.Deny), quota(buckets.Deny)}, false},
+		{[]buckets.Charge{quota(buckets.Deny), quota(buckets.Allow)}, true},
+	} {
+		g := newGuard(down)
+		admitted(t, g, append(c.quotas, charge("{a}", 10, buckets.Local))...)
+		if got := admitted(t, g, charge("{a}", 1, buckets.Local)); got[0] == c.taken {
+			t.Errorf("case %d: the bucket beside the quotas was taken from: %v, want %v", i, !got[0], c.taken)
+		}
+	}
+	if _, err := newGuard(down).Take(t.Context(), []buckets.Charge{quota(buckets.Fail)}); !errors.Is(err, errDown) {
+		t.Errorf("a quota that asks for an error got %v", err)
+	}
+}

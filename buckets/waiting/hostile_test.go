@@ -20,10 +20,9 @@ import (
 func TestTenThousandWhoJoinAndLeaveLeaveNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memory.New(memory.Options{})
-		var waits, left, moved atomic.Int64
+		var left, moved atomic.Int64
 		r := waiting.New(waiting.Options{
 			Store: store,
-			Waits: func(_ string, change int) { waits.Add(int64(change)) },
 			Left: func(_ string, fate waiting.Fate) {
 				if fate == waiting.HandedOver {
 					moved.Add(1)
@@ -62,8 +61,8 @@ func TestTenThousandWhoJoinAndLeaveLeaveNothing(t *testing.T) {
 		leave()
 		all.Wait()
 		empty(t, r)
-		if waits.Load() != 0 {
-			t.Errorf("%d are counted as waiting", waits.Load())
+		if r.Waiting() != 0 {
+			t.Errorf("%d are counted as waiting", r.Waiting())
 		}
 		if left.Load() < 1000 || moved.Load() < 500 {
 			t.Errorf("only %d reservations were given back or lost, %d handed over", left.Load(), moved.Load())

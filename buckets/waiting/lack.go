@@ -29,7 +29,7 @@ func lacks(charges []buckets.Charge, outcomes []buckets.Outcome, waiting int, le
 			continue
 		}
 		inTime := o.Delay > 0 && o.Delay <= left || i == waiting && givenBack(c) && left > 0
-		inTime = inTime && !o.Blind && !c.Hopeless()
+		inTime = inTime && !o.Blind && !c.Hopeless() && !breaks(c)
 		switch {
 		case c.Role == buckets.Quota:
 			if inTime && (quota.charge == nobody || o.Delay < quota.delay) {
@@ -70,6 +70,13 @@ func restraint(c *buckets.Charge, o *buckets.Outcome) time.Duration {
 // givenBack tells of a bucket that has more only when somebody gives it back.
 func givenBack(c *buckets.Charge) bool {
 	_, ok := c.Bucket.(buckets.Slots)
+	return ok
+}
+
+// breaks tells of a breaker. One that is open says that to ask is in vain, and is
+// not waited for.
+func breaks(c *buckets.Charge) bool {
+	_, ok := c.Bucket.(buckets.Breaker)
 	return ok
 }
 

@@ -61,7 +61,7 @@ func (r *Room) lineUp(ctx context.Context, charges []buckets.Charge, w Wait) ([]
 		refuse(charges, outcomes, w.Charge)
 		return outcomes, 0, nil
 	}
-	r.began(limit)
+	r.began()
 	defer r.ended(limit)
 	q := &request{room: r, charges: charges, wait: w, end: end, outcomes: outcomes, told: began}
 	q.again, q.index = asksOf(charges)

@@ -574,7 +574,12 @@ func TestRefusalsThatNoWaitingHelpsComeAtOnce(t *testing.T) {
 		heavy, blind := slots(1, "heavy"), slots(1, "blind")
 		heavy.Cost = 2
 		closed := buckets.Charge{Key: "{k}closed", Limit: "closed", Bucket: buckets.TokenBucket{}, Cost: 1}
+		open := buckets.Charge{Key: "{k}open", Limit: "open", Bucket: buckets.Breaker{Failures: 1, OpenFor: 1_000_000, Probes: 1, ProbeTTL: 1_000_000}, Cost: 1}
+		failure := open
+		failure.Mode = buckets.Settle
+		call(t.Context(), r, 0, failure)
 		for name, charges := range map[string][]buckets.Charge{
+			"G-08: a breaker that is open":      {open, slots(1, "a")},
 			"more than there ever is":           {heavy},
 			"slots of a limit that cannot wait": {others, slots(1, "a")},
 			"a closed limit":                    {closed, slots(1, "a")},

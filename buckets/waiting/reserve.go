@@ -47,7 +47,7 @@ func (r *Room) reserve(ctx context.Context, charges []buckets.Charge, w Wait) ([
 		r.leave(limit)
 		return outcomes, 0, err
 	}
-	r.began(limit)
+	r.began()
 	defer r.ended(limit)
 	return r.sleep(ctx, charges[0], outcomes)
 }

@@ -18,9 +18,6 @@ import (
 // Options are a room's settings. Only Store is required.
 type Options struct {
 	Store buckets.Store
-	// Waits is told of each caller of a limit who begins to wait, by 1, and who
-	// stops, by -1.
-	Waits func(limit string, change int)
 	// Left is told what became of the reservation of a caller who left.
 	Left func(limit string, fate Fate)
 }
@@ -64,9 +61,6 @@ type Room struct {
 
 // New returns an empty room.
 func New(o Options) *Room {
-	if o.Waits == nil {
-		o.Waits = func(string, int) {}
-	}
 	if o.Left == nil {
 		o.Left = func(string, Fate) {}
 	}
@@ -164,13 +158,9 @@ func (r *Room) leave(limit string) {
 }
 
 // began and ended count a caller who waits.
-func (r *Room) began(limit string) {
-	r.waiting.Add(1)
-	r.options.Waits(limit, 1)
-}
+func (r *Room) began() { r.waiting.Add(1) }
 
 func (r *Room) ended(limit string) {
 	r.waiting.Add(-1)
 	r.leave(limit)
-	r.options.Waits(limit, -1)
 }

@@ -67,7 +67,7 @@ func New(s config.Settings, o Options) (*App, error) {
 	if a.store, err = openStore(s, a.metrics, a.log); err != nil {
 		return nil, err
 	}
-	a.room = waiting.New(waiting.Options{Store: a.store})
+	a.room = waiting.New(waiting.Options{Store: a.store, Left: func(_ string, fate waiting.Fate) { a.metrics.Abandoned(string(fate)) }})
 	a.metrics.Waiting(a.room.Waiting)
 	a.keys = receiptKeys(s)
 	if a.grpcListener, err = net.Listen("tcp", s.GRPCListen); err != nil {

@@ -65,8 +65,10 @@ func (a *App) notReady() string {
 func (a *App) observer() service.Observer {
 	m := a.metrics
 	return service.Observer{
-		Request:  func(r service.Result, took time.Duration) { m.Request(r.String(), took) },
-		Decision: func(domain, limit string, o service.Outcome) { m.Decision(domain, limit, o.String()) },
+		Request: func(r service.Result, took time.Duration) { m.Request(r.String(), took) },
+		Decision: func(domain, limit string, o service.Outcome, tokens int64) {
+			m.Decision(domain, limit, o.String(), tokens)
+		},
 
 		Unmatched: m.Unmatched, BadOverrides: m.IgnoredOverrides, UnknownDomain: m.UnknownDomain, Excess: m.Excess,
 		Waited: m.Waited, WrittenOff: m.WrittenOff, Receipt: func(r service.Receipt) { m.Receipt(r.String()) },

@@ -16,6 +16,8 @@ type Metrics struct {
 	registry *prometheus.Registry
 
 	decisions     *prometheus.CounterVec
+	tokens        *prometheus.CounterVec
+	abandoned     *prometheus.CounterVec
 	requests      *prometheus.HistogramVec
 	unmatched     *prometheus.CounterVec
 	badOverrides  *prometheus.CounterVec
@@ -41,6 +43,8 @@ func NewMetrics(version string) *Metrics {
 	m := &Metrics{
 		registry:      prometheus.NewRegistry(),
 		decisions:     counters("decisions_total", "Limits that requests met, by what became of each.", "domain", "limit", "outcome"),
+		tokens:        counters("charged_tokens_total", "Tokens that requests were charged; of slots, how many they held.", "domain", "limit"),
+		abandoned:     counters("abandoned_reservations_total", "Reservations whose callers left while they waited, by what became of the tokens.", "fate"),
 		requests:      histograms("request_duration_seconds", "Time to answer ShouldRateLimit, by result.", "result"),
 		unmatched:     counters("unmatched_descriptors_total", "Descriptors that no rule of their domain limits.", "domain"),
 		badOverrides:  counters("ignored_overrides_total", "Limits sent with a descriptor that were ignored, because their unit is unknown or their rate inexact.", "domain"),
@@ -59,7 +63,7 @@ func NewMetrics(version string) *Metrics {
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "weir", Name: "build_info", Help: "Always 1."}, []string{"version"})
 	info.WithLabelValues(version).Set(1)
 	m.registry.MustRegister(m.decisions, m.requests, m.unmatched, m.badOverrides, m.unknownDomain, m.excess, m.panics,
-		m.waits, m.writtenOff, m.receipts,
+		m.tokens, m.abandoned, m.waits, m.writtenOff, m.receipts,
 		m.store, m.storeErrors, m.reloads, m.faults, m.lastReload, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -75,10 +79,14 @@ func (m *Metrics) Request(result string, took time.Duration) {
 	m.requests.WithLabelValues(result).Observe(took.Seconds())
 }
 
-// Decision records what became of one limit that a request met. Domain and
-// limit are those of the rules, outcome is one of a few words.
-func (m *Metrics) Decision(domain, limit, outcome string) {
+// Decision records what became of one limit that a request met, and the tokens that
+// it charged. Domain and limit are those of the rules, outcome is one of a few
+// words.
+func (m *Metrics) Decision(domain, limit, outcome string, tokens int64) {
 	m.decisions.WithLabelValues(domain, limit, outcome).Inc()
+	if tokens > 0 {
+		m.tokens.WithLabelValues(domain, limit).Add(float64(tokens))
+	}
 }
 
 // Unmatched records descriptors that no rule of a known domain limits.
@@ -102,6 +110,9 @@ func (m *Metrics) Panic() { m.panics.Inc() }
 
 // Waited records how long a request was held.
 func (m *Metrics) Waited(took time.Duration) { m.waits.Observe(took.Seconds()) }
+
+// Abandoned counts a reservation whose caller left; fate is one of a few words.
+func (m *Metrics) Abandoned(fate string) { m.abandoned.WithLabelValues(fate).Inc() }
 
 // WrittenOff counts tokens that were used and are not charged.
 func (m *Metrics) WrittenOff(domain, limit string, tokens int64) {
