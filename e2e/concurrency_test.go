@@ -99,8 +99,12 @@ func TestC12_AClientWhoLeavesWhileWaitingTakesNoSlot(t *testing.T) {
 		held := top.beginAll(t, 3, job("answer"))
 		top.holds(t, 3)
 		waiting := top.inTurn(t, 2, job("answer"))
+		left := time.Now()
 		waiting[0].leave()
 		top.reaches(t, waitingNow, 1)
+		if took := time.Since(left); took > 2*time.Second {
+			t.Errorf("a client who left waited for another %v", took)
+		}
 		for _, c := range held { // they leave as those who wait for their slots do
 			c.leave()
 		}
