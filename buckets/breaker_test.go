@@ -22,6 +22,24 @@ func (b *bench) ends(lease string, failed int64) {
 	b.one(buckets.Charge{Key: "k", Bucket: payment, Cost: failed, Lease: lease, Mode: buckets.Settle})
 }
 
+// told tells the end of a request that was admitted at an instant.
+func (b *bench) told(lease string, failed, at int64) {
+	b.one(buckets.Charge{Key: "k", Bucket: payment, Cost: failed, Lease: lease, Mode: buckets.Settle, At: at})
+}
+
+// until is when the breaker need not be kept any more.
+func (b *bench) until() int64 { return buckets.Until(payment, b.states["k"]) }
+
+// recovers lets the breaker close by its probes, as soon as it may.
+func (b *bench) recovers() {
+	b.now += payment.OpenFor
+	for i := range payment.Probes {
+		lease := fmt.Sprint("probe", i)
+		b.call(lease)
+		b.told(lease, 0, b.now)
+	}
+}
+
 // trip opens the breaker.
 func (b *bench) trip() {
 	for i := range payment.Failures {
@@ -133,7 +151,7 @@ func TestBreakerProbesAreBounded(t *testing.T) {
 			opened = min(opened, b.now+payment.OpenFor)
 			id := fmt.Sprint(rapid.IntRange(0, 5).Draw(t, "lease"))
 			for id, givenUp := range out {
-				if givenUp <= b.now {
+				if out[id] = min(givenUp, b.now+payment.ProbeTTL); givenUp <= b.now {
 					delete(out, id)
 				}
 			}
@@ -174,5 +192,203 @@ func TestBreakerRequestAdmittedBesideTheFailureThatOpensIsNoProbe(t *testing.T) 
 	b.now += 29 * second
 	if !b.call("c").Admitted || !b.call("d").Admitted {
 		t.Fatal("what was admitted before the breaker opened counts as a probe")
+	}
+}
+
+// TestG07_WhatWasAdmittedBeforeItOpenedSaysNothing: of 20 in flight 5 fail and open
+// it, two probes close it, and 5 more of the 20 fail. A success among them does not
+// end a run of failures either.
+func TestG07_WhatWasAdmittedBeforeItOpenedSaysNothing(t *testing.T) {
+	b := newBench(midnight)
+	admitted := b.now
+	b.now += second
+	b.trip()
+	b.recovers()
+	for _, late := range []int64{0, payment.OpenFor, 59 * 60 * second} {
+		b.now += late
+		for i := range 5 {
+			b.told(fmt.Sprint(i), 1, admitted)
+		}
+		if !b.call("a").Admitted {
+			t.Fatalf("opened %d us after it closed, by requests from before it opened", late)
+		}
+	}
+	b.now++
+	for range payment.Failures - 1 {
+		b.told("a", 1, b.now)
+	}
+	b.told("b", 0, admitted)
+	b.told("a", 1, b.now)
+	if b.call("a").Admitted {
+		t.Fatal("a success from before it opened ended a run of failures")
+	}
+}
+
+// TestG09_WhatIsAdmittedOnceItClosedCounts, from the instant on in which it closed,
+// and so does an end of which nobody knows when it was admitted.
+func TestG09_WhatIsAdmittedOnceItClosedCounts(t *testing.T) {
+	for name, at := range map[string]func(closed int64) int64{
+		"admitted in the instant in which it closed": func(closed int64) int64 { return closed },
+		"admitted at no known instant":               func(int64) int64 { return 0 },
+	} {
+		b := newBench(midnight)
+		b.trip()
+		b.recovers()
+		closed := b.now
+		b.now += 3 * second
+		for range payment.Failures {
+			b.told("a", 1, at(closed))
+		}
+		if b.call("b").Admitted {
+			t.Errorf("five failures of requests %s did not open it", name)
+		}
+	}
+}
+
+// TestG09_AProbeThatWasGivenUpSaysNothingOnceItClosed: other probes decided.
+func TestG09_AProbeThatWasGivenUpSaysNothingOnceItClosed(t *testing.T) {
+	b := newBench(midnight)
+	b.trip()
+	b.now += payment.OpenFor
+	b.call("slow")
+	slow := b.now
+	b.now += payment.ProbeTTL
+	b.recovers()
+	for range payment.Failures {
+		b.told("slow", 1, slow)
+	}
+	if !b.call("a").Admitted {
+		t.Fatal("a probe that was given up opened the breaker after others closed it")
+	}
+}
+
+// TestG07_ForgottenItSaysTheSame: once a breaker that closed may be forgotten, what
+// was admitted before is too old to count, held or not.
+func TestG07_ForgottenItSaysTheSame(t *testing.T) {
+	b := newBench(midnight)
+	admitted := b.now
+	b.trip()
+	b.recovers()
+	b.now = b.until()
+	for _, forgotten := range []bool{false, true} {
+		if forgotten {
+			delete(b.states, "k")
+		}
+		for range payment.Failures {
+			b.told("a", 1, admitted)
+		}
+		if !b.call("a").Admitted {
+			t.Fatalf("an hour after it closed a request from before it opened counts; forgotten: %v", forgotten)
+		}
+	}
+}
+
+// TestBreakerThatTheClockLeftBehindStillOpens: after the clock went back it does not
+// take all that is admitted for older than its closing.
+func TestBreakerThatTheClockLeftBehindStillOpens(t *testing.T) {
+	b := newBench(midnight)
+	b.trip()
+	b.recovers()
+	b.now -= 3000 * second
+	for range payment.Failures {
+		if !b.call("a").Admitted {
+			t.Fatal("refused before five failures in a row")
+		}
+		b.told("a", 1, b.now)
+	}
+	if b.call("a").Admitted {
+		t.Fatal("five failures in a row did not open it")
+	}
+}
+
+// TestReloadLeavesNoBreakerStuck: whatever is lowered while it is half-open, it
+// closes or asks for another probe when it is next looked at.
+func TestReloadLeavesNoBreakerStuck(t *testing.T) {
+	three := payment
+	three.Probes, three.OpenFor, three.ProbeTTL = 3, 3600*second, 3600*second
+	for _, c := range []struct {
+		name           string
+		succeeded, out int
+		admitted       bool
+	}{
+		{"as many as are wanted succeeded", 2, 0, true},
+		{"as many succeeded and one is out", 2, 1, true},
+		{"one succeeded, two are out, of which nobody tells", 1, 2, false},
+		{"one succeeded", 1, 0, true},
+	} {
+		b := newBench(midnight)
+		was := func(lease string, mode buckets.Mode, cost int64) {
+			b.one(buckets.Charge{Key: "k", Bucket: three, Cost: cost, Lease: lease, Mode: mode})
+		}
+		for i := range payment.Failures {
+			was(fmt.Sprint(i), buckets.Settle, 1)
+		}
+		b.now += three.OpenFor
+		for i := range c.succeeded + c.out {
+			was(fmt.Sprint(i), buckets.Take, 1)
+		}
+		for i := range c.succeeded {
+			was(fmt.Sprint(i), buckets.Settle, 0)
+		}
+		if got := b.call("new").Admitted; got != c.admitted {
+			t.Errorf("%s: admitted %v after the reload, want %v", c.name, got, c.admitted)
+		}
+		b.now += payment.ProbeTTL
+		if !b.call("another").Admitted {
+			t.Errorf("%s: refused once the probes are given up", c.name)
+		}
+	}
+}
+
+// TestReloadShortensWhatABreakerWaitsFor: a shorter open_for counts from when it is heard of, and
+// fewer failures than there were open it at the next one.
+func TestReloadShortensWhatABreakerWaitsFor(t *testing.T) {
+	b := newBench(midnight)
+	long := payment
+	long.OpenFor, long.Failures = 24*3600*second, 10
+	for range payment.Failures + 2 {
+		b.one(buckets.Charge{Key: "k", Bucket: long, Cost: 1, Mode: buckets.Settle})
+	}
+	if !b.call("a").Admitted {
+		t.Fatal("a reload alone opened it")
+	}
+	b.ends("a", 1)
+	if b.call("a").Admitted {
+		t.Fatal("not open after more failures than it tolerates now")
+	}
+	long.Failures = 1
+	b.one(buckets.Charge{Key: "k2", Bucket: long, Cost: 1, Mode: buckets.Settle})
+	if o := b.one(buckets.Charge{Key: "k2", Bucket: payment, Cost: 1}); o.Admitted || o.Delay != 30*time.Second {
+		t.Fatalf("%+v after open_for fell from a day to 30s", o)
+	}
+}
+
+// TestBreakerIsForgottenAnHourAfterItWasTouchedOrOpen: who rotates the values of a
+// descriptor leaves a breaker for each of them behind.
+func TestBreakerIsForgottenAnHourAfterItWasTouchedOrOpen(t *testing.T) {
+	const hour = 3600 * second
+	b := newBench(midnight)
+	b.ends("a", 1)
+	if got := b.until() - b.now; got != hour {
+		t.Errorf("after one failure it is kept for %d us, want an hour", got)
+	}
+	b.ends("a", 0)
+	if !b.states["k"].Empty() {
+		t.Error("kept after a success")
+	}
+	b.trip()
+	if got := b.until() - b.now; got != payment.OpenFor+hour {
+		t.Errorf("open it is kept for %d us, want open_for and an hour", got)
+	}
+	b.recovers()
+	if got := b.until() - b.now; b.states["k"].Empty() || got != hour {
+		t.Errorf("closed again it is kept for %d us, want an hour", got)
+	}
+	b.now += hour - second
+	b.ends("a", 1)
+	b.now += second
+	b.ends("a", 0)
+	if !b.states["k"].Empty() {
+		t.Error("kept after a success although it closed an hour ago")
 	}
 }

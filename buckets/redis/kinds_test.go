@@ -30,7 +30,8 @@ func examples(t *testing.T) []example {
 		{"initial empty", buckets.Charge{Bucket: marked, Cost: 5}, 1, 41, 10*time.Second + time.Hour},
 		{"fixed window", buckets.Charge{Bucket: tenAMinute, Cost: 1}, 2, 44, 59 * time.Second},
 		{"sliding window", buckets.Charge{Bucket: buckets.SlidingWindow{Limit: 10, Window: 60_000_000, Parts: 60}, Cost: 1}, 3, 44, 60 * time.Second},
-		{"breaker", buckets.Charge{Bucket: buckets.Breaker{Failures: 5, OpenFor: 1, Probes: 1, ProbeTTL: 1}, Cost: 1, Mode: buckets.Settle}, 4, 44, 24 * time.Hour},
+		{"breaker", buckets.Charge{Bucket: buckets.Breaker{Failures: 5, OpenFor: 1, Probes: 1, ProbeTTL: 1}, Cost: 1, Mode: buckets.Settle}, 4, 44, time.Hour},
+		{"open breaker", buckets.Charge{Bucket: buckets.Breaker{Failures: 1, OpenFor: 60_000_000, Probes: 1, ProbeTTL: 1}, Cost: 1, Mode: buckets.Settle}, 4, 44, time.Minute + time.Hour},
 		{"slots", buckets.Charge{Bucket: buckets.Slots{Count: 3, TTL: 60_000_000}, Cost: 1, Lease: "a"}, 0, 0, 60 * time.Second},
 	}
 }

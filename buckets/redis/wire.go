@@ -156,7 +156,7 @@ func numbers(c *buckets.Charge, b buckets.Bucket, guess int64) [9]int64 {
 	case buckets.Slots:
 		return [9]int64{ticks, c.MayOwe, 0, full, full, b.TTL}
 	case buckets.Breaker:
-		return [9]int64{ticks, c.MayOwe, 0, full, full, b.Failures, b.OpenFor, b.Probes, b.ProbeTTL}
+		return [9]int64{ticks, breakerNumber(c), 0, full, full, b.Failures, b.OpenFor, b.Probes, b.ProbeTTL}
 	}
 	return [9]int64{}
 }
@@ -186,6 +186,15 @@ func windowNumber(c *buckets.Charge, deepest int64) int64 {
 	case buckets.Settle:
 		return deepest
 	case buckets.Refund:
+		return c.At
+	}
+	return c.MayOwe
+}
+
+// breakerNumber is when the request was admitted whose end is told, or how far a
+// take may owe.
+func breakerNumber(c *buckets.Charge) int64 {
+	if c.Mode == buckets.Settle {
 		return c.At
 	}
 	return c.MayOwe

@@ -103,8 +103,10 @@ func (h *history) drawRule(s *subject, classes int) {
 // nextCharges draws a request; a bucket may come twice.
 func (h *history) nextCharges(m *model, now int64) []charge {
 	var cs []charge
-	if s := h.maybeReload(); s != nil {
-		cs = append(cs, h.anyCharge(s, m, now))
+	for _, s := range []*subject{h.maybeReload(), h.reloadInTrial(m)} {
+		if s != nil {
+			cs = append(cs, h.anyCharge(s, m, now))
+		}
 	}
 	for range pick(h, 1, 1, 2, 2, 3, 4, 6) {
 		cs = append(cs, h.anyCharge(pick(h, h.subjects...), m, now))
@@ -133,8 +135,11 @@ func (h *history) anyCharge(s *subject, m *model, now int64) charge {
 	if s.kind == breakers {
 		c.Cost = pick(h, int64(1), 1, 1, 1, 1, 0, 2)
 	}
-	if c.Mode == buckets.Refund && len(s.taken) > 0 && h.IntN(2) == 0 {
+	if (c.Mode == buckets.Refund || c.Mode == buckets.Settle) && len(s.taken) > 0 && h.IntN(2) == 0 {
 		c.At = pick(h, s.taken...)
+	}
+	if s.kind == breakers && h.IntN(20) == 0 {
+		c.At = now - untold - 1 + h.Int64N(3)
 	}
 	if r, ok := s.rule.(tokenRule); ok && s.classes == nil && r.bucket.Ahead > 0 && h.IntN(2) == 0 {
 		c.MayOwe = pick(h, r.bucket.Ahead, 1+h.Int64N(r.bucket.Ahead))
@@ -220,6 +225,21 @@ func (h *history) maybeReload() *subject {
 		h.keepSome(s, old)
 	}
 	return s
+}
+
+// reloadInTrial changes the rule of a breaker of which some probes have succeeded, as
+// far as its next probes are concerned, in one of four such calls.
+func (h *history) reloadInTrial(m *model) *subject {
+	for _, s := range h.subjects {
+		a, ok := m.accounts[s.key].(*breakerAccount)
+		if ok && a.succeeded > 0 && h.IntN(4) == 0 {
+			r := s.rule.(breakerRule)
+			r.bucket.Probes = 1 + h.Int64N(3)
+			s.rule = r
+			return s
+		}
+	}
+	return nil
 }
 
 // keepSome reloads only the capacity, or all but that, of a token bucket.

@@ -22,7 +22,10 @@ func (r breakerRule) deepest() *big.Rat       { return tokens(calls) }
 func (r breakerRule) ticks() int64            { return 1 }
 func (r breakerRule) quantum() int64          { return 1 }
 func (r breakerRule) scale() int64            { return r.bucket.OpenFor }
-func (r breakerRule) remembers(account) bool  { return true }
+
+// untold is the age at which a breaker does not count how a request ended, nor what
+// it counted before.
+var untold = time.Hour.Microseconds()
 
 // circuit is where a breaker stands.
 type circuit int
@@ -40,6 +43,7 @@ type probe struct {
 type breakerAccount struct {
 	is        circuit
 	inARow    int64 // failures, while closed
+	since     int64 // it is closed, 0 if for ever
 	until     int64 // open
 	succeeded int64 // probes, while half-open
 	out       []probe
@@ -49,31 +53,47 @@ type breakerAccount struct {
 
 func (a *breakerAccount) same(b account) bool {
 	other := b.(*breakerAccount)
-	return a.is == other.is && a.inARow == other.inARow && a.until == other.until && a.succeeded == other.succeeded &&
+	return a.is == other.is && a.inARow == other.inARow && a.since == other.since && a.until == other.until && a.succeeded == other.succeeded &&
 		a.touched == other.touched && slices.Equal(a.out, other.out)
 }
+
+func (a *breakerAccount) onlySince() bool { return a.is == closed && a.inARow == 0 }
+
+// remembers: since when it is closed matters until nothing from before is counted.
+func (r breakerRule) remembers(is account) bool { return !is.(*breakerAccount).onlySince() }
 
 func (r breakerRule) recall(written account, now int64) (is account, rewritten bool, forgot int64) {
 	if written == nil {
 		return nil, false, 0
 	}
 	a := *written.(*breakerAccount)
+	if over := a.since + untold; a.onlySince() && over <= now {
+		return nil, false, over
+	}
+	notAfter := func(instant *int64, latest int64) {
+		if *instant > latest {
+			*instant, rewritten = latest, true
+		}
+	}
+	notAfter(&a.since, now)
 	if a.is == closed {
-		return &a, false, 0
+		return &a, rewritten, 0
 	}
-	if latest := now + r.bucket.OpenFor; a.until > latest {
-		a.until, rewritten = latest, true
-	}
+	notAfter(&a.until, now+r.bucket.OpenFor)
 	a.halfOpen = now >= a.until
 	var out []probe
 	for _, p := range a.out {
 		if p.givenUp <= now {
 			forgot = max(forgot, p.givenUp)
-		} else {
-			out = append(out, p)
+			continue
 		}
+		notAfter(&p.givenUp, now+r.bucket.ProbeTTL)
+		out = append(out, p)
 	}
 	a.out = out
+	if a.halfOpen && a.succeeded >= r.bucket.Probes {
+		return &breakerAccount{since: now, touched: now}, true, forgot
+	}
 	return &a, rewritten, forgot
 }
 
@@ -122,9 +142,14 @@ func (r breakerRule) settle(is account, c *buckets.Charge, amount *big.Rat, now 
 	open := &breakerAccount{is: tripped, until: now + r.bucket.OpenFor, touched: now}
 	failed := amount.Sign() > 0
 	if a.is == closed {
-		switch {
-		case !failed:
+		switch old := c.At != 0 && (c.At < a.since || now-c.At > untold); {
+		case old, !failed && a.inARow == 0:
+			return is, new(big.Rat)
+		case !failed && now >= a.since+untold:
 			return nil, new(big.Rat)
+		case !failed:
+			a.inARow = 0
+			return &a, new(big.Rat)
 		case a.inARow+1 >= r.bucket.Failures:
 			return open, new(big.Rat)
 		}
@@ -138,7 +163,7 @@ func (r breakerRule) settle(is account, c *buckets.Charge, amount *big.Rat, now 
 	case failed:
 		return open, new(big.Rat)
 	case a.succeeded+1 >= r.bucket.Probes:
-		return nil, new(big.Rat)
+		return &breakerAccount{since: now, touched: now}, new(big.Rat)
 	}
 	a.out, a.succeeded = rest, a.succeeded+1
 	return &a, new(big.Rat)
@@ -155,5 +180,8 @@ func (r breakerRule) reset(is account, now int64) *big.Int {
 
 func (r breakerRule) kept(written account, now int64) int64 {
 	a := written.(*breakerAccount)
-	return max(a.until-now, min(a.touched-now, 0)) + (24 * time.Hour).Microseconds()
+	if a.onlySince() {
+		return min(a.since-now, 0) + untold
+	}
+	return max(a.until-now, min(a.touched-now, 0)) + untold
 }

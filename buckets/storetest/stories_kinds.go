@@ -12,6 +12,8 @@ var kindStories = []story{
 	{"G-04 a fixed window of 100 a minute admits 200 around a boundary", 3, fixedBoundary},
 	{"G-05 a sliding window of 100 a minute admits 100 around any", 3, slidingBoundary},
 	{"G-07 to G-09 a breaker opens, tries and closes for all replicas", 3, breakerTurns},
+	{"G-07 what was admitted before a breaker opened never opens it again", 3, breakerForgives},
+	{"a breaker closes when a reload wants no more probes than succeeded", 3, breakerReloads},
 	{"M-04 a failed response gives its success count back to its window", 3, successCount},
 	{"N17 slots come back by release or time, and never twice", 3, slotsComeBack},
 	{"a gate lets a receipt through once", 3, gateOnce},
@@ -72,52 +74,6 @@ func slidingBoundary(s *scene) {
 	s.denied(take("a", window, 1), 0)
 	s.clock.Advance(2 * time.Second)
 	s.allowed(take("a", window, 100), 0)
-}
-
-func breakerTurns(s *scene) {
-	b := buckets.Breaker{Failures: 5, OpenFor: 30_000_000, Probes: 2, ProbeTTL: 10_000_000}
-	asks := func(lease string) bool {
-		c := take("b", b, 1)
-		c.Lease = lease
-		return s.ask(c)[0].Admitted
-	}
-	ends := func(lease string, failed int64) {
-		c := take("b", b, failed)
-		c.Lease = lease
-		s.mode(buckets.Settle, c)
-	}
-	for i, failed := range []int64{1, 1, 1, 1, 0, 1, 1, 1, 1, 1} {
-		if !asks(fmt.Sprint(i)) {
-			s.Fatalf("refused before call %d, with no five failures in a row", i)
-		}
-		ends(fmt.Sprint(i), failed)
-	}
-	if asks("x") {
-		s.Fatal("five failures in a row did not open it")
-	}
-	s.clock.Advance(30 * time.Second)
-	if !asks("p") || !asks("q") || asks("r") {
-		s.Fatal("a half-open breaker does not admit exactly two")
-	}
-	ends("p", 0)
-	ends("q", 1)
-	if asks("x") {
-		s.Fatal("a probe that failed did not open it")
-	}
-	s.clock.Advance(30 * time.Second)
-	asks("crashed")
-	asks("p")
-	ends("p", 0)
-	s.clock.Advance(10 * time.Second)
-	if !asks("q") {
-		s.Fatal("a probe that nobody told of was not given up")
-	}
-	ends("q", 0)
-	for i := range 10 {
-		if !asks(fmt.Sprint(i)) {
-			s.Fatal("two probes succeeded and it is not closed")
-		}
-	}
 }
 
 func successCount(s *scene) {

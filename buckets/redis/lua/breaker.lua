@@ -1,10 +1,12 @@
 -- Breakers: what breaker.go says.
 
 local BREAKER = 4
-local CIRCUIT = '<Bddd' -- format, failures in a row, open until, probes that succeeded: 25 bytes
-local PROBE = '<dB'     -- then for each probe that is out: given up at, length of the lease, lease
+-- Format, failures in a row, open until, and probes that succeeded or, of a closed
+-- one, since when it is: 25 bytes.
+local CIRCUIT = '<Bddd'
+local PROBE = '<dB' -- then for each probe that is out: given up at, length of the lease, lease
 local CALLS = 2147483648
-local REMEMBERED = 86400000000
+local REMEMBERED = 3600000000
 
 local function probe_of(cell, lease)
   for i, probe in ipairs(cell.probes) do
@@ -25,12 +27,24 @@ local function measure(cell)
   end
 end
 
-local function set(cell, failures, opened, succeeded)
-  cell.failures, cell.opened, cell.succeeded = failures, opened, succeeded
-  cell.changed = true
+local function closes(cell, failures, since)
+  cell.failures, cell.closed, cell.opened, cell.succeeded = failures, since, 0, 0
+  cell.probes, cell.changed = {}, true
+end
+
+local function opens(cell)
+  cell.failures, cell.closed, cell.opened, cell.succeeded = 0, 0, now + cell.open_for, 0
+  cell.probes, cell.changed = {}, true
 end
 
 local function until_half_open(cell) return max(cell.opened - now, 0) end
+
+-- No instant lies further ahead than it could: times were shortened by a reload, or
+-- the clock went back.
+local function latest(cell, stored, most)
+  cell.changed = cell.changed or stored > most
+  return min(stored, most)
+end
 
 local function read_probes(cell, stored)
   local at = 26
@@ -38,16 +52,40 @@ local function read_probes(cell, stored)
     local given_up, size
     given_up, size, at = struct.unpack(PROBE, stored, at)
     if given_up > now then
-      cell.probes[#cell.probes + 1] = { lease = stored:sub(at, at + size - 1), given_up = given_up }
+      local lease = stored:sub(at, at + size - 1)
+      cell.probes[#cell.probes + 1] = { lease = lease, given_up = latest(cell, given_up, now + cell.probe_lives) }
     end
     at = at + size
+  end
+end
+
+-- How a request ended that was admitted while closed.
+local function count(cell, failed)
+  if failed and cell.failures + 1 >= cell.tolerated then
+    opens(cell)
+  elseif failed then
+    closes(cell, cell.failures + 1, cell.closed)
+  elseif cell.failures > 0 then
+    closes(cell, 0, cell.closed > now - REMEMBERED and cell.closed or 0)
+  end
+end
+
+-- How a probe ended.
+local function tried(cell, i, failed)
+  if failed then
+    opens(cell)
+  elseif cell.succeeded + 1 >= cell.most then
+    closes(cell, 0, now)
+  else
+    table.remove(cell.probes, i)
+    cell.succeeded, cell.changed = cell.succeeded + 1, true
   end
 end
 
 kinds[5] = {
   open = function(cell, _, failures, open_for, probes, probe_lives)
     cell.tolerated, cell.open_for, cell.most, cell.probe_lives = failures, open_for, probes, probe_lives
-    cell.failures, cell.opened, cell.succeeded, cell.probes = 0, 0, 0, {}
+    cell.failures, cell.closed, cell.opened, cell.succeeded, cell.probes = 0, 0, 0, 0, {}
     local stored = redis.call('GET', cell.key)
     cell.stored = stored
     if not stored then
@@ -56,11 +94,17 @@ kinds[5] = {
     if #stored < 25 or stored:byte() ~= BREAKER then
       unreadable(cell.index)
     end
-    local _, opened
-    _, cell.failures, opened, cell.succeeded = struct.unpack(CIRCUIT, stored)
-    cell.opened = min(opened, now + open_for) -- shortened by a reload, or the clock went back
-    cell.changed = cell.opened ~= opened
+    local _, opened, last
+    _, cell.failures, opened, last = struct.unpack(CIRCUIT, stored)
+    if opened == 0 then
+      cell.closed = latest(cell, last, now)
+      return
+    end
+    cell.opened, cell.succeeded = latest(cell, opened, now + open_for), last
     read_probes(cell, stored)
+    if now >= cell.opened and cell.succeeded >= probes then
+      closes(cell, 0, now) -- a reload wants no more than have succeeded
+    end
     measure(cell)
   end,
 
@@ -83,24 +127,14 @@ kinds[5] = {
     end
   end,
 
-  -- How a request ended that was taken under the lease: ticks of 0 are a success.
-  settle = function(cell, ticks, _, lease)
+  -- How a request ended that was taken under the lease at an instant, if that is
+  -- not 0: ticks of 0 are a success.
+  settle = function(cell, ticks, at, lease)
     local i = now >= cell.opened and probe_of(cell, lease)
-    if cell.opened == 0 and ticks == 0 then
-      if cell.failures > 0 then
-        set(cell, 0, 0, 0)
-      end
-    elseif cell.opened == 0 and cell.failures + 1 < cell.tolerated then
-      set(cell, cell.failures + 1, 0, 0)
-    elseif cell.opened == 0 or i and ticks > 0 then
-      cell.probes = {}
-      set(cell, 0, now + cell.open_for, 0)
-    elseif i and cell.succeeded + 1 >= cell.most then
-      cell.probes = {}
-      set(cell, 0, 0, 0)
+    if cell.opened == 0 and (at == 0 or at >= max(cell.closed, now - REMEMBERED)) then
+      count(cell, ticks > 0)
     elseif i then
-      table.remove(cell.probes, i)
-      set(cell, 0, cell.opened, cell.succeeded + 1)
+      tried(cell, i, ticks > 0)
     end
     measure(cell)
     return 0
@@ -110,11 +144,12 @@ kinds[5] = {
   reset = until_half_open,
 
   save = function(cell)
-    if cell.failures == 0 and cell.opened == 0 then
+    if cell.failures == 0 and cell.opened == 0 and cell.closed == 0 then
       redis.call('DEL', cell.key)
       return
     end
-    local values = { struct.pack(CIRCUIT, BREAKER, cell.failures, cell.opened, cell.succeeded) }
+    local last = cell.opened == 0 and cell.closed or cell.succeeded
+    local values = { struct.pack(CIRCUIT, BREAKER, cell.failures, cell.opened, last) }
     for i, probe in ipairs(cell.probes) do
       values[i + 1] = struct.pack(PROBE, probe.given_up, #probe.lease) .. probe.lease
     end
