@@ -145,8 +145,6 @@ func (b Breaker) count(k *circuit, failed bool, now int64) {
 		*k = circuit{opened: now + b.OpenFor, touched: now}
 	case failed:
 		k.failures, k.touched = k.failures+1, now
-	case k.failures > 0 && k.closed <= now-breakerIdle:
-		*k = circuit{}
 	case k.failures > 0:
 		k.failures, k.touched = 0, now
 	}

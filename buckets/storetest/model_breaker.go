@@ -67,7 +67,7 @@ func (r breakerRule) recall(written account, now int64) (is account, rewritten b
 		return nil, false, 0
 	}
 	a := *written.(*breakerAccount)
-	if over := a.since + untold; a.onlySince() && over <= now {
+	if over := a.touched + untold; a.onlySince() && over <= now {
 		return nil, false, over
 	}
 	notAfter := func(instant *int64, latest int64) {
@@ -145,7 +145,7 @@ func (r breakerRule) settle(is account, c *buckets.Charge, amount *big.Rat, now 
 		switch old := c.At != 0 && (c.At < a.since || now-c.At > untold); {
 		case old, !failed && a.inARow == 0:
 			return is, new(big.Rat)
-		case !failed && now >= a.since+untold:
+		case !failed && a.since == 0:
 			return nil, new(big.Rat)
 		case !failed:
 			a.inARow = 0
@@ -180,8 +180,5 @@ func (r breakerRule) reset(is account, now int64) *big.Int {
 
 func (r breakerRule) kept(written account, now int64) int64 {
 	a := written.(*breakerAccount)
-	if a.onlySince() {
-		return min(a.since-now, 0) + untold
-	}
 	return max(a.until-now, min(a.touched-now, 0)) + untold
 }

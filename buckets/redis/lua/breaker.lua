@@ -66,7 +66,7 @@ local function count(cell, failed)
   elseif failed then
     closes(cell, cell.failures + 1, cell.closed)
   elseif cell.failures > 0 then
-    closes(cell, 0, cell.closed > now - REMEMBERED and cell.closed or 0)
+    closes(cell, 0, cell.closed)
   end
 end
 
