@@ -35,6 +35,25 @@ func TestDocumentedRuleFilesLoad(t *testing.T) {
 	}
 }
 
+// A page that is linked is there.
+func TestLinksBetweenPagesLead(t *testing.T) {
+	pages, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range append(pages, "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, link := range regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`).FindAllSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), string(link[1]))); err != nil {
+				t.Errorf("%s: %v", page, err)
+			}
+		}
+	}
+}
+
 // What the reference page says is not supported must be refused with that
 // message, and what it says works must not.
 func TestTheReferencePageNamesWhatIsNotSupported(t *testing.T) {

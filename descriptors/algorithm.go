@@ -125,6 +125,10 @@ func (w *walker) ratedBucket(n *yaml.Node, fields map[string]field, s *limitSpec
 	if s.algorithm == slidingWindow {
 		s.limit.Bucket = buckets.SlidingWindow{Limit: r.tokens, Debt: debt, Window: r.period.Microseconds(), Parts: buckets.DefaultParts}
 	} else {
+		if r.period < time.Second {
+			w.fail(n, "write algorithm: token_bucket or sliding_window", "a fixed window is a second or longer: a shorter one would be over before the store is asked")
+			ok = false
+		}
 		s.limit.Bucket = buckets.FixedWindow{Limit: r.tokens, Debt: debt, Calendar: w.calendar(fields, r)}
 	}
 	return ok && r.tokens > 0

@@ -165,6 +165,9 @@ func (c *compiler) limits(n *node, r *rule, way path) {
 		l.stated = s.name
 		if l.MaxWait > 0 {
 			waits++
+			if l.Shadow || l.Quota {
+				c.warn(s.at, "nobody waits for "+quote(l.Name)+": in shadow_mode and quota_mode max_wait means nothing", "remove max_wait, or the mode")
+			}
 		}
 		c.identify(&l, s.algorithm, way)
 		c.replace(&l, s)
