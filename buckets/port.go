@@ -37,8 +37,9 @@ type Charge struct {
 	// and given back once: up to 64 bytes of any kind, unique to a request and a
 	// charge. Other buckets take no notice.
 	Lease string
-	// At is when a [Refund] was taken, in microseconds since the epoch on the
-	// store's clock, so that it finds the window it came from. 0 is not known.
+	// At is when what a [Refund] gives back was taken, so that it finds the window it
+	// came from, or when the request was admitted whose end a [Settle] tells a
+	// [Breaker]: in microseconds since the epoch on the store's clock. 0 is not known.
 	At int64
 	// MayOwe is how many ticks beyond a full [TokenBucket] a [Take] may reserve:
 	// what refills while its caller is ready to wait. 0 does not wait.
@@ -58,6 +59,23 @@ func (c *Charge) Hopeless() bool {
 
 // Asks tells that the charge can be refused.
 func (c *Charge) Asks() bool { return c.Mode == Take || c.Mode == Look }
+
+// Hopeless tells that charge i can never be admitted together with what the
+// request asks of the same bucket before it.
+func Hopeless(charges []Charge, i int) bool {
+	c := &charges[i]
+	if !c.Asks() {
+		return false
+	}
+	asked := min(c.Cost, c.Most()+1)
+	for j := range charges[:i] {
+		earlier := &charges[j]
+		if earlier.Key == c.Key && earlier.Mode == Take && earlier.Role == Enforce {
+			asked += min(earlier.Cost, earlier.Most()+1)
+		}
+	}
+	return asked > c.Most()
+}
 
 // Most is the largest cost that the charge's bucket can ever admit.
 func (c *Charge) Most() int64 {

@@ -89,11 +89,11 @@ func maxCharges(r *receipt) int {
 	return buckets.MaxCharges
 }
 
-// nameLeases gives every charge that holds something a lease of its own.
+// nameLeases gives every charge that the end of the stream decides over a lease of
+// its own, by which it is also known if nobody waits for the store's answer.
 func nameLeases(r *receipt, matches []descriptors.Match) {
 	for i := range matches {
-		switch matches[i].Charge.Bucket.(type) {
-		case buckets.Slots, buckets.Breaker:
+		if endMatters(&matches[i]) {
 			matches[i].Charge.Lease = r.lease(byte(i))
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
+	"github.com/weir-rls/weir/buckets"
 	"github.com/weir-rls/weir/descriptors"
 )
 
@@ -39,9 +40,16 @@ func (v *verdict) values(language descriptors.Language) (values descriptors.Valu
 	if v.reason == "limit" {
 		l := v.decisive.Limit
 		values[descriptors.NameVariable] = l.Name
-		values[descriptors.LimitVariable] = strconv.FormatInt(l.Requests, 10)
-		values[descriptors.BurstVariable] = strconv.FormatInt(v.decisive.Charge.Bucket.Size(), 10)
-		values[descriptors.PeriodVariable] = l.PeriodIn(language)
+		size := strconv.FormatInt(v.decisive.Charge.Bucket.Size(), 10)
+		switch v.decisive.Charge.Bucket.(type) {
+		case buckets.Breaker: // has no numbers
+		case buckets.Slots:
+			values[descriptors.LimitVariable], values[descriptors.BurstVariable] = size, size
+		default:
+			values[descriptors.LimitVariable] = strconv.FormatInt(l.Requests, 10)
+			values[descriptors.BurstVariable] = size
+			values[descriptors.PeriodVariable] = l.PeriodIn(language)
+		}
 	}
 	if delay, hope := v.retryAfter(); hope {
 		values[descriptors.RetryAfterVariable] = strconv.FormatInt(wholeSeconds(delay), 10)

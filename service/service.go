@@ -82,8 +82,30 @@ func (s *Service) decide(ctx context.Context, r *rls.RateLimitRequest) (*rls.Rat
 	}
 	request := fromEnvoy(r)
 	s.redeemAll(ctx, rules, &request)
-	found := rules.Resolve(&request)
-	s.observeResolution(request.Domain, found)
+	for start, first := time.Now(), true; ; first = false {
+		changed := s.options.Room.Changed()
+		rules = s.options.Rules() // asked for after changed, so that no change is missed
+		answer, result, err := s.judge(ctx, rules, &request, attempt{start, first, changed})
+		if !errors.Is(err, waiting.ErrChanged) {
+			return answer, result, err
+		}
+	}
+}
+
+// attempt is one judging of a request. A request that waits is judged anew when
+// the rules change.
+type attempt struct {
+	start   time.Time // of the first one
+	first   bool
+	changed <-chan struct{}
+}
+
+// judge decides a request by the rules as they are now.
+func (s *Service) judge(ctx context.Context, rules *descriptors.Rules, request *descriptors.Request, a attempt) (*rls.RateLimitResponse, Result, error) {
+	found := rules.Resolve(request)
+	if a.first {
+		s.observeResolution(request.Domain, found)
+	}
 	refused := found.DenyUnmatched && len(found.Unmatched) > 0
 	end := newReceipt(found.Matches)
 	nameLeases(end, found.Matches)
@@ -91,12 +113,20 @@ func (s *Service) decide(ctx context.Context, r *rls.RateLimitRequest) (*rls.Rat
 	if len(charges) > maxCharges(end) {
 		return s.excess(len(request.Descriptors), found)
 	}
-	outcomes, waited, err := s.options.Room.Take(ctx, charges, waitOf(ctx, found.Matches))
-	if err != nil {
+	if !a.first {
+		askOnly(charges)
+	}
+	outcomes, waited, err := s.options.Room.Take(ctx, charges, waitOf(ctx, found.Matches, a))
+	switch {
+	case errors.Is(err, waiting.ErrChanged):
+		return nil, 0, err
+	case err != nil:
 		return nil, 0, storeError(ctx, err)
 	}
 	v := newVerdict(len(request.Descriptors), found, outcomes)
-	v.waited = waited > 0
+	if v.waited = waited > 0 || !a.first; v.waited {
+		waited = time.Since(a.start)
+	}
 	s.observeVerdict(v, waited)
 	if ctx.Err() != nil {
 		s.handBack(ctx, v)
@@ -108,12 +138,22 @@ func (s *Service) decide(ctx context.Context, r *rls.RateLimitRequest) (*rls.Rat
 	return s.answer(v)
 }
 
+// askOnly makes charges that give back or settle do nothing: they were made when
+// the request was judged first.
+func askOnly(charges []buckets.Charge) {
+	for i := range charges {
+		if !charges[i].Asks() {
+			charges[i].Cost = 0
+		}
+	}
+}
+
 func (s *Service) observeVerdict(v *verdict, waited time.Duration) {
 	for i := range v.met {
 		m := &v.met[i]
 		s.options.Observe.Decision(m.Limit.Domain, m.Limit.Name, v.outcomeOf(m), v.charged(m))
 		if m.Lost > 0 {
-			s.options.Observe.WrittenOff(m.Limit.Domain, m.Limit.Name, (m.Lost-1)/m.Charge.Bucket.Unit()+1)
+			s.options.Observe.WrittenOff(m.Limit.Domain, m.Limit.Name, m.Charge.Cost-v.charged(m))
 		}
 	}
 	if waited > 0 {

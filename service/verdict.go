@@ -76,20 +76,16 @@ func newVerdict(count int, found descriptors.Resolution, outcomes []buckets.Outc
 }
 
 // isHopeless tells that limit i, with what the request asks of the same bucket
-// before it, is asked for more than a full bucket holds.
+// before it, is asked for more than it can ever admit.
 func (v *verdict) isHopeless(i int) bool {
-	m := &v.met[i]
-	if m.Admitted || m.Limit.Unlimited {
+	if v.met[i].Admitted || v.met[i].Limit.Unlimited {
 		return false
 	}
-	asked := min(m.Charge.Cost, m.Charge.Most()+1)
-	for j := range v.met[:i] {
-		earlier := &v.met[j].Charge
-		if earlier.Key == m.Charge.Key && earlier.Mode == buckets.Take && earlier.Role == buckets.Enforce {
-			asked += min(earlier.Cost, earlier.Most()+1)
-		}
+	charges := make([]buckets.Charge, i+1)
+	for j := range charges {
+		charges[j] = v.met[j].Charge
 	}
-	return asked > m.Charge.Most()
+	return buckets.Hopeless(charges, i)
 }
 
 // quotasRefuse tells that the request met quotas and none of them admits it.
@@ -120,6 +116,8 @@ func (m *met) tellsMoreThan(other *met) bool {
 		return true
 	case m.refuses != other.refuses:
 		return m.refuses
+	case m.refuses && m.Charge.Role == buckets.Quota && other.Charge.Role == buckets.Quota:
+		return !m.hopeless && (other.hopeless || m.Delay < other.Delay) // one of them is enough
 	case m.refuses && m.hopeless != other.hopeless:
 		return m.hopeless
 	case m.refuses:
@@ -157,20 +155,31 @@ func (m *met) remaining() int64 {
 	return m.Charge.Bucket.Remaining(m.Used)
 }
 
-// retryAfter is when all limits that refused would admit the request, and
-// whether there is any such time.
+// retryAfter is when all limits that refused would admit the request, of quotas
+// the first, and whether there is any such time.
 func (v *verdict) retryAfter() (time.Duration, bool) {
-	var longest time.Duration
+	var longest, quota time.Duration
+	quotas := false
 	for i := range v.met {
 		m := &v.met[i]
-		if !m.refuses {
-			continue
-		}
-		if m.hopeless || m.Blind {
+		hopeless := m.hopeless || m.Blind
+		switch {
+		case !m.refuses:
+		case m.Charge.Role == buckets.Quota:
+			quotas = true
+			if !hopeless && m.Delay > 0 && (quota == 0 || m.Delay < quota) {
+				quota = m.Delay
+			}
+		case hopeless:
 			return 0, false
+		default:
+			longest = max(longest, m.Delay)
 		}
-		longest = max(longest, m.Delay)
 	}
+	if quotas && quota == 0 {
+		return 0, false
+	}
+	longest = max(longest, quota)
 	return longest, longest > 0
 }
 

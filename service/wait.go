@@ -15,7 +15,7 @@ const answerMargin = 5 * time.Millisecond
 // waitOf is how long the request may be held: as long as the first of its limits
 // that lets callers wait allows, and never so long that the answer would come
 // after the caller's deadline.
-func waitOf(ctx context.Context, matches []descriptors.Match) waiting.Wait {
+func waitOf(ctx context.Context, matches []descriptors.Match, a attempt) waiting.Wait {
 	charge := 0
 	for i := range matches {
 		m := &matches[i]
@@ -23,11 +23,11 @@ func waitOf(ctx context.Context, matches []descriptors.Match) waiting.Wait {
 			continue
 		}
 		if m.Limit.MaxWait > 0 && m.Charge.Mode == buckets.Take && m.Charge.Role == buckets.Enforce {
-			longest := m.Limit.MaxWait
+			longest := m.Limit.MaxWait - time.Since(a.start)
 			if deadline, limited := ctx.Deadline(); limited {
 				longest = min(longest, time.Until(deadline)-answerMargin)
 			}
-			return waiting.Wait{Charge: charge, Max: longest, Waiters: m.Limit.MaxWaiters}
+			return waiting.Wait{Charge: charge, Max: longest, Waiters: m.Limit.MaxWaiters, Changed: a.changed}
 		}
 		charge++
 	}

@@ -75,7 +75,19 @@ func (g *Guard) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.O
 	if err != nil {
 		return g.decideAlone(ctx, charges, err)
 	}
+	g.handBackAlone(ctx, charges)
 	return outcomes, nil
+}
+
+// handBackAlone gives back in this process's memory too what may have been taken
+// there while the store was away. It knows nothing of other leases.
+func (g *Guard) handBackAlone(ctx context.Context, charges []buckets.Charge) {
+	for i := range charges {
+		_, slots := charges[i].Bucket.(buckets.Slots)
+		if slots && charges[i].Mode == buckets.Refund {
+			_, _ = g.options.Local.Take(ctx, charges[i:i+1]) // it fails only for too many charges
+		}
+	}
 }
 
 type answer struct {
@@ -152,7 +164,7 @@ func (g *Guard) handBack(ctx context.Context, charges []buckets.Charge, outcomes
 	var held []buckets.Charge
 	for i, c := range charges {
 		if c.Mode == buckets.Take && c.Lease != "" && i < len(outcomes) && outcomes[i].Admitted {
-			c.Mode, c.Role = buckets.Refund, buckets.Enforce
+			c.Mode, c.Role, c.At = buckets.Refund, buckets.Enforce, outcomes[i].Now
 			held = append(held, c)
 		}
 	}

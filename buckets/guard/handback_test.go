@@ -39,6 +39,50 @@ func TestSlotsOfACallerWhoLeftComeBack(t *testing.T) {
 	}
 }
 
+// So do the tokens of a request whose end decides over them.
+func TestTokensThatTheEndDecidesOverComeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		held := memory.New(memory.Options{})
+		slow := storeFunc(func(ctx context.Context, c []buckets.Charge) ([]buckets.Outcome, error) {
+			elapse(30 * time.Millisecond)
+			return held.Take(ctx, c)
+		})
+		daily := buckets.Charge{Key: "{a}", Bucket: buckets.FixedWindow{Limit: 1, Calendar: buckets.Calendar{Unit: buckets.CalendarDay}}, Cost: 1, Lease: "1"}
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Millisecond)
+		defer cancel()
+		_, _ = newGuard(slow).Take(ctx, []buckets.Charge{daily})
+		elapse(100 * time.Millisecond)
+		if o, err := held.Take(t.Context(), []buckets.Charge{daily}); err != nil || !o[0].Admitted {
+			t.Errorf("the token of a caller who left is not back: %+v, %v", o, err)
+		}
+	})
+}
+
+// Slots that were taken here while the store was away come back here too.
+func TestSlotsOfAnOutageComeBackInMemory(t *testing.T) {
+	local, broken := memory.New(memory.Options{}), true
+	shared := memory.New(memory.Options{})
+	g := guard.New(guard.Options{
+		Local: local, Timeout: time.Second, Observe: func(time.Duration, error) {},
+		Store: storeFunc(func(ctx context.Context, c []buckets.Charge) ([]buckets.Outcome, error) {
+			if broken {
+				return nil, errDown
+			}
+			return shared.Take(ctx, c)
+		}),
+	})
+	slot := buckets.Charge{Key: "{a}", Bucket: buckets.Slots{Count: 1, TTL: time.Hour.Microseconds()}, Cost: 1, Lease: "1"}
+	admitted(t, g, slot)
+	broken = false
+	back := slot
+	back.Mode = buckets.Refund
+	admitted(t, g, back)
+	broken = true
+	if slot.Lease = "2"; !admitted(t, g, slot)[0] {
+		t.Error("a slot of the last outage is still held in the next one")
+	}
+}
+
 // And those of a caller who is still there stay his, however quickly the store
 // answers.
 func TestSlotsOfACallerWhoWaitsStay(t *testing.T) {

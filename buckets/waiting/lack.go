@@ -29,7 +29,7 @@ func lacks(charges []buckets.Charge, outcomes []buckets.Outcome, waiting int, le
 			continue
 		}
 		inTime := o.Delay > 0 && o.Delay <= left || i == waiting && givenBack(c) && left > 0
-		inTime = inTime && !o.Blind && !c.Hopeless() && !breaks(c)
+		inTime = inTime && !o.Blind && !buckets.Hopeless(charges, i) && !breaks(c)
 		switch {
 		case c.Role == buckets.Quota:
 			if inTime && (quota.charge == nobody || o.Delay < quota.delay) {

@@ -18,10 +18,10 @@ const (
 	// that he was told of, where they come faster than the store should be asked.
 	beaten = time.Millisecond
 
-	// reply is what a caller's deadline leaves when the store is asked last: a
-	// call of 10 ms and 5 ms for the answer's way back. With less, whoever guards
-	// the store would no more ask it.
-	reply = 15 * time.Millisecond
+	// reply is what a caller's deadline leaves when the store is asked last. With
+	// too little, whoever guards the store gives it up and decides without it, and
+	// the last question of a wait would admit what the store has just refused.
+	reply = 100 * time.Millisecond
 )
 
 // lineUp asks for all that a request needs in one step, and again when it may be
@@ -105,6 +105,8 @@ func (q *request) queue(ctx context.Context, need lack) error {
 		case <-r.drained:
 			q.giveUp()
 			return nil
+		case <-q.wait.Changed:
+			return ErrChanged
 		case <-q.me.call:
 			q.me.first = true
 		case <-timer.C:

@@ -8,6 +8,7 @@ package waiting
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,7 +37,16 @@ type Wait struct {
 	Charge  int           // the charge whose limit lets callers wait: an enforced [buckets.Take], or nobody waits
 	Max     time.Duration // at most this long; 0 or less does not wait
 	Waiters int           // at most this many callers of the charge's Limit wait in this replica
+
+	// Changed is what [Room.Changed] was before the charges were made, nil for
+	// charges that never change.
+	Changed <-chan struct{}
 }
+
+// ErrChanged ends the wait of a caller who waits in a line when the rules change:
+// his charges say what the rules said before, of more slots nothing. Nothing was
+// taken; he is to ask anew.
+var ErrChanged = errors.New("the rules have changed while a request waited")
 
 // Room holds callers. Its memory is bounded by those it holds: nothing is kept
 // for a bucket that nobody waits for.
@@ -47,6 +57,7 @@ type Room struct {
 	released atomic.Uint64 // calls of Released: one that comes while a newcomer is judged is not missed
 	waiting  atomic.Int64
 	drained  chan struct{} // closed by Drain
+	changed  chan struct{} // closed by Change
 	life     context.Context
 	end      context.CancelFunc
 	errands  chan struct{} // a place for each call that gives reservations back
@@ -66,7 +77,7 @@ func New(o Options) *Room {
 	}
 	r := &Room{
 		options: o, store: o.Store,
-		drained: make(chan struct{}), errands: make(chan struct{}, maxErrands),
+		drained: make(chan struct{}), changed: make(chan struct{}), errands: make(chan struct{}, maxErrands),
 		places: map[string]int{}, schedules: map[scheduleKey]*schedule{},
 		spares: map[string][]slot{}, lines: map[string][]*line{},
 	}
@@ -92,6 +103,22 @@ func (r *Room) Take(ctx context.Context, charges []buckets.Charge, w Wait) (outc
 		return r.reserve(ctx, charges, w)
 	}
 	return r.lineUp(ctx, charges, w)
+}
+
+// Changed is closed when the rules change next.
+func (r *Room) Changed() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.changed
+}
+
+// Change tells those who wait in lines that the rules have changed. Who has
+// reserved keeps what he was told.
+func (r *Room) Change() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	close(r.changed)
+	r.changed = make(chan struct{})
 }
 
 // Waiting is how many callers wait.

@@ -14,6 +14,7 @@ import (
 
 // reloaded is told of each reading of the rule files that found a change.
 func (a *App) reloaded(r descriptors.Report) {
+	a.room.Change()
 	for _, fault := range r.Faults {
 		a.logFault(fault)
 	}

@@ -47,7 +47,7 @@ func (a *App) shareKey(ctx context.Context) {
 			if !inUse || !bytes.Equal(agreed, key) {
 				a.keys.Use(agreed)
 			}
-			key, inUse, pause = agreed, true, time.Minute
+			key, inUse, pause = agreed, true, 5*time.Second
 		}
 		select {
 		case <-ctx.Done():

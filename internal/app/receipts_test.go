@@ -87,3 +87,29 @@ func TestADrainAnswersWhoWaits(t *testing.T) {
 		t.Error("not answered")
 	}
 }
+
+// A reload is for those who wait already too.
+func TestAReloadIsSeenByWhoWaits(t *testing.T) {
+	rules := func(slots string) string {
+		return "domain: d\ndescriptors: [{key: job, limits: [{name: jobs, algorithm: concurrency, slots: " + slots + ", slot_ttl: 1h, max_wait: 1h}]}]\n"
+	}
+	r := start(t, rules("1"), nil)
+	if !r.admits("job", "x") {
+		t.Fatal("the first job is refused")
+	}
+	answers := make(chan *rls.RateLimitResponse, 1)
+	go func() {
+		answer, _ := r.call(wire("d", "job", "x"))
+		answers <- answer
+	}()
+	eventually(t, 10*time.Second, "the second job waits", func() bool { return r.metric("weir_waiting_requests") == 1 })
+	r.writeRules(rules("2"))
+	select {
+	case answer := <-answers:
+		if answer.GetOverallCode() != rls.RateLimitResponse_OK {
+			t.Errorf("answered %v", answer)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("still waiting for the one slot that there was")
+	}
+}
