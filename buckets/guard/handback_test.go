@@ -27,8 +27,8 @@ func TestSlotsOfACallerWhoLeftComeBack(t *testing.T) {
 					elapse(30 * time.Millisecond)
 					return held.Take(ctx, c)
 				})
-				ctx, cancel := context.WithTimeout(t.Context(), leave)
-				defer cancel()
+				ctx, cancel := context.WithCancel(t.Context())
+				defer time.AfterFunc(leave, cancel).Stop()
 				_, _ = newGuard(slow).Take(ctx, hold("gone"))
 				elapse(100 * time.Millisecond)
 				if o, err := held.Take(t.Context(), hold("next")); err != nil || !o[0].Admitted {
@@ -48,8 +48,8 @@ func TestTokensThatTheEndDecidesOverComeBack(t *testing.T) {
 			return held.Take(ctx, c)
 		})
 		daily := buckets.Charge{Key: "{a}", Bucket: buckets.FixedWindow{Limit: 1, Calendar: buckets.Calendar{Unit: buckets.CalendarDay}}, Cost: 1, Lease: "1"}
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Millisecond)
-		defer cancel()
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(3*time.Millisecond, cancel)
 		_, _ = newGuard(slow).Take(ctx, []buckets.Charge{daily})
 		elapse(100 * time.Millisecond)
 		if o, err := held.Take(t.Context(), []buckets.Charge{daily}); err != nil || !o[0].Admitted {
