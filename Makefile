@@ -22,7 +22,9 @@ LDFLAGS := -s -w -X github.com/weir-rls/weir/internal/cli.version=$(VERSION)
 GOBUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 
 # The race detector needs a C compiler. The tests of whole processes stay
-# without it, and uncached: Go does not see what they run.
+# without it, and uncached: Go does not see what they run. The comparison with the
+# model runs a quarter of its histories under the race detector, and all of them
+# without it.
 RACE := $(if $(shell command -v gcc || command -v clang || command -v cc),-race)
 PROCESSES := /e2e|/examples/|/internal/parts
 
@@ -43,6 +45,7 @@ demo: build $(if $(ENVOY),,$(VENV_STAMP)) $(if $(filter redis,$(STORE)),redis) #
 test: tools ## Install what is missing and run all tests
 	@packages=$$(go list ./...); failed=0; \
 	go test $(RACE) -timeout 15m $$(grep -vE '$(PROCESSES)' <<<"$$packages") || failed=1; \
+	go test -count=1 -timeout 15m -run Conformance ./buckets/memory ./buckets/redis || failed=1; \
 	go test -count=1 -timeout 15m $$(grep -E '$(PROCESSES)' <<<"$$packages") || failed=1; \
 	exit $$failed
 
