@@ -105,6 +105,10 @@ func TestM03_M05_M09_M10_TotalAndSuccessForEachUserAndModel(t *testing.T) {
 	}
 	w.mustPass(3, 5, "user=u,model=claude")
 	w.mustPass(3, 5, "user=other,model=gpt-4")
+	open := w.take("user=third,model=gpt-4")
+	w.mustPass(2, 20, "user=third,model=gpt-4") // 18 refused by success
+	w.end(open, 500)
+	w.mustPass(1, 1, "user=third,model=gpt-4") // and the total has room for it
 	w.now = w.now.Add(62 * time.Second)
 	w.mustPass(3, 5, "user=u,model=gpt-4")
 }
