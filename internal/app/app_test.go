@@ -249,6 +249,7 @@ func TestDrainLetsCallsUnderWayFinish(t *testing.T) {
 			r := start(t, oneRule, func(s *config.Settings) {
 				s.Store, s.RedisURL = config.StoreRedis, config.RedisURL("redis://"+silent.Addr().String())
 				s.StoreTimeout, s.DrainTimeout = 500*time.Millisecond, timeout
+				s.ReceiptKey = "a key to sign with: none is asked of Redis"
 			})
 			result := make(chan error, 1)
 			go func() {
