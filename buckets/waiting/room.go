@@ -56,8 +56,8 @@ type Room struct {
 
 	released atomic.Uint64 // calls of Released: one that comes while a newcomer is judged is not missed
 	waiting  atomic.Int64
-	drained  chan struct{} // closed by Drain
-	changed  chan struct{} // closed by Change
+	drained  chan struct{}                 // closed by Drain
+	changed  atomic.Pointer[chan struct{}] // closed by Change
 	life     context.Context
 	end      context.CancelFunc
 	errands  chan struct{} // a place for each call that gives reservations back
@@ -77,12 +77,14 @@ func New(o Options) *Room {
 	}
 	r := &Room{
 		options: o, store: o.Store,
-		drained: make(chan struct{}), changed: make(chan struct{}), errands: make(chan struct{}, maxErrands),
+		drained: make(chan struct{}), errands: make(chan struct{}, maxErrands),
 		places: map[string]int{}, schedules: map[scheduleKey]*schedule{},
 		spares: map[string][]slot{}, lines: map[string][]*line{},
 	}
 	r.life, r.end = context.WithCancel(context.Background())
 	r.returned = sync.NewCond(&r.mu)
+	changed := make(chan struct{})
+	r.changed.Store(&changed)
 	return r
 }
 
@@ -106,19 +108,13 @@ func (r *Room) Take(ctx context.Context, charges []buckets.Charge, w Wait) (outc
 }
 
 // Changed is closed when the rules change next.
-func (r *Room) Changed() <-chan struct{} {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.changed
-}
+func (r *Room) Changed() <-chan struct{} { return *r.changed.Load() }
 
 // Change tells those who wait in lines that the rules have changed. Who has
 // reserved keeps what he was told.
 func (r *Room) Change() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	close(r.changed)
-	r.changed = make(chan struct{})
+	next := make(chan struct{})
+	close(*r.changed.Swap(&next))
 }
 
 // Waiting is how many callers wait.
