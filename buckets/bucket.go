@@ -73,3 +73,10 @@ func Owe(b Bucket, s *State, until, now int64) {
 		b.owe(s, until, now)
 	}
 }
+
+// settleDown takes as much of ticks as b may owe, and tells the rest.
+func settleDown(b Bucket, s *State, c *Charge, ticks, now int64) (lost int64) {
+	taken := min(ticks, max(0, b.deepest()-b.level(s, now)))
+	b.add(s, c, taken, now)
+	return ticks - taken
+}

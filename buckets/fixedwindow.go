@@ -68,9 +68,7 @@ func (f FixedWindow) give(s *State, c *Charge, ticks, _ int64) {
 }
 
 func (f FixedWindow) settle(s *State, c *Charge, ticks, now int64) (lost int64) {
-	taken := min(ticks, max(0, f.deepest()-f.level(s, now)))
-	f.add(s, c, taken, now)
-	return ticks - taken
+	return settleDown(f, s, c, ticks, now)
 }
 
 func (f FixedWindow) delay(_ *State, _, now int64) time.Duration { return f.reset(nil, now) }

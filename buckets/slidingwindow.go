@@ -132,9 +132,7 @@ func (w SlidingWindow) give(s *State, c *Charge, ticks, _ int64) {
 }
 
 func (w SlidingWindow) settle(s *State, c *Charge, ticks, now int64) (lost int64) {
-	taken := min(ticks, max(0, w.deepest()-w.level(s, now)))
-	w.add(s, c, taken, now)
-	return ticks - taken
+	return settleDown(w, s, c, ticks, now)
 }
 
 // delay is when so many sub-windows have left that over tokens are free.

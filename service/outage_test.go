@@ -9,6 +9,8 @@ import (
 	"time"
 
 	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/weir-rls/weir/buckets"
 	"github.com/weir-rls/weir/buckets/guard"
@@ -128,4 +130,24 @@ func TestSixteenLimitsWhoseEndMattersAreTooMany(t *testing.T) {
 		w.end(receiptOf(w.ask(request)), 500)
 	}
 	w.expect(map[string]int{"receipt redeemed": 3})
+}
+
+// While the store is away each limit does what it says, and shadow limits nothing.
+func TestM12_EachLimitSaysWhatBecomesOfAnOutage(t *testing.T) {
+	w := newWorld(t, `
+domain: d
+descriptors:
+  - {key: local, limits: [{rate: 1/min}]}
+  - {key: allow, limits: [{rate: 1/min, on_store_error: allow}]}
+  - {key: deny, limits: [{rate: 1/min, on_store_error: deny}]}
+  - {key: error, limits: [{rate: 1/min, on_store_error: error}]}
+  - {key: shadow, limits: [{rate: 1/min, on_store_error: error, shadow_mode: true}]}
+`)
+	w.outage().broken = true
+	for key, want := range map[string]int{"local": 1, "allow": 3, "deny": 0, "shadow": 3} {
+		w.mustPass(want, 3, key+"=x")
+	}
+	if _, err := w.ShouldRateLimit(context.Background(), request("error=x")); status.Code(err) != codes.Unavailable {
+		t.Errorf("on_store_error: error answers %v", err)
+	}
 }

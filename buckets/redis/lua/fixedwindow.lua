@@ -20,11 +20,7 @@ kinds[2] = {
     end
   end,
 
-  settle = function(cell, ticks, most)
-    local taken = min(ticks, max(most - cell.used, 0))
-    cell.used = cell.used + taken
-    return ticks - taken
-  end,
+  settle = settle_down_to,
 
   delay = until_end,
   reset = until_end,

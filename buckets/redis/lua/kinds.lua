@@ -12,4 +12,11 @@
 --   save(cell)                        stores it
 local kinds = {}
 
+-- Takes as much of ticks as the deepest level leaves, and answers the rest.
+local function settle_down_to(cell, ticks, most)
+  local taken = min(ticks, max(most - cell.used, 0))
+  cell.used = cell.used + taken
+  return ticks - taken
+end
+
 local stale = false -- a window that Go sent is not the one that now is in

@@ -18,11 +18,7 @@ kinds[1] = {
     end
   end,
 
-  settle = function(cell, ticks, most)
-    local taken = min(ticks, max(most - cell.used, 0))
-    cell.used = cell.used + taken
-    return ticks - taken
-  end,
+  settle = settle_down_to,
 
   -- A reservation is known by where it ends, which no earlier one does.
   cancel = function(cell, ticks, tat, part)
