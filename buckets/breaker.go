@@ -54,7 +54,7 @@ func (k *circuit) clone() otherState {
 }
 func (k *circuit) empty() bool { return k.failures == 0 && k.opened == 0 && k.closed == 0 }
 
-// Size, Unit, Full and Remaining implement [Bucket]. A closed breaker is an empty
+// Size, Unit, Full, Remaining and Deepest implement [Bucket]. A closed breaker is an empty
 // level, an open one a full one, and a half-open one lacks the probes that it
 // would admit.
 func (b Breaker) Size() int64 { return manyCalls }
@@ -65,7 +65,7 @@ func (b Breaker) Full() int64 { return manyCalls }
 
 func (b Breaker) Remaining(used int64) int64 { return max(0, manyCalls-used) }
 
-func (b Breaker) deepest() int64 { return manyCalls }
+func (b Breaker) Deepest() int64 { return manyCalls }
 
 func (b Breaker) level(s *State, now int64) int64 {
 	k, _ := s.other.(*circuit)

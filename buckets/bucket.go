@@ -11,9 +11,8 @@ type Bucket interface {
 	Unit() int64                // ticks a token
 	Full() int64                // the capacity in ticks
 	Remaining(used int64) int64 // whole tokens left at a level of used ticks
+	Deepest() int64             // the largest level there can be, in ticks: full, and what it may owe
 
-	// deepest is the largest level there can be, in ticks: full, and what it may owe.
-	deepest() int64
 	// level brings s to now and tells the ticks used.
 	level(s *State, now int64) int64
 	// add takes ticks that were admitted; s is at now, as in what follows.
@@ -76,7 +75,7 @@ func Owe(b Bucket, s *State, until, now int64) {
 
 // settleDown takes as much of ticks as b may owe, and tells the rest.
 func settleDown(b Bucket, s *State, c *Charge, ticks, now int64) (lost int64) {
-	taken := min(ticks, max(0, b.deepest()-b.level(s, now)))
+	taken := min(ticks, max(0, b.Deepest()-b.level(s, now)))
 	b.add(s, c, taken, now)
 	return ticks - taken
 }

@@ -21,7 +21,7 @@ type window struct{ start, end, count int64 }
 func (w *window) clone() otherState { c := *w; return &c }
 func (w *window) empty() bool       { return w.count == 0 }
 
-// Size, Unit, Full and Remaining implement [Bucket]; a tick is a token.
+// Size, Unit, Full, Remaining and Deepest implement [Bucket]; a tick is a token.
 func (f FixedWindow) Size() int64 { return f.Limit }
 
 func (f FixedWindow) Unit() int64 { return 1 }
@@ -30,7 +30,7 @@ func (f FixedWindow) Full() int64 { return f.Limit }
 
 func (f FixedWindow) Remaining(used int64) int64 { return max(0, f.Limit-used) }
 
-func (f FixedWindow) deepest() int64 { return f.Limit + f.Debt }
+func (f FixedWindow) Deepest() int64 { return f.Limit + f.Debt }
 
 // level forgets a window that has ended. One that has not, although it is not the
 // window that now is in, was counted under another calendar or on a clock that

@@ -77,7 +77,6 @@ type table struct {
 // applied if it passes; all else is applied at once.
 type cell struct {
 	key     string
-	bucket  Bucket
 	state   *State
 	pending int64 // ticks asked for so far by the request
 }
@@ -96,7 +95,7 @@ func (t *table) cell(key string, b Bucket, s *State) int {
 			return i
 		}
 	}
-	t.cells = append(t.cells, cell{key: key, bucket: b, state: s})
+	t.cells = append(t.cells, cell{key: key, state: s})
 	b.level(s, t.now)
 	return len(t.cells) - 1
 }
@@ -110,7 +109,7 @@ func (t *table) used(i int, b Bucket) int64 {
 // asks for more than a full bucket can never pass, so past that and the deepest
 // level nothing counts, and the numbers stay exact.
 func (t *table) room(i int, b Bucket) int64 {
-	return max(0, b.Full()+b.deepest()-b.level(t.cells[i].state, t.now))
+	return max(0, b.Full()+b.Deepest()-b.level(t.cells[i].state, t.now))
 }
 
 // demand counts ticks that the request asks of a cell.
@@ -141,23 +140,22 @@ func (t *table) judge(a *ask, o *Outcome) {
 
 // take judges what is asked of a bucket, or of a pool by one of its classes.
 func (t *table) take(a *ask, o *Outcome, ticks int64) {
-	used := t.used(a.cell, a.Bucket)
-	over := used + ticks - a.Bucket.Full()
-	hopeless := a.Hopeless()
 	if held(a, t) { // a lease that is renewed asks for nothing more
 		return
 	}
+	used, hopeless := t.used(a.cell, a.Bucket), a.Hopeless()
 	if a.class == none {
+		over := used + ticks - a.Bucket.Full()
 		o.Admitted = over <= a.MayOwe && !hopeless
+		if over > 0 && !hopeless {
+			o.Delay = a.Bucket.delay(t.cells[a.cell].state, over, t.now)
+		}
 	} else {
 		mine := t.used(a.class, a.Class.Guarantee)
 		o.Admitted, o.Borrowed = a.Class.admits(a.Bucket, used, mine, ticks)
 		if !o.Admitted && !hopeless {
 			o.Delay = a.Class.Delay(a.Bucket, used, mine, ticks)
 		}
-	}
-	if a.class == none && over > 0 && !hopeless {
-		o.Delay = a.Bucket.delay(t.cells[a.cell].state, over, t.now)
 	}
 	if a.Mode != Take || !o.Admitted && a.Role != Enforce {
 		return

@@ -95,7 +95,7 @@ func (c *Charge) Ticks() int64 {
 	case Take, Look:
 		most++
 	case Settle:
-		return min(c.Cost, c.Bucket.deepest()/c.Bucket.Unit()+1) * c.Bucket.Unit()
+		return min(c.Cost, c.Bucket.Deepest()/c.Bucket.Unit()+1) * c.Bucket.Unit()
 	}
 	return min(c.Cost, most) * c.Bucket.Unit()
 }

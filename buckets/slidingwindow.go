@@ -24,8 +24,8 @@ type SlidingWindow struct {
 	Parts  int64 // sub-windows, positive
 }
 
-// part is the length of a sub-window in microseconds.
-func (w SlidingWindow) part() int64 { return (w.Window-1)/w.Parts + 1 }
+// Part is the length of a sub-window in microseconds.
+func (w SlidingWindow) Part() int64 { return (w.Window-1)/w.Parts + 1 }
 
 // ring is what is kept: the sub-windows in which something was taken, oldest
 // first, numbered from the epoch.
@@ -43,7 +43,7 @@ func (r *ring) clone() otherState {
 }
 func (r *ring) empty() bool { return r.total == 0 }
 
-// Size, Unit, Full and Remaining implement [Bucket]; a tick is a token.
+// Size, Unit, Full, Remaining and Deepest implement [Bucket]; a tick is a token.
 func (w SlidingWindow) Size() int64 { return w.Limit }
 
 func (w SlidingWindow) Unit() int64 { return 1 }
@@ -52,17 +52,17 @@ func (w SlidingWindow) Full() int64 { return w.Limit }
 
 func (w SlidingWindow) Remaining(used int64) int64 { return max(0, w.Limit-used) }
 
-func (w SlidingWindow) deepest() int64 { return w.Limit + w.Debt }
+func (w SlidingWindow) Deepest() int64 { return w.Limit + w.Debt }
 
 func (w SlidingWindow) level(s *State, now int64) int64 {
 	r, _ := s.other.(*ring)
 	if r == nil {
 		return 0
 	}
-	current := now / w.part()
-	if r.part != w.part() || r.parts != w.Parts || len(r.spans) > 0 && r.spans[len(r.spans)-1].number > current {
+	current := now / w.Part()
+	if r.part != w.Part() || r.parts != w.Parts || len(r.spans) > 0 && r.spans[len(r.spans)-1].number > current {
 		r.leave(now / r.part) // what had left does not come back with a longer window, whoever looked in between
-		r.renumber(w.part(), current)
+		r.renumber(w.Part(), current)
 		r.parts = w.Parts
 	}
 	r.leave(current)
@@ -103,10 +103,10 @@ func (w SlidingWindow) add(s *State, _ *Charge, ticks, now int64) {
 	}
 	r, _ := s.other.(*ring)
 	if r == nil {
-		r = &ring{part: w.part(), parts: w.Parts}
+		r = &ring{part: w.Part(), parts: w.Parts}
 		s.other = r
 	}
-	current := now / w.part()
+	current := now / w.Part()
 	if last := len(r.spans) - 1; last >= 0 && r.spans[last].number == current {
 		r.spans[last].count += ticks
 	} else {
@@ -123,7 +123,7 @@ func (w SlidingWindow) give(s *State, c *Charge, ticks, _ int64) {
 		return
 	}
 	for i := len(r.spans) - 1; i >= 0 && ticks > 0; i-- {
-		if c.At == 0 || r.spans[i].number == c.At/w.part() {
+		if c.At == 0 || r.spans[i].number == c.At/w.Part() {
 			given := min(ticks, r.spans[i].count)
 			r.spans[i].count, r.total, ticks = r.spans[i].count-given, r.total-given, ticks-given
 		}
@@ -143,7 +143,7 @@ func (w SlidingWindow) delay(s *State, over, now int64) time.Duration {
 	}
 	last := now
 	for _, span := range r.spans {
-		last = (span.number + w.Parts + 1) * w.part()
+		last = (span.number + w.Parts + 1) * w.Part()
 		if over -= span.count; over <= 0 {
 			break
 		}
@@ -160,7 +160,7 @@ func (w SlidingWindow) until(s *State) int64 {
 	if r == nil || len(r.spans) == 0 {
 		return 0
 	}
-	return (r.spans[len(r.spans)-1].number + w.Parts + 1) * w.part()
+	return (r.spans[len(r.spans)-1].number + w.Parts + 1) * w.Part()
 }
 
 func (w SlidingWindow) owe(s *State, _, now int64) {

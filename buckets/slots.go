@@ -34,7 +34,7 @@ func (l *leases) clone() otherState {
 }
 func (l *leases) empty() bool { return len(l.held) == 0 }
 
-// Size, Unit, Full and Remaining implement [Bucket]; a tick is a slot.
+// Size, Unit, Full, Remaining and Deepest implement [Bucket]; a tick is a slot.
 func (b Slots) Size() int64 { return b.Count }
 
 func (b Slots) Unit() int64 { return 1 }
@@ -43,7 +43,7 @@ func (b Slots) Full() int64 { return b.Count }
 
 func (b Slots) Remaining(used int64) int64 { return max(0, b.Count-used) }
 
-func (b Slots) deepest() int64 { return b.Count }
+func (b Slots) Deepest() int64 { return b.Count }
 
 func (b Slots) level(s *State, now int64) int64 {
 	l, _ := s.other.(*leases)

@@ -140,7 +140,8 @@ func (b TokenBucket) Size() int64 { return b.Capacity }
 // Unit implements [Bucket].
 func (b TokenBucket) Unit() int64 { return max(b.TicksPerToken, 1) }
 
-func (b TokenBucket) deepest() int64 { return b.Full() + max(b.Debt, b.Ahead) }
+// Deepest implements [Bucket].
+func (b TokenBucket) Deepest() int64 { return b.Full() + max(b.Debt, b.Ahead) }
 
 // Remaining is the number of whole tokens left at a level of used ticks.
 func (b TokenBucket) Remaining(used int64) int64 {

@@ -39,13 +39,13 @@ func (b TokenBucket) Used(s TokenState, now int64) int64 {
 		return 0
 	}
 	if owed > (MaxTicks-s.Part)/s.TicksPerQuantum {
-		return b.deepest()
+		return b.Deepest()
 	}
 	used := owed*s.TicksPerQuantum + s.Part
 	if s.TicksPerToken != b.TicksPerToken || s.TicksPerQuantum != b.TicksPerQuantum || s.Quantum != b.Quantum {
 		used = scaleUp(used, b.TicksPerToken, s.TicksPerToken)
 	}
-	return min(used, b.deepest())
+	return min(used, b.Deepest())
 }
 
 // State is what to store for a level of used ticks at now (microseconds since

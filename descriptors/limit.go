@@ -45,6 +45,7 @@ func (w *walker) limit(n *yaml.Node) *limitSpec {
 	}
 	s := &limitSpec{algorithm: tokenBucket, at: at(w.text, n), limit: w.defaults}
 	w.common(fields, s)
+	w.waiting(fields, &s.limit)
 	room := anything
 	if w.bucket(n, fields, s) {
 		room = roomOf(s.limit.Bucket)
@@ -52,7 +53,6 @@ func (w *walker) limit(n *yaml.Node) *limitSpec {
 	if f, ok := fields["weight"]; ok {
 		s.limit.Weight, _ = w.weight(f, room)
 	}
-	w.waiting(fields, &s.limit)
 	return s
 }
 

@@ -31,7 +31,7 @@ func (w *walker) tokenBucket(n *yaml.Node, fields map[string]field, limit *Limit
 	if !sound || !ok {
 		return terms, false
 	}
-	terms = buckets.Terms{Tokens: r.tokens, Period: r.period, Capacity: burst, Missing: missing, MaxDebt: debt, MaxWait: w.longestWait(fields)}
+	terms = buckets.Terms{Tokens: r.tokens, Period: r.period, Capacity: burst, Missing: missing, MaxDebt: debt, MaxWait: limit.MaxWait}
 	_, debtStated := fields["max_debt"]
 	if limit.Bucket, ok = w.compileTerms(n, &terms, debtStated); !ok {
 		return terms, false
@@ -126,16 +126,6 @@ func (w *walker) waiting(fields map[string]field, limit *Limit) {
 		n, _ := w.integer(f, 1, mostWaiters)
 		limit.MaxWaiters = int(n)
 	}
-}
-
-// longestWait is max_wait where it can be read: [walker.waiting] tells where not.
-func (w *walker) longestWait(fields map[string]field) time.Duration {
-	if f, ok := fields["max_wait"]; ok {
-		if d, err := time.ParseDuration(f.value.Value); err == nil && d > 0 && d <= maxWait {
-			return d.Truncate(time.Microsecond)
-		}
-	}
-	return 0
 }
 
 // duration reads a duration in [least, most]; reason tells why no longer one is

@@ -46,15 +46,7 @@ func (s *Service) handBack(ctx context.Context, v *verdict) {
 			charges = append(charges, c)
 		}
 	}
-	if len(charges) == 0 {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	if _, _, err := s.options.Room.Take(ctx, charges, waiting.Wait{}); err != nil {
-		return // they come back when their time is over
-	}
-	for i := range charges {
-		s.options.Room.Released(charges[i].Key)
-	}
+	s.apply(ctx, charges) // what is not given back comes back when its time is over
 }

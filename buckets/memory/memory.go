@@ -96,7 +96,7 @@ func (s *Store) Take(_ context.Context, charges []buckets.Charge) ([]buckets.Out
 	for i, c := range charges {
 		b := t.seat(c.Key, c.Limit, c.Bucket)
 		states[i] = &b.state
-		key, classKey := b.key, ""
+		key, classKey := b.key, c.ClassKey
 		if c.Class != nil {
 			class := t.seat(c.ClassKey, classOf(&c), c.Class.Guarantee)
 			classes[i], classKey = &class.state, class.key

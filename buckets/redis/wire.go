@@ -138,25 +138,24 @@ func appendNumber(packed []byte, n int64) []byte {
 // numbers are what a charge says to a bucket: the ticks, two numbers that go with
 // the mode, the full and the deepest level, and up to four of the kind.
 func numbers(c *buckets.Charge, b buckets.Bucket, guess int64) [9]int64 {
-	ticks, full := c.Ticks(), b.Full()
+	ticks, full, deepest := c.Ticks(), b.Full(), b.Deepest()
 	switch b := b.(type) {
 	case buckets.TokenBucket:
 		x, y := tokenNumbers(c, b, ticks)
-		return [9]int64{ticks, x, y, full, full + max(b.Debt, b.Ahead), b.Missing, b.TicksPerToken, b.TicksPerQuantum, b.Quantum}
+		return [9]int64{ticks, x, y, full, deepest, b.Missing, b.TicksPerToken, b.TicksPerQuantum, b.Quantum}
 	case buckets.FixedWindow:
 		start, end := b.Calendar.Bounds(guess)
 		following := end
 		if end-guess < lookAhead {
 			_, following = b.Calendar.Bounds(end)
 		}
-		return [9]int64{ticks, windowNumber(c, full+b.Debt), 0, full, full + b.Debt, start, end, following}
+		return [9]int64{ticks, windowNumber(c, deepest), 0, full, deepest, start, end, following}
 	case buckets.SlidingWindow:
-		part := (b.Window-1)/b.Parts + 1
-		return [9]int64{ticks, windowNumber(c, full+b.Debt), 0, full, full + b.Debt, part, b.Parts}
+		return [9]int64{ticks, windowNumber(c, deepest), 0, full, deepest, b.Part(), b.Parts}
 	case buckets.Slots:
-		return [9]int64{ticks, c.MayOwe, 0, full, full, b.TTL}
+		return [9]int64{ticks, c.MayOwe, 0, full, deepest, b.TTL}
 	case buckets.Breaker:
-		return [9]int64{ticks, breakerNumber(c), 0, full, full, b.Failures, b.OpenFor, b.Probes, b.ProbeTTL}
+		return [9]int64{ticks, breakerNumber(c), 0, full, deepest, b.Failures, b.OpenFor, b.Probes, b.ProbeTTL}
 	}
 	return [9]int64{}
 }
