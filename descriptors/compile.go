@@ -46,6 +46,7 @@ func compile(name string, files []*file) (*domain, Faults) {
 	for _, f := range files {
 		rules = append(rules, f.rules...)
 	}
+	rules = append(rules, c.presets(files)...)
 	c.pools(files)
 	c.level(&d.root, rules, path{})
 	for _, p := range c.pooled {

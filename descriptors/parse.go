@@ -15,6 +15,7 @@ type file struct {
 	domainAt place
 	rules    []*rule
 	pools    []*poolSpec
+	presets  []*presetSpec
 	passive  []string
 
 	unmatched, matching choice
@@ -84,6 +85,9 @@ func (w *walker) file(n *yaml.Node, f *file) {
 	f.matching = w.choice(fields["matching"], "exact", "best")
 	if d, ok := fields["descriptors"]; ok {
 		f.rules = w.rules(d, 1)
+	}
+	if p, ok := fields["presets"]; ok {
+		f.presets = w.presets(p)
 	}
 }
 

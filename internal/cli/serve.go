@@ -27,6 +27,9 @@ SIGTERM or Ctrl-C drains and stops; a second one stops at once.`,
 		if err != nil {
 			return err
 		}
+		if err := settings.Consistent(); err != nil {
+			return err
+		}
 		log := telemetry.NewLogger(world.Stderr, settings.Level())
 		for _, warning := range warnings {
 			log.Warn("settings", "warning", warning)

@@ -45,7 +45,9 @@ func write(t *testing.T, name, content string) {
 // where there are only two, as text and as YAML.
 func samples(s setting) [2]string {
 	switch s.name {
-	case "grpc-listen", "http-listen":
+	case "events-webhook":
+		return [2]string{"http://one/a", "https://two:2/b"}
+	case "grpc-listen", "http-listen", "line-listen":
 		return [2]string{"127.0.0.1:1", "[::1]:2"}
 	case "redis-url":
 		return [2]string{"redis://a:b@one:1/1", "rediss://two:2"}
@@ -55,7 +57,7 @@ func samples(s setting) [2]string {
 		return [2]string{"legacy", "off"}
 	case "on-excess":
 		return [2]string{"allow", "deny"}
-	case "receipt-key":
+	case "receipt-key", "admin-token":
 		return [2]string{"0123456789abcdef0123456789abcdef", "a key of at least 32 characters, too"}
 	case "log-level":
 		return [2]string{"debug", "error"}
@@ -165,13 +167,13 @@ func TestTable_EveryFieldIsASettingAndTheOtherWayRound(t *testing.T) {
 
 func TestSeveralFaults_AreToldAtOnceEachWithItsPlaceAndRemedy(t *testing.T) {
 	_, _, err := load(t,
-		[]string{"--store=mysql", "--drain-delay=-1s", "--headers=draft10"},
+		[]string{"--store=mysql", "--drain-delay=-1s", "--headers=draft9"},
 		[]string{"WEIR_MAX_DESCRIPTORS=many", "WEIR_GRPC_LISTEN=8081", "WEIR_GRPC_REFLECTION=yes"},
 		"drain_timeout: 5\nstore_timeout: 0s\nlog_level: 7\nmemory_max_buckets: 1.5\nhttp_listen: [1]\non_excess:\nruels: x\n")
 	want := []string{
 		`--store: "mysql" is none of memory, redis`,
 		`--drain-delay: "-1s" is too small: give at least 0s`,
-		`--headers: "draft10" is not supported yet: use off or legacy`,
+		`--headers: "draft9" is none of off, draft10, legacy`,
 		`WEIR_MAX_DESCRIPTORS: "many" is not a whole number`,
 		`WEIR_GRPC_LISTEN: "8081" is not an address to listen on: write HOST:PORT`,
 		`WEIR_GRPC_REFLECTION: "yes" is neither true nor false`,

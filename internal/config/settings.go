@@ -17,17 +17,25 @@ type Settings struct {
 	MergeDomains bool   `mapstructure:"merge_domains"` // several files may add to one domain; otherwise a second one is a fault
 
 	GRPCListen string `mapstructure:"grpc_listen"` // host:port that Envoy asks; an empty host is every address, port 0 any free port
-	HTTPListen string `mapstructure:"http_listen"` // host:port of health, metrics and the other pages
+	HTTPListen string `mapstructure:"http_listen"` // host:port of health, metrics and the API
+	LineListen string `mapstructure:"line_listen"` // host:port of the line protocol, empty: it is off
 
 	Store            string        `mapstructure:"store"`              // StoreMemory or StoreRedis
 	RedisURL         RedisURL      `mapstructure:"redis_url"`          // used with StoreRedis
 	StoreTimeout     time.Duration `mapstructure:"store_timeout"`      // longest wait for one answer of the store, above 0
 	MemoryMaxBuckets int           `mapstructure:"memory_max_buckets"` // buckets that the memory store keeps, at least 1
+	StateDir         string        `mapstructure:"state_dir"`          // keeps what is set through the API with StoreMemory; empty: nothing does
 
-	ReceiptKey     Secret `mapstructure:"receipt_key"`     // signs receipts, the same in all replicas; empty: weir sees to one
-	Headers        string `mapstructure:"headers"`         // HeadersOff or HeadersLegacy
-	MaxDescriptors int    `mapstructure:"max_descriptors"` // most descriptors of a request that are judged, at least 1
-	OnExcess       string `mapstructure:"on_excess"`       // ExcessDeny or ExcessAllow: the verdict on a request beyond what is judged
+	AdminToken   Secret `mapstructure:"admin_token"`    // of callers of the API; empty: none is needed on the same machine
+	HTTPCert     string `mapstructure:"http_cert"`      // PEM file; empty: the HTTP port has no TLS
+	HTTPKey      string `mapstructure:"http_key"`       // PEM file of its key
+	HTTPClientCA string `mapstructure:"http_client_ca"` // PEM file of who signs certificates of callers of the API; empty: nobody
+
+	ReceiptKey     Secret        `mapstructure:"receipt_key"`     // signs receipts, the same in all replicas; empty: weir sees to one
+	Headers        string        `mapstructure:"headers"`         // HeadersOff, HeadersDraft10 or HeadersLegacy
+	RetryJitter    time.Duration `mapstructure:"retry_jitter"`    // Retry-After is up to this much later than needed
+	MaxDescriptors int           `mapstructure:"max_descriptors"` // most descriptors of a request that are judged, at least 1
+	OnExcess       string        `mapstructure:"on_excess"`       // ExcessDeny or ExcessAllow: the verdict on a request beyond what is judged
 
 	GRPCReflection            bool          `mapstructure:"grpc_reflection"`               // describe the services to grpcurl and the like
 	GRPCKeepaliveTime         time.Duration `mapstructure:"grpc_keepalive_time"`           // silence after which a connection is pinged, at least 1s
@@ -37,6 +45,9 @@ type Settings struct {
 
 	DrainDelay   time.Duration `mapstructure:"drain_delay"`   // how long weir goes on serving after it reports NOT_SERVING
 	DrainTimeout time.Duration `mapstructure:"drain_timeout"` // how long calls under way may then take before they are cut off
+
+	EventsWebhook string `mapstructure:"events_webhook"` // URL that events are posted to, empty: none
+	EventsStream  string `mapstructure:"events_stream"`  // Redis stream that events are added to, empty: none
 
 	LogLevel string `mapstructure:"log_level"` // debug, info, warn or error
 }
@@ -49,8 +60,9 @@ const (
 
 // Values of [Settings.Headers].
 const (
-	HeadersOff    = "off"
-	HeadersLegacy = "legacy" // X-RateLimit-Limit, -Remaining and -Reset
+	HeadersOff     = "off"
+	HeadersDraft10 = "draft10" // RateLimit and RateLimit-Policy
+	HeadersLegacy  = "legacy"  // X-RateLimit-Limit, -Remaining and -Reset
 )
 
 // Values of [Settings.OnExcess].

@@ -68,7 +68,11 @@ var table = []setting{
 	},
 	{
 		name: "http-listen", group: "Addresses", value: "HOST:PORT", def: ":8080", check: address,
-		usage: "Where health and metrics are served, and where weir health asks.",
+		usage: "Where health, metrics and the API are served, and where weir health asks.",
+	},
+	{
+		name: "line-listen", group: "Addresses", value: "HOST:PORT", def: "", check: optional(address),
+		usage: "Where the line protocol (INIT, CHECK, STOP) is served, which has no authentication. Off unless given.",
 	},
 
 	{
@@ -89,12 +93,38 @@ var table = []setting{
 	},
 
 	{
+		name: "state-dir", group: "Store", value: "DIR", def: "",
+		usage: "Directory that keeps what is set through the API with --store memory; without it that is lost when weir stops. With --store redis it is kept there.",
+	},
+
+	{
+		name: "admin-token", group: "API", value: "TEXT", def: "", check: secretKey, secret: true,
+		usage: "What callers of the API send as Authorization: Bearer TEXT, at least 32 random characters. Without it, and without --http-client-ca, only callers on the same machine are answered. Safest in WEIR_ADMIN_TOKEN.",
+	},
+	{
+		name: "http-cert", group: "API", value: "FILE", def: "",
+		usage: "Certificate, PEM, with which the HTTP port is served over TLS; needs --http-key.",
+	},
+	{
+		name: "http-key", group: "API", value: "FILE", def: "",
+		usage: "Private key of --http-cert, PEM.",
+	},
+	{
+		name: "http-client-ca", group: "API", value: "FILE", def: "",
+		usage: "Authorities, PEM, whose client certificates the API accepts from other machines; needs --http-cert. Health and metrics ask for none.",
+	},
+
+	{
 		name: "receipt-key", group: "Answers", value: "TEXT", def: "", check: secretKey, secret: true,
 		usage: "Signs the receipts by which the end of a stream is told; the same in all replicas, at least 32 random characters. Without it the replicas on one Redis share a key that they keep there, and a replica with the memory store has its own. Safest in WEIR_RECEIPT_KEY.",
 	},
 	{
-		name: "headers", group: "Answers", value: "off|legacy", def: HeadersOff, check: headers,
-		usage: "Rate limit headers for the caller: none, or X-RateLimit-Limit, -Remaining and -Reset.",
+		name: "headers", group: "Answers", value: "off|draft10|legacy", def: HeadersOff, check: oneOf(HeadersOff, HeadersDraft10, HeadersLegacy),
+		usage: "Rate limit headers for the caller: none, RateLimit and RateLimit-Policy of draft-ietf-httpapi-ratelimit-headers-10, or X-RateLimit-Limit, -Remaining and -Reset.",
+	},
+	{
+		name: "retry-jitter", group: "Answers", value: "DURATION", def: time.Duration(0), check: atLeast(time.Duration(0)),
+		usage: "Refused callers are told to come back up to this much later than they could, each another time, so that they do not all return together.",
 	},
 	{
 		name: "max-descriptors", group: "Answers", value: "N", def: 32, check: atLeast(1),
@@ -133,6 +163,15 @@ var table = []setting{
 	{
 		name: "drain-timeout", group: "Shutdown", value: "DURATION", def: 20 * time.Second, check: atLeast(time.Duration(0)),
 		usage: "How long the calls under way may then take before they are cut off. Kubernetes kills a container 30 s after SIGTERM, so keep the sum of both below that.",
+	},
+
+	{
+		name: "events-webhook", group: "Events", value: "URL", def: "", check: optional(webURL),
+		usage: "Where events are posted to, as JSON: limits hit (sampled), breakers moved, limits set, rules reloaded. They are in the log in any case.",
+	},
+	{
+		name: "events-stream", group: "Events", value: "KEY", def: "",
+		usage: "Key of a stream in the Redis of --store redis to which events are added.",
 	},
 
 	{

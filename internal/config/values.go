@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -94,11 +95,22 @@ func zeroOrAtLeast(least time.Duration) func(any) string {
 	}
 }
 
-func headers(value any) string {
-	if value == "draft10" {
-		return "is not supported yet: use off or legacy"
+// optional lets a text be empty, else check it.
+func optional(check func(any) string) func(any) string {
+	return func(value any) string {
+		if value == "" {
+			return ""
+		}
+		return check(value)
 	}
-	return oneOf(HeadersOff, HeadersLegacy)(value)
+}
+
+func webURL(value any) string {
+	u, err := url.Parse(value.(string))
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return "is not a URL to post to: write http://HOST/PATH or https://HOST/PATH"
+	}
+	return ""
 }
 
 func address(value any) string {

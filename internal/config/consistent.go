@@ -1,0 +1,24 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Consistent tells of settings that need one another, all at once.
+func (s Settings) Consistent() error {
+	var faults []error
+	need := func(name string, stated bool, other string, there bool) {
+		if stated && !there {
+			faults = append(faults, fmt.Errorf("--%s needs --%s: give it too, or leave both out", name, other))
+		}
+	}
+	need("http-cert", s.HTTPCert != "", "http-key", s.HTTPKey != "")
+	need("http-key", s.HTTPKey != "", "http-cert", s.HTTPCert != "")
+	need("http-client-ca", s.HTTPClientCA != "", "http-cert", s.HTTPCert != "")
+	need("events-stream", s.EventsStream != "", "store=redis", s.Store == StoreRedis)
+	if s.StateDir != "" && s.Store == StoreRedis {
+		faults = append(faults, errors.New("--state-dir means nothing with --store=redis, which keeps what is set through the API: leave it out"))
+	}
+	return errors.Join(faults...)
+}

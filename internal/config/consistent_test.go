@@ -1,0 +1,33 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+// A certificate without its key, or a state directory that nobody reads, would
+// be found out by the first who needs it.
+func TestSettingsThatNeedOneAnother(t *testing.T) {
+	for name, c := range map[string]struct {
+		settings Settings
+		want     []string // nil: consistent
+	}{
+		"nothing":    {Settings{}, nil},
+		"tls":        {Settings{HTTPCert: "c", HTTPKey: "k", HTTPClientCA: "a"}, nil},
+		"no key":     {Settings{HTTPCert: "c"}, []string{"--http-cert needs --http-key"}},
+		"no cert":    {Settings{HTTPKey: "k", HTTPClientCA: "a"}, []string{"--http-key needs --http-cert", "--http-client-ca needs --http-cert"}},
+		"no redis":   {Settings{Store: StoreMemory, EventsStream: "s", StateDir: "d"}, []string{"--events-stream needs --store=redis"}},
+		"redis":      {Settings{Store: StoreRedis, EventsStream: "s"}, nil},
+		"two stores": {Settings{Store: StoreRedis, StateDir: "d"}, []string{"--state-dir means nothing"}},
+	} {
+		err := c.settings.Consistent()
+		if (err == nil) != (c.want == nil) {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, want := range c.want {
+			if err != nil && !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v, want %q", name, err, want)
+			}
+		}
+	}
+}
