@@ -1,19 +1,21 @@
 # Two images from one file:
 #   docker build -t weir .
-#   docker build -t weir-upstream --target upstream .   (the demo's upstream, for docker-compose.yaml)
+#   docker build -t weir-upstream --target upstream .   (the examples' upstreams, for their docker-compose.yaml)
 FROM golang:1.26 AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 ARG VERSION=dev
-RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -o /out/ \
-    -ldflags "-s -w -X github.com/weir-rls/weir/internal/cli.version=${VERSION}" ./cmd/weir ./examples/demo
+RUN mkdir -p /out/examples && CGO_ENABLED=0 go build -trimpath -buildvcs=false -o /out/ \
+    -ldflags "-s -w -X github.com/weir-rls/weir/internal/cli.version=${VERSION}" ./cmd/weir && \
+    CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w" -o /out/examples/ ./examples/...
 
 FROM gcr.io/distroless/static-debian12:nonroot AS upstream
-COPY --from=build /out/demo /demo
+COPY --from=build /out/examples/ /
 USER 65532:65532
 EXPOSE 9000
+# Another example's: entrypoint: ["/llm-gateway", "-upstream", "0.0.0.0:9000"]
 ENTRYPOINT ["/demo", "-upstream", "0.0.0.0:9000"]
 
 # The last stage is what a build without --target makes.

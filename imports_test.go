@@ -86,9 +86,17 @@ var rules = []rule{
 	{
 		"only examples and tests import internal/parts",
 		func(dir, path string) bool {
-			return within(strings.TrimPrefix(path, module), "internal/parts") && !within(dir, "internal/parts") && !within(dir, "examples")
+			return within(strings.TrimPrefix(path, module), "internal/parts") && !within(dir, "internal/parts") && !within(dir, "examples") && dir != "internal/stage"
 		},
 		"it starts Envoy and Redis as child processes, which weir itself never does",
+	},
+	{
+		"only examples and tests import internal/stage, which imports nothing but internal/parts",
+		func(dir, path string) bool {
+			stage := module + "internal/stage"
+			return path == stage && !within(dir, "examples") || dir == "internal/stage" && ours(path) && path != module+"internal/parts"
+		},
+		"an example shows weir from outside, as a process; what it needs of weir's rooms its user would need too",
 	},
 	{
 		"shipping code imports no tests",
@@ -130,7 +138,7 @@ func standard(path string) bool {
 
 // exempt tells of the directories that are tests as a whole.
 func exempt(dir string) bool {
-	return within(dir, "e2e") || within(dir, "buckets/storetest") || within(dir, "internal/parts/partstest")
+	return within(dir, "e2e") || within(dir, "buckets/storetest") || within(dir, "internal/parts/partstest") || within(dir, "internal/stage/stagetest")
 }
 
 // source is a parsed Go file of this module.
@@ -239,6 +247,11 @@ func TestImportRules_CatchWhatTheyForbid(t *testing.T) {
 		{"internal/app", "testing", false},
 		{"internal/app", module + "internal/parts", false},
 		{"examples/demo", module + "internal/parts", true},
+		{"examples/demo", module + "internal/stage", true},
+		{"internal/stage", module + "internal/parts", true},
+		{"internal/stage", module + "buckets", false},
+		{"internal/app", module + "internal/stage", false},
+		{"examples/demo", module + "internal/stage/stagetest", false},
 		{"service", "log/slog", true},
 	} {
 		if broken := violations(c.dir, c.path); (len(broken) == 0) != c.allowed {

@@ -5,81 +5,36 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
-	"fmt"
-	"io"
-	"os"
-	"os/signal"
-	"syscall"
+
+	"github.com/weir-rls/weir/internal/stage"
 )
 
-type options struct {
-	store    string // memory or redis
-	weir     string // path of the weir binary
-	files    string // directory of envoy.yaml and rules
-	port     int    // of the first Envoy
-	once     bool   // stop after the story
-	upstream string // host:port: serve nothing but the upstream
-}
+func main() { stage.Main(example()) }
 
-func main() {
-	// SIGHUP too: a closed terminal must not leave processes behind.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "demo:", err)
-		os.Exit(1)
+func example() stage.Example {
+	backend := &upstream{}
+	return stage.Example{
+		Name:      "demo",
+		Title:     "weir between Envoy and an upstream",
+		Upstreams: []stage.Upstream{{Cluster: "upstream", Handler: backend}},
+		Story: func(ctx context.Context, s *stage.Stage) error {
+			return tell(ctx, &caller{stage: s}, backend)
+		},
+		Invite: invite,
 	}
 }
 
-func run(ctx context.Context, args []string, out io.Writer) error {
-	o, err := parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		return nil
+func invite(s *stage.Stage) []string {
+	front := s.Front("front")
+	lines := []string{
+		"curl -i " + front + "/api/c",
+		"curl -i -H 'x-user-group: vip' " + front + "/chat",
+		"for i in $(seq 60); do curl -s -o /dev/null -w '%{http_code}\\n' " + front + "/api/c; done | sort | uniq -c",
 	}
-	if err != nil {
-		return err
+	if len(s.Envoys) > 1 {
+		lines = append(lines, "curl -i http://"+s.Envoys[1].Listener("front")+"/api/c   # the same bucket, through the other Envoy")
 	}
-	if o.upstream != "" {
-		return serveUpstream(ctx, o.upstream)
-	}
-	show := newScreen(out)
-	show.title("weir between Envoy and an upstream, tokens kept in " + o.store)
-	t, err := start(o, show)
-	if err != nil {
-		return err
-	}
-	err = tell(ctx, t, show)
-	if err == nil && !o.once {
-		show.invitation(t)
-		err = t.wait(ctx)
-	}
-	if ctx.Err() != nil {
-		err = nil // whatever a Ctrl-C interrupted is no fault
-	}
-	show.line("")
-	show.line("Stopping.")
-	return errors.Join(err, t.stop())
-}
-
-func parse(args []string) (options, error) {
-	var o options
-	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
-	flags.StringVar(&o.store, "store", "memory", "where the tokens are kept: memory, or redis with two replicas of weir and two Envoys")
-	flags.StringVar(&o.weir, "weir", "bin/weir", "the weir binary")
-	flags.StringVar(&o.files, "files", "examples/demo", "the directory of envoy.yaml and rules")
-	flags.IntVar(&o.port, "port", 10000, "the port of the first Envoy; a taken one is replaced")
-	flags.BoolVar(&o.once, "once", false, "stop after the story")
-	flags.StringVar(&o.upstream, "upstream", "", "serve nothing but the demo's upstream on this host:port")
-	if err := flags.Parse(args); err != nil {
-		return o, err
-	}
-	if o.store != "memory" && o.store != "redis" {
-		return o, fmt.Errorf("-store %s: want memory or redis", o.store)
-	}
-	if flags.NArg() > 0 {
-		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	}
-	return o, nil
+	return append(lines,
+		"curl -s http://"+s.Weirs[0].HTTP+"/metrics | grep ^weir_",
+		"edit "+s.Rules+"/demo.yaml: a change is live within a second")
 }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
+
+	"github.com/weir-rls/weir/internal/stage"
 )
 
 // What rules/demo.yaml gives each API to cost.
@@ -19,22 +19,21 @@ var apis = []struct {
 const pause = 1250 * time.Millisecond
 
 // tell sends requests through Envoy and shows what became of them.
-func tell(ctx context.Context, t *topology, show *screen) error {
-	from := newCaller(t)
-	defer from.client.CloseIdleConnections()
-	for _, scene := range []func(context.Context, *caller, *screen) error{oneBucket, refill, groups, refusal} {
+func tell(ctx context.Context, from *caller, backend *upstream) error {
+	show := from.stage.Screen
+	for _, scene := range []func(context.Context, *caller, *stage.Screen) error{oneBucket, refill, groups, refusal} {
 		if err := scene(ctx, from, show); err != nil {
 			return err
 		}
 	}
-	show.title(fmt.Sprintf("The upstream served %d requests: the %d that passed, and it limits nothing itself.", t.upstream.served.Load(), from.passed))
+	show.Title(fmt.Sprintf("The upstream served %d requests: the %d that passed, and it limits nothing itself.", backend.served.Load(), from.passed))
 	return nil
 }
 
 // oneBucket empties the bucket with requests to all APIs in turn.
-func oneBucket(ctx context.Context, from *caller, show *screen) error {
+func oneBucket(ctx context.Context, from *caller, show *stage.Screen) error {
 	const rounds = 30
-	show.title("1. Three APIs, one bucket: 100 tokens, 10 come back each second" + from.through())
+	show.Title("1. Three APIs, one bucket: 100 tokens, 10 come back each second" + from.through())
 	begin := time.Now()
 	passed := make([]int, len(apis))
 	for range rounds {
@@ -51,16 +50,16 @@ func oneBucket(ctx context.Context, from *caller, show *screen) error {
 	took, tokens := time.Since(begin), 0
 	for i, api := range apis {
 		tokens += passed[i] * api.cost
-		show.tally(fmt.Sprintf("/api/%s costs %d", api.name, api.cost), rounds, passed[i], passed[i]*api.cost)
+		show.Tally(fmt.Sprintf("/api/%s costs %d", api.name, api.cost), rounds, passed[i], passed[i]*api.cost)
 	}
-	show.line(fmt.Sprintf("  together %d tokens in %.2f s", tokens, took.Seconds()))
+	show.Line(fmt.Sprintf("  together %d tokens in %.2f s", tokens, took.Seconds()))
 	return nil
 }
 
 // refill lets the empty bucket rest before each API.
-func refill(ctx context.Context, from *caller, show *screen) error {
+func refill(ctx context.Context, from *caller, show *stage.Screen) error {
 	const sent = 20
-	show.title(fmt.Sprintf("2. The same bucket, empty, after %.2f s of rest before each line", pause.Seconds()))
+	show.Title(fmt.Sprintf("2. The same bucket, empty, after %.2f s of rest before each line", pause.Seconds()))
 	for _, api := range apis {
 		select {
 		case <-time.After(pause):
@@ -71,42 +70,34 @@ func refill(ctx context.Context, from *caller, show *screen) error {
 		if err != nil {
 			return err
 		}
-		show.tally(fmt.Sprintf("/api/%s costs %d", api.name, api.cost), sent, passed, passed*api.cost)
+		show.Tally(fmt.Sprintf("/api/%s costs %d", api.name, api.cost), sent, passed, passed*api.cost)
 	}
 	return nil
 }
 
-func groups(ctx context.Context, from *caller, show *screen) error {
+func groups(ctx context.Context, from *caller, show *stage.Screen) error {
 	const sent = 8
-	show.title("3. A limit for each group of users: default 5 a minute, vip 20")
+	show.Title("3. A limit for each group of users: default 5 a minute, vip 20")
 	for _, group := range []string{"default", "vip"} {
 		passed, err := from.calls(ctx, sent, "/chat", group)
 		if err != nil {
 			return err
 		}
-		show.tally("/chat as "+group, sent, passed, -1)
+		show.Tally("/chat as "+group, sent, passed, -1)
 	}
 	return nil
 }
 
 // refusal shows one refused answer whole.
-func refusal(ctx context.Context, from *caller, show *screen) error {
-	show.title("4. What the refused caller reads: GET /chat")
-	response, body, err := from.get(ctx, "/chat", "default")
+func refusal(ctx context.Context, from *caller, show *stage.Screen) error {
+	show.Title("4. What the refused caller reads: GET /chat")
+	answer, err := from.get(ctx, "/chat", "default")
 	if err != nil {
 		return err
 	}
-	if response.StatusCode != http.StatusTooManyRequests {
-		return fmt.Errorf("GET /chat: %s, want a refusal", response.Status)
+	if answer.Status != http.StatusTooManyRequests {
+		return fmt.Errorf("GET /chat: %s, want a refusal", answer.Proto)
 	}
-	show.line("  " + show.in(red, response.Proto+" "+response.Status))
-	var lines []string
-	for name, values := range response.Header {
-		lines = append(lines, "  "+strings.ToLower(name)+": "+strings.Join(values, ", "))
-	}
-	slices.Sort(lines)
-	show.line(strings.Join(lines, "\n"))
-	show.line("")
-	show.line("  " + strings.TrimSpace(string(body)))
+	show.Answer(answer)
 	return nil
 }

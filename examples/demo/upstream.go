@@ -1,33 +1,14 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
-	"net"
 	"net/http"
 	"os"
 	"sync/atomic"
-	"time"
 )
 
 // upstream is the backend: it limits nothing and counts what reaches it.
-type upstream struct {
-	server *http.Server
-	addr   string
-	served atomic.Int64
-}
-
-func startUpstream(addr string) (*upstream, error) {
-	listener, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, err
-	}
-	u := &upstream{addr: listener.Addr().String()}
-	u.server = &http.Server{Handler: u, ReadHeaderTimeout: 5 * time.Second}
-	// Serve ends with the Close of stop; nothing else makes it end.
-	go func() { _ = u.server.Serve(listener) }()
-	return u, nil
-}
+type upstream struct{ served atomic.Int64 }
 
 // ServeHTTP answers every request alike, with the name of the pod.
 func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -42,14 +23,4 @@ func podName() string {
 		return name
 	}
 	return "upstream"
-}
-
-// serveUpstream runs the upstream alone until ctx ends, for a container.
-func serveUpstream(ctx context.Context, addr string) error {
-	u, err := startUpstream(addr)
-	if err != nil {
-		return err
-	}
-	<-ctx.Done()
-	return u.server.Close()
 }

@@ -55,6 +55,49 @@ func Readdress(bootstrap []byte, to Addresses) ([]byte, error) {
 	return yaml.Marshal(root)
 }
 
+// Stated are the addresses that a bootstrap states.
+func Stated(bootstrap []byte) (Addresses, error) {
+	type address struct {
+		Socket struct {
+			Host string `yaml:"address"`
+			Port uint16 `yaml:"port_value"`
+		} `yaml:"socket_address"`
+	}
+	var root struct {
+		Admin     struct{ Address address }
+		Resources struct {
+			Listeners []struct {
+				Name    string
+				Address address
+			}
+			Clusters []struct {
+				Name       string
+				Assignment struct {
+					Endpoints []struct {
+						Endpoints []struct{ Endpoint struct{ Address address } } `yaml:"lb_endpoints"`
+					}
+				} `yaml:"load_assignment"`
+			}
+		} `yaml:"static_resources"`
+	}
+	if err := yaml.Unmarshal(bootstrap, &root); err != nil {
+		return Addresses{}, fmt.Errorf("envoy bootstrap: %w", err)
+	}
+	text := func(a address) string { return net.JoinHostPort(a.Socket.Host, strconv.Itoa(int(a.Socket.Port))) }
+	stated := Addresses{Admin: text(root.Admin.Address), Listeners: map[string]string{}, Clusters: map[string][]string{}}
+	for _, l := range root.Resources.Listeners {
+		stated.Listeners[l.Name] = text(l.Address)
+	}
+	for _, c := range root.Resources.Clusters {
+		for _, locality := range c.Assignment.Endpoints {
+			for _, e := range locality.Endpoints {
+				stated.Clusters[c.Name] = append(stated.Clusters[c.Name], text(e.Endpoint.Address))
+			}
+		}
+	}
+	return stated, nil
+}
+
 // named is the element of resources[list] with that name.
 func named(resources map[string]any, list, name string) (map[string]any, error) {
 	elements, _ := resources[list].([]any)

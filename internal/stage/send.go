@@ -1,0 +1,88 @@
+package stage
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+)
+
+// Request is a call through Envoy.
+type Request struct {
+	Listener string            // of Envoy's file; "front" if empty
+	Method   string            // GET if empty
+	Path     string            // with its query
+	Header   map[string]string // Host too
+	Body     string
+}
+
+// Answer is a response, read whole.
+type Answer struct {
+	Proto  string // such as "HTTP/1.1 429 Too Many Requests"
+	Status int
+	Header http.Header
+	Body   string
+}
+
+// Send sends a request through the Envoys in turn. The error says that there was
+// no answer; a refusal is an answer.
+func (s *Stage) Send(ctx context.Context, r Request) (Answer, error) {
+	listener := r.Listener
+	if listener == "" {
+		listener = "front"
+	}
+	envoy := s.Envoys[(s.sent.Add(1)-1)%uint64(len(s.Envoys))]
+	request, err := http.NewRequestWithContext(ctx, r.Method, "http://"+envoy.Listener(listener)+r.Path, strings.NewReader(r.Body))
+	if err != nil {
+		return Answer{}, err
+	}
+	for name, value := range r.Header {
+		request.Header.Set(name, value)
+	}
+	if host, stated := r.Header["Host"]; stated {
+		request.Host = host
+	}
+	response, err := s.client.Do(request)
+	if err != nil {
+		return Answer{}, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	return Answer{response.Proto + " " + response.Status, response.StatusCode, response.Header, string(body)}, err
+}
+
+// Repeat sends a request n times, one after the other, and counts the answers by
+// their status.
+func (s *Stage) Repeat(ctx context.Context, n int, r Request) (map[int]int, error) {
+	counts := map[int]int{}
+	for range n {
+		answer, err := s.Send(ctx, r)
+		if err != nil {
+			return counts, err
+		}
+		counts[answer.Status]++
+	}
+	return counts, nil
+}
+
+// Burst sends a request n times at once, and counts the answers by their status;
+// no answer counts as 0.
+func (s *Stage) Burst(ctx context.Context, n int, r Request) map[int]int {
+	counts := map[int]int{}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for range n {
+		all.Go(func() {
+			answer, err := s.Send(ctx, r)
+			if err != nil {
+				answer.Status = 0
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			counts[answer.Status]++
+		})
+	}
+	all.Wait()
+	return counts
+}

@@ -1,0 +1,196 @@
+package stage
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/weir-rls/weir/internal/parts"
+)
+
+func (s *Stage) start(e Example, o Options) (err error) {
+	// What can be missing is looked for before anything starts.
+	envoy, err := parts.Find(parts.Envoy)
+	if err != nil {
+		return err
+	}
+	bootstrap, err := os.ReadFile(filepath.Join(o.Files, "envoy.yaml"))
+	if err != nil {
+		return fmt.Errorf("%w: run the example in the root of the checkout, or name its files with -files", err)
+	}
+	if s.Rules, err = rulesOf(o.Files); err != nil {
+		return err
+	}
+	if s.scratch, err = os.MkdirTemp("", "weir-"+e.Name+"-"); err != nil {
+		return err
+	}
+	admin := "127.0.0.1:0"
+	if e.EnvoyAdmin != "" {
+		if admin, err = s.nameAdmin(e.EnvoyAdmin); err != nil {
+			return err
+		}
+	}
+	for _, u := range e.Upstreams {
+		started, err := startUpstream(u, "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		s.Upstreams = append(s.Upstreams, started)
+		s.Screen.part("upstream", started.Addr)
+	}
+	replicas, storeArgs := 1, []string{"--store", "memory"}
+	if o.Store == "redis" {
+		if err := s.startRedis(); err != nil {
+			return err
+		}
+		replicas, storeArgs = 2, []string{"--store", "redis", "--redis-url", s.Redis.URL}
+	}
+	args := append(append(storeArgs, e.Weir...), o.Args...)
+	for range replicas {
+		if err := s.startWeir(o.Weir, args); err != nil {
+			return err
+		}
+	}
+	for i := range replicas {
+		if err := s.startEnvoy(envoy, bootstrap, admin, o.Port, i); err != nil {
+			return err
+		}
+		admin = "127.0.0.1:0"
+	}
+	return nil
+}
+
+// nameAdmin chooses the first Envoy's admin address, and lets weir serve a copy of
+// the rules that names it: weir starts before Envoy does.
+func (s *Stage) nameAdmin(stated string) (string, error) {
+	admin, err := parts.FreeAddr()
+	if err != nil {
+		return "", err
+	}
+	renamed := filepath.Join(s.scratch, "rules")
+	if err := os.Mkdir(renamed, 0o700); err != nil {
+		return "", err
+	}
+	err = filepath.WalkDir(s.Rules, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(renamed, entry.Name()), bytes.ReplaceAll(text, []byte(stated), []byte(admin)), 0o600)
+	})
+	s.Rules = renamed
+	return admin, err
+}
+
+func (s *Stage) startRedis() error {
+	binary, err := parts.Find(parts.RedisServer)
+	if err != nil {
+		return err
+	}
+	if s.Redis, err = parts.StartRedis(binary); err != nil {
+		return err
+	}
+	s.Screen.part("redis", s.Redis.Addr)
+	return nil
+}
+
+func (s *Stage) startWeir(binary string, further []string) error {
+	args := append([]string{
+		"--rules", s.Rules, "--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
+		"--store-timeout", "2s", "--drain-delay", "1s", "--headers", "legacy",
+	}, further...)
+	weir, err := parts.StartWeir(binary, args...)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: build it with `make build`", err)
+	}
+	if err != nil {
+		return err
+	}
+	s.Weirs = append(s.Weirs, weir)
+	s.Screen.part("weir", weir.GRPC)
+	s.Screen.note(filepath.Base(binary) + " serve " + strings.Join(args, " "))
+	return nil
+}
+
+// startEnvoy runs the example's Envoy file in front of all replicas of weir.
+func (s *Stage) startEnvoy(binary string, bootstrap []byte, admin string, port, nth int) error {
+	to := parts.Addresses{Admin: admin, Listeners: map[string]string{}, Clusters: map[string][]string{}}
+	stated, err := parts.Stated(bootstrap)
+	if err != nil {
+		return err
+	}
+	above, err := offsets(stated.Listeners)
+	if err != nil {
+		return err
+	}
+	for name, offset := range above {
+		to.Listeners[name] = "127.0.0.1:0"
+		if port != 0 {
+			to.Listeners[name] = s.free(port + nth + offset)
+		}
+	}
+	for _, weir := range s.Weirs {
+		to.Clusters["weir"] = append(to.Clusters["weir"], weir.GRPC)
+	}
+	for _, u := range s.Upstreams {
+		to.Clusters[u.Cluster] = append(to.Clusters[u.Cluster], u.Addr)
+	}
+	if bootstrap, err = parts.Readdress(bootstrap, to); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(s.scratch, "envoy-")
+	if err != nil {
+		return err
+	}
+	envoy, err := parts.StartEnvoy(binary, bootstrap, dir)
+	if err != nil {
+		return err
+	}
+	s.Envoys = append(s.Envoys, envoy)
+	for name := range above {
+		s.Screen.part("envoy", "http://"+envoy.Listener(name))
+	}
+	return nil
+}
+
+// offsets are how far the listeners' ports are above the lowest of them.
+func offsets(listeners map[string]string) (map[string]int, error) {
+	ports, lowest := map[string]int{}, 1<<16
+	for name, addr := range listeners {
+		_, port, err := net.SplitHostPort(addr)
+		if err != nil {
+			return nil, err
+		}
+		if ports[name], err = strconv.Atoi(port); err != nil {
+			return nil, err
+		}
+		lowest = min(lowest, ports[name])
+	}
+	for name := range ports {
+		ports[name] -= lowest
+	}
+	return ports, nil
+}
+
+// free is the port on loopback, or any other where it is taken.
+func (s *Stage) free(port int) string {
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	listener, err := net.Listen("tcp", addr)
+	if err == nil {
+		err = listener.Close()
+	}
+	if err != nil {
+		s.Screen.note(addr + " is taken; this Envoy has another port")
+		return "127.0.0.1:0"
+	}
+	return addr
+}
