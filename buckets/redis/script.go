@@ -76,13 +76,18 @@ func newScript(source string) script {
 	return script{source: source, digest: hex.EncodeToString(sum[:])}
 }
 
-// run calls the script. A server that does not know it yet, because it was
-// restarted or its scripts were flushed, refuses before anything has run: this
-// refusal alone is answered with a second call.
+// run calls the script, which answers numbers.
 func (s script) run(ctx context.Context, client Client, keys int, args []any) ([]int64, error) {
-	reply, err := s.call(ctx, client, "evalsha", s.digest, keys, args)
+	return calls(s, func(verb, script string) ([]int64, error) { return s.call(ctx, client, verb, script, keys, args) })
+}
+
+// calls calls a script by its digest. A server that does not know it yet, because
+// it was restarted or its scripts were flushed, refuses before anything has run:
+// this refusal alone is answered with a second call.
+func calls[T any](s script, call func(verb, script string) (T, error)) (T, error) {
+	reply, err := call("evalsha", s.digest)
 	if goredis.HasErrorPrefix(err, "NOSCRIPT") { // the texts differ between Redis and Valkey
-		reply, err = s.call(ctx, client, "eval", s.source, keys, args)
+		reply, err = call("eval", s.source)
 	}
 	return reply, err
 }
