@@ -64,7 +64,6 @@ func TestTheReferencePageNamesWhatIsNotSupported(t *testing.T) {
 	_, section, _ := strings.Cut(string(page), "## Not supported yet")
 	for field, rule := range map[string]string{
 		"presets":         "presets: []",
-		"instances":       "pools: [{name: p, rate: 1/s, instances: {min: 1}}]",
 		"metadata":        "descriptors: [{key: k, metadata: {}}]",
 		"detailed_metric": "descriptors: [{key: k, detailed_metric: true}]",
 		"value_to_metric": "descriptors: [{key: k, value_to_metric: true}]",

@@ -43,6 +43,7 @@ type TokenBucket struct {
 	Missing int64 // ticks used of a bucket never seen; 0 starts full
 	Debt    int64 // ticks beyond a full bucket that a settlement may take
 	Ahead   int64 // ticks beyond a full bucket that callers who wait may reserve
+	Kept    int64 // ticks used beyond a full bucket that stay used when the capacity is lowered
 }
 
 // Terms are a token bucket as a rule states it: Tokens refill in each Period, and
@@ -54,6 +55,7 @@ type Terms struct {
 	Missing  int64         // tokens that a bucket never seen lacks, 0: it is full
 	MaxDebt  int64         // tokens that a settlement may overdraw
 	MaxWait  time.Duration // how far ahead callers may reserve
+	Kept     int64         // tokens used beyond Capacity, while it was larger, that stay used
 }
 
 // ErrInexact is returned for a rate that no clock quantum represents exactly.
@@ -92,8 +94,8 @@ func (t Terms) check() error {
 		return fmt.Errorf("a rate of %d and a capacity of %d: neither may be negative", t.Tokens, t.Capacity)
 	case t.Capacity == 0:
 		return errors.New("a capacity of 0 tokens can admit nothing")
-	case t.Missing < 0 || t.Missing > t.Capacity || t.MaxDebt < 0 || t.MaxWait < 0:
-		return fmt.Errorf("a debt of %d tokens, a wait of %v, or %d tokens missing of %d: out of range", t.MaxDebt, t.MaxWait, t.Missing, t.Capacity)
+	case t.Missing < 0 || t.Missing > t.Capacity || t.MaxDebt < 0 || t.MaxWait < 0 || t.Kept < 0:
+		return fmt.Errorf("a debt of %d tokens, a wait of %v, %d tokens kept, or %d missing of %d: out of range", t.MaxDebt, t.MaxWait, t.Kept, t.Missing, t.Capacity)
 	case t.Period <= 0 || t.Period%time.Microsecond != 0:
 		return fmt.Errorf("a period of %v: %w: it must be a positive number of whole microseconds", t.Period, ErrInexact)
 	}
@@ -114,14 +116,15 @@ func (t Terms) in(perToken, perQuantum, quantum int64) (TokenBucket, bool) {
 	full, fits := times(t.Capacity, perToken)
 	debt, fitsDebt := times(t.MaxDebt, perToken)
 	ahead, fitsAhead := times(t.MaxWait.Microseconds()/quantum, perQuantum)
-	if !fits || !fitsDebt || !fitsAhead {
+	kept, fitsKept := times(t.Kept, perToken)
+	if !fits || !fitsDebt || !fitsAhead || !fitsKept {
 		return b, false
 	}
-	deepest := full + max(debt, ahead)
+	deepest := full + max(debt, ahead, kept)
 	if deepest > MaxTicks/2 || perQuantum > MaxTicks-2*deepest || horizon/quantum+deepest/perQuantum >= MaxTicks {
 		return b, false
 	}
-	b.Missing, b.Debt, b.Ahead = t.Missing*perToken, debt, ahead
+	b.Missing, b.Debt, b.Ahead, b.Kept = t.Missing*perToken, debt, ahead, kept
 	return b, true
 }
 
@@ -141,7 +144,7 @@ func (b TokenBucket) Size() int64 { return b.Capacity }
 func (b TokenBucket) Unit() int64 { return max(b.TicksPerToken, 1) }
 
 // Deepest implements [Bucket].
-func (b TokenBucket) Deepest() int64 { return b.Full() + max(b.Debt, b.Ahead) }
+func (b TokenBucket) Deepest() int64 { return b.Full() + max(b.Debt, b.Ahead, b.Kept) }
 
 // Remaining is the number of whole tokens left at a level of used ticks.
 func (b TokenBucket) Remaining(used int64) int64 {

@@ -41,7 +41,7 @@ func (c *compiler) pools(files []*file) {
 				continue
 			}
 			c.unique(s.name, s.at)
-			p := &pooling{spec: s, pool: newPool(c.domain.name, s), byID: map[string]*class{}}
+			p := &pooling{spec: c.elastic(s), pool: newPool(c.domain.name, s), byID: map[string]*class{}}
 			c.poolings[s.name], c.pooled = p, append(c.pooled, p)
 		}
 	}
@@ -127,15 +127,21 @@ func (c *compiler) divide(p *pooling) {
 	for _, k := range p.classes {
 		sound = c.parts(p, k) && sound
 	}
-	if !sound || p.undivided() {
+	if !sound {
 		return
 	}
-	bucket, classes := c.compilePool(p)
-	for i := range classes {
-		for _, l := range p.classes[i].limits {
-			l.Bucket, l.Class = bucket, &classes[i]
+	if !p.undivided() {
+		bucket, classes := c.compilePool(p)
+		if bucket == nil {
+			return
+		}
+		for i := range classes {
+			for _, l := range p.classes[i].limits {
+				l.Bucket, l.Class, l.share.class = bucket, &classes[i], i
+			}
 		}
 	}
+	c.follow(p)
 }
 
 // undivided tells that a pool has only one class, which states no part of it:

@@ -18,6 +18,7 @@ type domain struct {
 	defaults      Limit    // what an override has
 	dates         dates    // and how its windows are cut
 	limits        []*Limit // in order of files and rules
+	pools         []*pool  // that somebody draws from, in order of files
 }
 
 // compiler builds one domain and collects what is wrong with its files

@@ -47,7 +47,16 @@ var (
 	poolFields = table{"a pool", map[string]support{
 		"name": works, "rate": works, "burst": works, "slots": works, "slot_ttl": works, "split_by": works, "default_class": works,
 		"max_debt": works, "max_wait": works, "max_waiters": works, "shadow_mode": works, "on_store_error": works, "response": works,
-		"instances": notYetTree,
+		"instances": works, "feedback": works,
+	}}
+	instancesFields = table{"instances", map[string]support{
+		"units_each": works, "min": works, "max": works, "step_percent": works, "stale_after": works, "envoy": works,
+	}}
+	envoySourceFields = table{"envoy", map[string]support{
+		"admin": works, "cluster": works,
+	}}
+	feedbackFields = table{"feedback", map[string]support{
+		"bad_percent": works, "min_percent": works, "freeze": works,
 	}}
 	drawFields = table{"draw", map[string]support{
 		"pool": works, "class": works, "weight": works, "guarantee": works, "reserve": works, "borrow": works, "headroom": works,
@@ -78,7 +87,7 @@ func (t table) suggest(name string) string {
 	if best != "" {
 		return `did you mean "` + best + `"?`
 	}
-	for _, other := range []table{limitFields, rateLimitFields, ruleFields, weightFields, poolFields, drawFields, breakerFields, fileFields, responseFields} {
+	for _, other := range []table{limitFields, rateLimitFields, ruleFields, weightFields, poolFields, drawFields, instancesFields, feedbackFields, breakerFields, fileFields, responseFields} {
 		if _, ok := other.fields[name]; ok {
 			return "it belongs in " + other.what
 		}

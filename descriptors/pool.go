@@ -1,6 +1,8 @@
 package descriptors
 
 import (
+	"sync/atomic"
+
 	"go.yaml.in/yaml/v4"
 
 	"github.com/weir-rls/weir/buckets"
@@ -9,6 +11,7 @@ import (
 // poolSpec is a pool as a file states it.
 type poolSpec struct {
 	limit        Limit // what those who draw from it have; the bucket as if it were nobody's pool
+	stated       terms // unless it is of slots
 	terms        buckets.Terms
 	rate         rate
 	rateAt       place // or where the slots are stated
@@ -17,6 +20,10 @@ type poolSpec struct {
 	name         string
 	at           place // of the name, else of the pool
 	sound        bool  // the bucket is known, and admits something
+
+	instances               *Instances
+	feedback                *Feedback
+	instancesAt, feedbackAt place
 }
 
 // ofSlots tells that what is in flight is shared, and not what a rate refills.
@@ -49,6 +56,7 @@ func (w *walker) pool(n *yaml.Node) *poolSpec {
 		w.fail(n, "write what draws call it", "the pool has no name")
 	}
 	w.poolBucket(n, fields, s)
+	w.follows(fields, s)
 	w.waiting(fields, &s.limit)
 	if f, ok := fields["split_by"]; ok {
 		s.splitBy = w.splitBy(f)
@@ -94,7 +102,13 @@ func (w *walker) poolBucket(n *yaml.Node, fields map[string]field, s *poolSpec) 
 				alone[name] = f
 			}
 		}
-		s.terms, s.sound = w.tokenBucket(r.value, alone, &s.limit, s.rate)
+		s.stated.rate = s.rate
+		if !w.terms(alone, &s.stated) {
+			return
+		}
+		var flaws []flaw
+		s.terms, flaws = s.stated.tokenBucket(&s.limit)
+		s.sound = w.flaws(r.value, alone, flaws) && s.rate.tokens > 0
 	default:
 		w.fail(n, "state one, as in rate: 10/s, or slots: 20", "the pool has neither a rate nor slots")
 	}
@@ -204,6 +218,7 @@ const poolMark = '|'
 type share struct {
 	pool   *pool
 	suffix string // of the class's key
+	class  int    // which of the pool's
 }
 
 // pool is what the buckets of a pool are named by.
@@ -211,6 +226,9 @@ type pool struct {
 	limit   string // of charges: the pool is one limit, whoever draws
 	head    string // behind the domain, with the mark
 	splitBy []string
+
+	plan  *plan                 // nil where nobody draws from it
+	sized atomic.Pointer[sized] // nil: it has the size that is stated
 }
 
 func newPool(domain string, s *poolSpec) *pool {

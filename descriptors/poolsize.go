@@ -1,14 +1,18 @@
 package descriptors
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // PoolID names a pool.
 type PoolID struct{ Domain, Name string }
 
-// Pool is what the rules say of a pool whose size follows something.
+// Pool is what the rules say of a pool.
 type Pool struct {
 	PoolID
 	Size      int64 // its capacity as stated, in tokens or slots
+	Least     int64 // no smaller size leaves each class room for its heaviest request
 	Slots     bool
 	Instances *Instances // nil: its size does not follow its backends
 	Feedback  *Feedback  // nil: its size does not follow failures
@@ -33,11 +37,46 @@ type Feedback struct {
 	Freeze     bool  // leave it as it is
 }
 
-// Pools are the pools of all domains, in order of domain and file.
-func (r *Rules) Pools() []Pool { panic("not built") }
+// Pools are the pools of all domains that somebody draws from, in order of domain
+// and file.
+func (r *Rules) Pools() []Pool {
+	var pools []Pool
+	for _, name := range r.names {
+		for _, p := range r.domains[name].pools {
+			pools = append(pools, p.plan.stated)
+		}
+	}
+	return pools
+}
 
 // Resize gives pools another size than the rules state, in tokens or slots; their
 // rates, and the guarantees and reserves of their classes, change in proportion.
-// Tokens used stay used. A pool that is not named has the size that is stated. It
-// holds for rules read later too.
-func (s *Source) Resize(sizes map[PoolID]int64) { panic("not built") }
+// Tokens used stay used. A pool that is not named has the size that is stated, and
+// none is made smaller than its [Pool.Least]. It holds for rules read later too.
+func (s *Source) Resize(sizes map[PoolID]int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sizes = maps.Clone(sizes)
+	if rules := s.Rules(); rules != nil {
+		rules.resize(s.sizes)
+	}
+}
+
+// resize gives all pools their sizes. It does not wait for requests: those under
+// way have the sizes of before.
+func (r *Rules) resize(sizes map[PoolID]int64) {
+	for _, d := range r.domains {
+		for _, p := range d.pools {
+			p.resize(sizes)
+		}
+	}
+}
+
+func (p *pool) resize(sizes map[PoolID]int64) {
+	size, named := sizes[p.plan.stated.PoolID]
+	if now := p.sized.Load(); !named || size == p.plan.stated.Size {
+		p.sized.Store(nil)
+	} else if now == nil || now.asked != size {
+		p.sized.Store(p.plan.fit(size))
+	}
+}

@@ -93,11 +93,15 @@ func (l *Limit) ID() string { return l.id }
 // ChargeOn is a charge on one of the limit's buckets, of which the limit decides
 // all but what is asked of it. classKey is that of the pool's class, if the limit
 // is a draw; it is kept also where the pool has no classes, for it may have some
-// when a receipt gives back. A pool is one limit of charges, whoever draws.
+// when a receipt gives back. A pool is one limit of charges, whoever draws, and has
+// its size of now.
 func (l *Limit) ChargeOn(key, classKey string) buckets.Charge {
 	c := buckets.Charge{Key: key, Limit: l.id, Bucket: l.Bucket, OnStoreError: l.OnStoreError}
 	if l.share != nil {
 		c.Limit, c.Class, c.ClassKey = l.share.pool.limit, l.Class, classKey
+		if live := l.share.pool.sized.Load(); live != nil {
+			c.Bucket, c.Class = live.bucket, live.class(l.share.class)
+		}
 	}
 	return c
 }

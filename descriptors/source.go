@@ -23,6 +23,7 @@ type Source struct {
 	domains map[string]*domain
 	members map[string][]*file // of each of domains
 	home    map[string]string  // the domain that each file last took part in, by file name
+	sizes   map[PoolID]int64   // what pools hold instead of what is stated
 }
 
 // Report says what a reload found.
@@ -102,7 +103,9 @@ func (s *Source) Reload() Report {
 	}
 	s.settle(all, frozen)
 	if s.Rules() != nil || len(s.domains) > 0 {
-		s.rules.Store(newRules(maps.Clone(s.domains)))
+		rules := newRules(maps.Clone(s.domains))
+		rules.resize(s.sizes)
+		s.rules.Store(rules)
 	}
 	return report
 }
