@@ -58,9 +58,19 @@ var rules = []rule{
 		"viper lower-cases keys and splits them at dots, which is right for settings and wrong for everything else",
 	},
 	{
-		"only service, envoy and internal/app import gRPC and Envoy's API",
-		only(prefixes("google.golang.org/grpc", "google.golang.org/protobuf", "google.golang.org/genproto",
-			"github.com/envoyproxy/", "github.com/cncf/xds"), "service", "envoy", "internal/app"),
+		"the limiter imports only buckets, its stores, their guard and the room where callers wait",
+		roomImportsOnly("limiter", "buckets", "buckets/memory", "buckets/redis", "buckets/guard", "buckets/waiting"),
+		"who uses the library in a program of his own wants no rule files, settings or servers of weir in it",
+	},
+	{
+		"only service, envoy, internal/app and limiter/grpclimit import gRPC",
+		only(prefixes("google.golang.org/grpc", "google.golang.org/protobuf", "google.golang.org/genproto"),
+			"service", "envoy", "internal/app", "limiter/grpclimit"),
+		"a wire format that leaks inwards becomes the model of the domain; and who limits an HTTP server with the library wants no gRPC in it",
+	},
+	{
+		"only service, envoy and internal/app import Envoy's API",
+		only(prefixes("github.com/envoyproxy/", "github.com/cncf/xds"), "service", "envoy", "internal/app"),
 		"a wire format that leaks inwards becomes the model of the domain, and every change of Envoy's API a change of everything",
 	},
 	{
@@ -253,6 +263,14 @@ func TestImportRules_CatchWhatTheyForbid(t *testing.T) {
 		{"internal/app", module + "internal/stage", false},
 		{"examples/demo", module + "internal/stage/stagetest", false},
 		{"service", "log/slog", true},
+		{"limiter", module + "buckets/waiting", true},
+		{"limiter", module + "descriptors", false},
+		{"limiter", module + "internal/telemetry", false},
+		{"limiter", "google.golang.org/grpc/codes", false},
+		{"limiter/grpclimit", module + "limiter", true},
+		{"limiter/grpclimit", module + "service", false},
+		{"limiter/grpclimit", "google.golang.org/genproto/googleapis/rpc/errdetails", true},
+		{"limiter/grpclimit", "github.com/envoyproxy/go-control-plane/envoy/type/v3", false},
 	} {
 		if broken := violations(c.dir, c.path); (len(broken) == 0) != c.allowed {
 			t.Errorf("%s importing %s: allowed should be %v, got %q", c.dir, c.path, c.allowed, broken)

@@ -1,0 +1,52 @@
+package limiter_test
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/weir-rls/weir/internal/parts"
+	"github.com/weir-rls/weir/internal/parts/partstest"
+	"github.com/weir-rls/weir/limiter"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// open returns a limiter that is closed when its test ends.
+func open(tb testing.TB, o limiter.Options) *limiter.Limiter {
+	tb.Helper()
+	l, err := limiter.New(o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return l
+}
+
+// onStores runs a test on each store, which another one of its limiters shares.
+func onStores(t *testing.T, test func(t *testing.T, l, other *limiter.Limiter)) {
+	t.Run("memory", func(t *testing.T) {
+		l := open(t, limiter.Options{})
+		test(t, l, l)
+	})
+	onServers(t, func(t *testing.T, server *parts.Redis) {
+		test(t, shared(t, server), shared(t, server))
+	})
+}
+
+func onServers(t *testing.T, test func(*testing.T, *parts.Redis)) {
+	for _, part := range []parts.Part{parts.RedisServer, parts.ValkeyServer} {
+		t.Run(part.String(), func(t *testing.T) { test(t, partstest.Redis(t, part)) })
+	}
+}
+
+// shared is a limiter on a server, to which it leaves more time than a busy machine
+// needs, and tells its errors.
+func shared(tb testing.TB, server *parts.Redis) *limiter.Limiter {
+	tb.Helper()
+	return open(tb, limiter.Options{RedisURL: server.URL, Timeout: patience, OnStoreError: limiter.ReturnError})
+}
