@@ -23,7 +23,8 @@ type Options struct {
 	Room    *waiting.Room             // the store, and where its callers wait
 	Keys    *Keys                     // of receipts, the same in all replicas
 	Observe Observer
-	Now     func() time.Time // the clock that dates receipts, nil: the machine's
+	Now     func() time.Time                               // the clock that dates receipts, nil: the machine's
+	Forget  func(ctx context.Context, keys []string) error // makes buckets as if never seen; needed by Reset alone
 
 	Headers        HeaderStyle
 	MaxDescriptors int  // more than this in one request is answered by AllowExcess
@@ -59,8 +60,13 @@ func New(o Options) *Service {
 // cause: INVALID_ARGUMENT without a domain or descriptors, UNAVAILABLE while no
 // rules were ever loaded or when the store fails under `on_store_error: error`.
 func (s *Service) ShouldRateLimit(ctx context.Context, r *rls.RateLimitRequest) (*rls.RateLimitResponse, error) {
+	return s.ask(ctx, r, unbounded)
+}
+
+// ask judges one request, and holds it at most for longest.
+func (s *Service) ask(ctx context.Context, r *rls.RateLimitRequest, longest time.Duration) (*rls.RateLimitResponse, error) {
 	start := time.Now()
-	answer, result, err := s.decide(ctx, r)
+	answer, result, err := s.decide(ctx, r, longest)
 	if err != nil {
 		result = ResultError
 	}
@@ -68,7 +74,7 @@ func (s *Service) ShouldRateLimit(ctx context.Context, r *rls.RateLimitRequest) 
 	return answer, err
 }
 
-func (s *Service) decide(ctx context.Context, r *rls.RateLimitRequest) (*rls.RateLimitResponse, Result, error) {
+func (s *Service) decide(ctx context.Context, r *rls.RateLimitRequest, longest time.Duration) (*rls.RateLimitResponse, Result, error) {
 	rules := s.options.Rules()
 	switch {
 	case r.GetDomain() == "":
@@ -85,7 +91,7 @@ func (s *Service) decide(ctx context.Context, r *rls.RateLimitRequest) (*rls.Rat
 	for start, first := time.Now(), true; ; first = false {
 		changed := s.options.Room.Changed()
 		rules = s.options.Rules() // asked for after changed, so that no change is missed
-		answer, result, err := s.judge(ctx, rules, &request, attempt{start, first, changed})
+		answer, result, err := s.judge(ctx, rules, &request, attempt{start, first, longest, changed})
 		if !errors.Is(err, waiting.ErrChanged) {
 			return answer, result, err
 		}
@@ -97,6 +103,7 @@ func (s *Service) decide(ctx context.Context, r *rls.RateLimitRequest) (*rls.Rat
 type attempt struct {
 	start   time.Time // of the first one
 	first   bool
+	longest time.Duration // that its caller wants to be held, whatever the rules allow
 	changed <-chan struct{}
 }
 

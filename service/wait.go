@@ -13,8 +13,8 @@ import (
 const answerMargin = 5 * time.Millisecond
 
 // waitOf is how long the request may be held: as long as the first of its limits
-// that lets callers wait allows, and never so long that the answer would come
-// after the caller's deadline.
+// that lets callers wait allows and its caller wants, and never so long that the
+// answer would come after the caller's deadline.
 func waitOf(ctx context.Context, matches []descriptors.Match, a attempt) waiting.Wait {
 	charge := 0
 	for i := range matches {
@@ -23,7 +23,7 @@ func waitOf(ctx context.Context, matches []descriptors.Match, a attempt) waiting
 			continue
 		}
 		if m.Limit.MaxWait > 0 && m.Charge.Mode == buckets.Take && m.Charge.Role == buckets.Enforce {
-			longest := m.Limit.MaxWait - time.Since(a.start)
+			longest := min(m.Limit.MaxWait, a.longest) - time.Since(a.start)
 			if deadline, limited := ctx.Deadline(); limited {
 				longest = min(longest, time.Until(deadline)-answerMargin)
 			}

@@ -1,0 +1,141 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/weir-rls/weir/descriptors"
+)
+
+const levelRules = `
+domain: d
+pools: [{name: units, rate: 10/s, burst: 100}]
+descriptors:
+  - key: user
+    limits:
+      - {name: fast, rate: 1/s, burst: 5}
+      - {name: daily, rate: 100/day}
+      - {name: sliding, algorithm: sliding_window, rate: 10/min, shadow_mode: true}
+      - {name: at-once, algorithm: concurrency, slots: 3}
+  - {key: api, value: a, draw: {pool: units, weight: 2, guarantee: 3/s, reserve: 30}}
+  - {key: api, value: b, draw: {pool: units, weight: 3, guarantee: 3/s, reserve: 30}}
+  - {key: service, breaker: {failures: 1, open_for: 30s}}
+  - {key: free, rate_limit: {unlimited: true}}
+`
+
+func asksFor(texts ...string) descriptors.Request { return fromEnvoy(request(texts...)) }
+
+// levels is what the request's limits say, by name.
+func (w *world) levels(texts ...string) map[string]Level {
+	w.t.Helper()
+	levels, err := w.Levels(context.Background(), asksFor(texts...))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	byName := map[string]Level{}
+	for _, l := range levels {
+		byName[l.Limit] = l
+	}
+	return byName
+}
+
+// To look takes nothing, whatever the algorithm, and tells what there is.
+func TestLevelsTellWhatThereIsAndTakeNothing(t *testing.T) {
+	w := newWorld(t, levelRules)
+	for range 2 {
+		w.ask(request("user=u", "api=a", "service=s", "free=f"))
+	}
+	want := map[string]Level{
+		"fast":    {Descriptor: 0, Algorithm: "token_bucket", Capacity: 5, Remaining: 3, Used: 2, Reset: 2 * time.Second},
+		"daily":   {Descriptor: 0, Algorithm: "fixed_window", Capacity: 100, Remaining: 98, Used: 2, Reset: 16 * time.Hour},
+		"sliding": {Descriptor: 0, Algorithm: "sliding_window", Capacity: 10, Remaining: 8, Used: 2, Reset: 61 * time.Second},
+		"at-once": {Descriptor: 0, Algorithm: "concurrency", Capacity: 3, Remaining: 1, Used: 2},
+		"api=a":   {Descriptor: 1, Algorithm: "token_bucket", Capacity: 100, Remaining: 96, Used: 4, Reset: 400 * time.Millisecond},
+	}
+	for range 3 {
+		got := w.levels("user=u", "api=a", "service=s", "free=f")
+		for name, level := range want {
+			level.Domain, level.Limit, level.Key = "d", name, got[name].Key
+			if got[name] != level || level.Key == "" {
+				t.Errorf("%s: %+v, want %+v", name, got[name], level)
+			}
+		}
+		if b := got["service:breaker"]; b.State != "closed" || b.Algorithm != "breaker" || len(got) != 6 {
+			t.Errorf("of %d levels the breaker's is %+v", len(got), b)
+		}
+	}
+	if fresh := w.levels("user=somebody else")["fast"]; fresh.Used != 0 || fresh.Remaining != 5 || fresh.Reset != 0 {
+		t.Errorf("a bucket never seen: %+v", fresh)
+	}
+}
+
+// A bucket that is reset is one never seen; no other is touched.
+func TestResetMakesOneBucketWhatItWas(t *testing.T) {
+	w := newWorld(t, levelRules)
+	var forgotten []string
+	w.options.Forget = func(_ context.Context, keys []string) error {
+		forgotten = keys
+		return nil
+	}
+	for texts, c := range map[string]struct {
+		limit string
+		reset int
+		keys  int
+	}{
+		"user=u":    {"daily", 1, 1},
+		"user=v":    {"", 4, 4},
+		"user=w":    {"nobody", 0, 0},
+		"api=a":     {"", 1, 2}, // the pool, and what its class is guaranteed
+		"free=f":    {"", 0, 0},
+		"nobody=n":  {"", 0, 0},
+		"service=s": {"service:breaker", 1, 1},
+	} {
+		forgotten = nil
+		n, err := w.Reset(context.Background(), asksFor(texts), c.limit)
+		if err != nil || n != c.reset || len(forgotten) != c.keys {
+			t.Errorf("%s %s: %d reset, %d keys %q, %v", texts, c.limit, n, len(forgotten), forgotten, err)
+		}
+		for _, l := range w.levels(texts) {
+			if (c.limit == "" || l.Limit == c.limit) && !slices.Contains(forgotten, l.Key) {
+				t.Errorf("%s: %s is not among %q", texts, l.Key, forgotten)
+			}
+		}
+	}
+	w.options.Forget = func(context.Context, []string) error { return errors.New("down") }
+	if _, err := w.Reset(context.Background(), asksFor("user=u"), ""); err == nil {
+		t.Error("a store that does not answer is not told")
+	}
+}
+
+// A level is the store's, or is not known: what a replica's own memory says while
+// the store is away is no level.
+func TestLevelsOfAStoreThatIsAwayAreAnError(t *testing.T) {
+	w := newWorld(t, levelRules)
+	shared := w.outage()
+	shared.broken = true
+	if levels, err := w.Levels(context.Background(), asksFor("user=u")); err == nil {
+		t.Errorf("%+v", levels)
+	}
+}
+
+// A request can meet more limits than one step judges.
+func TestLevelsOfTooManyLimitsAreRefused(t *testing.T) {
+	w := newWorld(t, levelRules)
+	var texts []string
+	for i := range 5 {
+		texts = append(texts, fmt.Sprintf("user=u%d", i))
+	}
+	if _, err := w.Levels(context.Background(), asksFor(texts...)); !errors.Is(err, ErrTooManyLimits) {
+		t.Errorf("levels: %v", err)
+	}
+	if _, err := w.Reset(context.Background(), asksFor(texts...), ""); !errors.Is(err, ErrTooManyLimits) {
+		t.Errorf("reset: %v", err)
+	}
+	if n, err := w.Reset(context.Background(), asksFor(texts...), "nobody"); n != 0 || err != nil {
+		t.Errorf("reset of one limit: %d %v", n, err)
+	}
+}
