@@ -57,8 +57,13 @@ func (k *Kept) Read(ctx context.Context) (version int64, records map[string][]by
 			k.remember(version, records)
 			return version, records, nil
 		}
-		if _, _, err := k.store.Write(ctx, version, kept, missing(records, kept), []byte(restored)); err != nil {
+		version, written, err := k.store.Write(ctx, version, kept, missing(records, kept), []byte(restored))
+		if err != nil {
 			return 0, nil, err
+		}
+		if written { // even if the version is an old one still, as on a server whose clock is behind the lost one's
+			k.begin(version, kept)
+			return version, kept, nil
 		}
 	}
 }
@@ -94,6 +99,13 @@ func (k *Kept) remember(version int64, records map[string][]byte) {
 	if version > k.version {
 		k.version, k.records = version, records
 	}
+}
+
+// begin takes note of a version whatever was before it.
+func (k *Kept) begin(version int64, records map[string][]byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.version, k.records = version, records
 }
 
 // missing are the names in records that kept does not have.

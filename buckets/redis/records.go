@@ -66,9 +66,13 @@ func (r *Records) Version(ctx context.Context) (int64, error) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("ask Redis for the version of %s: %w", r.version, withDeadline(ctx, err))
+		return 0, fmt.Errorf("ask Redis for %s: %w", r.version, withDeadline(ctx, err))
 	}
-	return cmd.Int64()
+	version, err := cmd.Int64()
+	if err != nil {
+		return 0, fmt.Errorf("ask Redis for %s: %w", r.version, err)
+	}
+	return version, nil
 }
 
 // Read answers all records, and the version that they are of.
