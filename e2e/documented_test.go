@@ -108,3 +108,12 @@ func bootstrap(t *testing.T, route, cluster any, filters ...any) []byte {
 	}
 	return text
 }
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}

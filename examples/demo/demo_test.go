@@ -11,39 +11,60 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/weir-rls/weir/internal/parts"
+	"github.com/weir-rls/weir/internal/stage/stagetest"
 )
 
-// The binaries are built once for all tests.
-var demoBinary, weirBinary string
+func TestMain(m *testing.M) { stagetest.Main(m) }
 
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "weir-demo-test-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+// demoBinary is the demo, built once for all tests beside weir.
+var demoBinary = sync.OnceValue(func() string {
+	binary := filepath.Join(filepath.Dir(stagetest.Weir), "demo")
+	if err := stagetest.Build(binary, "."); err != nil {
+		panic(err)
 	}
-	demoBinary, weirBinary = filepath.Join(dir, "demo"), filepath.Join(dir, "weir")
-	for binary, pkg := range map[string]string{demoBinary: ".", weirBinary: "../../cmd/weir"} {
-		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", binary, pkg)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if output, err := cmd.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "go build %s: %v\n%s", pkg, err, output)
-			os.Exit(1)
+	return binary
+})
+
+// docker-compose.yaml of the checkout runs the demo.
+func TestDemo_ComposeTellsItToo(t *testing.T) {
+	stagetest.Compose(t, example, "../../docker-compose.yaml")
+}
+
+// The two Envoy files are one file but for addresses: with the same addresses
+// they are equal.
+func TestDemo_EnvoyFilesDifferInAddressesAlone(t *testing.T) {
+	same := parts.Addresses{
+		Admin: "127.0.0.1:1", Listeners: map[string]string{"front": "127.0.0.1:2"},
+		Clusters: map[string][]string{"upstream": {"127.0.0.1:3"}, "weir": {"127.0.0.1:4"}},
+	}
+	var texts []string
+	for _, path := range []string{"envoy.yaml", "envoy-compose.yaml"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
 		}
+		readdressed, err := parts.Readdress(text, same)
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		texts = append(texts, string(readdressed))
 	}
-	code := m.Run()
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
+	if texts[0] != texts[1] {
+		t.Errorf("the files differ in more than addresses:\n%s\n%s", texts[0], texts[1])
+	}
 }
 
 func TestDemo_TellsItsStoryAndLeavesNoProcess(t *testing.T) {
 	for store, processes := range map[string]int{"memory": 2, "redis": 5} {
 		t.Run(store, func(t *testing.T) {
 			begin := time.Now()
-			cmd := exec.Command(demoBinary, "-store", store, "-weir", weirBinary, "-files", ".")
+			cmd := exec.Command(demoBinary(), "-store", store, "-weir", stagetest.Weir, "-files", ".")
 			story := tellStory(t, cmd)
 			checkStory(t, story, time.Since(begin))
 
@@ -74,14 +95,14 @@ func TestDemo_TakenPortIsReplacedAndTold(t *testing.T) {
 	}
 	defer func() { _ = taken.Close() }()
 	port := taken.Addr().(*net.TCPAddr).Port
-	output, err := exec.Command(demoBinary, "-once", "-weir", weirBinary, "-files", ".", "-port", strconv.Itoa(port)).CombinedOutput()
+	output, err := exec.Command(demoBinary(), "-once", "-weir", stagetest.Weir, "-files", ".", "-port", strconv.Itoa(port)).CombinedOutput()
 	if err != nil || !strings.Contains(string(output), fmt.Sprintf("127.0.0.1:%d is taken", port)) {
 		t.Errorf("%v\n%s", err, output)
 	}
 }
 
 func TestDemo_MissingPartIsOneLine(t *testing.T) {
-	cmd := exec.Command(demoBinary, "-once", "-weir", weirBinary, "-files", ".")
+	cmd := exec.Command(demoBinary(), "-once", "-weir", stagetest.Weir, "-files", ".")
 	cmd.Env = append(os.Environ(), "ENVOY="+filepath.Join(t.TempDir(), "absent"))
 	var errors strings.Builder
 	cmd.Stderr = &errors

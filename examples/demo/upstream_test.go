@@ -15,7 +15,7 @@ func TestUpstream_ServesAloneUntilItIsStopped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := parts.Start(demoBinary, "", "-upstream", addr)
+	p, err := parts.Start(demoBinary(), "", "-upstream", addr)
 	if err != nil {
 		t.Fatal(err)
 	}

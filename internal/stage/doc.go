@@ -23,6 +23,7 @@
 //
 //	func TestMain(m *testing.M) { stagetest.Main(m) }
 //	func TestStory(t *testing.T) { stagetest.Story(t, example) }
+//	func TestCompose(t *testing.T) { stagetest.Compose(t, example, "docker-compose.yaml") }
 //	func TestW02_...(t *testing.T) { stagetest.OnEachStore(t, example, func(t *testing.T, s *stage.Stage) { ... }) }
 //
 // With the memory store there is one weir and one Envoy; with Redis there are two

@@ -3,6 +3,10 @@ package stage
 import (
 	"context"
 	"net/http"
+	"path/filepath"
+	"slices"
+
+	"github.com/weir-rls/weir/internal/parts"
 )
 
 // Example is what an example brings along.
@@ -37,4 +41,38 @@ type Options struct {
 	Files string   // directory of the example's files
 	Port  int      // of the first listener of the first Envoy; 0 gives all listeners any free port
 	Args  []string // of `weir serve`, after all others
+
+	// Cast is what runs instead of the stage's own choice, for a test of another
+	// file that runs the example.
+	Cast *Cast
+}
+
+// Cast says what runs.
+type Cast struct {
+	Server parts.Part // of the redis store
+	Envoys int
+	Envoy  string // path of their file
+	// Weirs are the arguments of each replica's `weir serve`, for rules at that
+	// path and the store's URL, empty with the memory store.
+	Weirs func(rules, redisURL string) [][]string
+}
+
+// cast is the stage's own choice: one of each, or two that share a Redis.
+func (o Options) cast(e Example) Cast {
+	c := Cast{Server: parts.RedisServer, Envoys: 1, Envoy: filepath.Join(o.Files, "envoy.yaml")}
+	if o.Store == "redis" {
+		c.Envoys = 2
+	}
+	c.Weirs = func(rules, redisURL string) [][]string {
+		args := []string{
+			"--rules", rules, "--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
+			"--store-timeout", "2s", "--drain-delay", "1s", "--headers", "legacy", "--store", o.Store,
+		}
+		if redisURL != "" {
+			args = append(args, "--redis-url", redisURL)
+		}
+		args = slices.Concat(args, e.Weir, o.Args)
+		return slices.Repeat([][]string{args}, c.Envoys)
+	}
+	return c
 }

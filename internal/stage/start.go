@@ -15,12 +15,16 @@ import (
 )
 
 func (s *Stage) start(e Example, o Options) (err error) {
+	cast := o.cast(e)
+	if o.Cast != nil {
+		cast = *o.Cast
+	}
 	// What can be missing is looked for before anything starts.
 	envoy, err := parts.Find(parts.Envoy)
 	if err != nil {
 		return err
 	}
-	bootstrap, err := os.ReadFile(filepath.Join(o.Files, "envoy.yaml"))
+	bootstrap, err := os.ReadFile(cast.Envoy)
 	if err != nil {
 		return fmt.Errorf("%w: run the example in the root of the checkout, or name its files with -files", err)
 	}
@@ -36,6 +40,29 @@ func (s *Stage) start(e Example, o Options) (err error) {
 			return err
 		}
 	}
+	if err := s.startBackends(e, o, cast.Server); err != nil {
+		return err
+	}
+	var redisURL string
+	if s.Redis != nil {
+		redisURL = s.Redis.URL
+	}
+	for _, args := range cast.Weirs(s.Rules, redisURL) {
+		if err := s.startWeir(o.Weir, args); err != nil {
+			return err
+		}
+	}
+	for i := range cast.Envoys {
+		if err := s.startEnvoy(envoy, bootstrap, admin, o.Port, i); err != nil {
+			return err
+		}
+		admin = "127.0.0.1:0"
+	}
+	return nil
+}
+
+// startBackends starts what weir and Envoy need: the upstreams, and Redis.
+func (s *Stage) startBackends(e Example, o Options, server parts.Part) error {
 	for _, u := range e.Upstreams {
 		started, err := startUpstream(u, "127.0.0.1:0")
 		if err != nil {
@@ -44,25 +71,17 @@ func (s *Stage) start(e Example, o Options) (err error) {
 		s.Upstreams = append(s.Upstreams, started)
 		s.Screen.part("upstream", started.Addr)
 	}
-	replicas, storeArgs := 1, []string{"--store", "memory"}
-	if o.Store == "redis" {
-		if err := s.startRedis(); err != nil {
-			return err
-		}
-		replicas, storeArgs = 2, []string{"--store", "redis", "--redis-url", s.Redis.URL}
+	if o.Store != "redis" {
+		return nil
 	}
-	args := append(append(storeArgs, e.Weir...), o.Args...)
-	for range replicas {
-		if err := s.startWeir(o.Weir, args); err != nil {
-			return err
-		}
+	binary, err := parts.Find(server)
+	if err != nil {
+		return err
 	}
-	for i := range replicas {
-		if err := s.startEnvoy(envoy, bootstrap, admin, o.Port, i); err != nil {
-			return err
-		}
-		admin = "127.0.0.1:0"
+	if s.Redis, err = parts.StartRedis(binary); err != nil {
+		return err
 	}
+	s.Screen.part("redis", s.Redis.Addr)
 	return nil
 }
 
@@ -91,23 +110,7 @@ func (s *Stage) nameAdmin(stated string) (string, error) {
 	return admin, err
 }
 
-func (s *Stage) startRedis() error {
-	binary, err := parts.Find(parts.RedisServer)
-	if err != nil {
-		return err
-	}
-	if s.Redis, err = parts.StartRedis(binary); err != nil {
-		return err
-	}
-	s.Screen.part("redis", s.Redis.Addr)
-	return nil
-}
-
-func (s *Stage) startWeir(binary string, further []string) error {
-	args := append([]string{
-		"--rules", s.Rules, "--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
-		"--store-timeout", "2s", "--drain-delay", "1s", "--headers", "legacy",
-	}, further...)
+func (s *Stage) startWeir(binary string, args []string) error {
 	weir, err := parts.StartWeir(binary, args...)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: build it with `make build`", err)

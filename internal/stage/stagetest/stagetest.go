@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -50,9 +49,13 @@ func Build(binary, pkg string) error {
 // time of the test. A part that ends by itself fails the test.
 func Start(t *testing.T, e stage.Example, store string) *stage.Stage {
 	t.Helper()
-	screen := &screen{t: t}
-	o := stage.Options{Store: store, Weir: Weir, Files: ".", Args: []string{"--drain-delay", "0s"}}
-	s, err := stage.Start(e, o, stage.NewScreen(screen))
+	return start(t, e, stage.Options{Store: store, Args: []string{"--drain-delay", "0s"}})
+}
+
+func start(t *testing.T, e stage.Example, o stage.Options) *stage.Stage {
+	t.Helper()
+	o.Weir, o.Files = Weir, "."
+	s, err := stage.Start(e, o, stage.NewScreen(t.Output()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,12 +99,4 @@ func Story(t *testing.T, example func() stage.Example) {
 			}
 		})
 	}
-}
-
-// screen is a test's log as a screen.
-type screen struct{ t *testing.T }
-
-func (s *screen) Write(b []byte) (int, error) {
-	s.t.Log(strings.TrimSuffix(string(b), "\n"))
-	return len(b), nil
 }
