@@ -99,13 +99,13 @@ func borrowers(guarantee int64, period time.Duration, reserves ...int64) (classe
 	return classes
 }
 
-// TestFairnessTable reproduces two rows of the table by which "guarantee and
+// TestS5_FairnessTable reproduces two rows of the table by which "guarantee and
 // borrow" was chosen: that costs alone starve the heavy classes, and that a
 // guarantee of half a fair share (5/3 tokens a second each) with static reserves
 // of 10, 10 and 12 does not. Every cell is a mean of an hour; the table's were
 // single runs of unknown length, of which C's 61 % varied between 55 and 61 %.
 // That is the cell that comes out lowest here, at 55 to 57 %.
-func TestFairnessTable(t *testing.T) {
+func TestS5_FairnessTable(t *testing.T) {
 	saturated, all, hog := perSecond{30, 1, 1}, perSecond{20, 20, 20}, perSecond{2, 0, 50}
 	var table strings.Builder
 	fmt.Fprintf(&table, "\n%-29s|%-30s|%-31s|%s\n", "", " A 30/s, B and C want 1/s", " all want 20/s: A / B / C", " C 50/s, A wants 2/s")

@@ -33,7 +33,7 @@ func TestReload_UnderLoadDropsNoRequest(t *testing.T) {
 	t.Logf("8 reloads under %d requests", answers.total())
 }
 
-func TestReload_BadFileKeepsTheLastGoodRules(t *testing.T) {
+func TestN14_ABadFileKeepsTheLastGoodRules(t *testing.T) {
 	top := run(t, spec{envoys: 1, weirs: 1, rules: rulesOf(slow100, "rate: 5/hour, burst: 5")})
 	user := headers{"X-User": "u"}
 	got := top.send(t, 3, user)

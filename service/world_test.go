@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,7 +24,14 @@ type world struct {
 	t        testing.TB
 	now      time.Time
 	store    buckets.Store
+	mu       sync.Mutex
 	observed map[string]int
+}
+
+func (w *world) count(what string, n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.observed[what] += n
 }
 
 // use puts another store under the service.
@@ -41,18 +49,18 @@ func newWorld(t testing.TB, rules string) *world {
 		Keys:  NewKeys(testKey),
 		Now:   func() time.Time { return w.now },
 		Observe: Observer{
-			Request: func(r Result, _ time.Duration) { w.observed["request "+r.String()]++ },
+			Request: func(r Result, _ time.Duration) { w.count("request "+r.String(), 1) },
 			Decision: func(domain, limit string, o Outcome, tokens int64) {
-				w.observed[domain+" "+limit+" "+o.String()]++
-				w.observed[domain+" "+limit+" tokens"] += int(tokens)
+				w.count(domain+" "+limit+" "+o.String(), 1)
+				w.count(domain+" "+limit+" tokens", int(tokens))
 			},
-			Unmatched:     func(domain string, n int) { w.observed[domain+" unmatched"] += n },
-			UnknownDomain: func() { w.observed["unknown domain"]++ },
-			BadOverrides:  func(domain string, n int) { w.observed[domain+" bad override"] += n },
-			Excess:        func() { w.observed["excess"]++ },
-			Waited:        func(time.Duration) { w.observed["waited"]++ },
-			WrittenOff:    func(domain, limit string, n int64) { w.observed[domain+" "+limit+" written off"] += int(n) },
-			Receipt:       func(r Receipt) { w.observed["receipt "+r.String()]++ },
+			Unmatched:     func(domain string, n int) { w.count(domain+" unmatched", n) },
+			UnknownDomain: func() { w.count("unknown domain", 1) },
+			BadOverrides:  func(domain string, n int) { w.count(domain+" bad override", n) },
+			Excess:        func() { w.count("excess", 1) },
+			Waited:        func(time.Duration) { w.count("waited", 1) },
+			WrittenOff:    func(domain, limit string, n int64) { w.count(domain+" "+limit+" written off", int(n)) },
+			Receipt:       func(r Receipt) { w.count("receipt "+r.String(), 1) },
 		},
 		MaxDescriptors: 32,
 	})

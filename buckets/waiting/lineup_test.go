@@ -212,7 +212,7 @@ func TestALineAsksTheStoreOnceAtATime(t *testing.T) {
 	})
 }
 
-func TestC15_WhoComesToAFullLinePassesNobody(t *testing.T) {
+func TestC15_L9_WhoComesToAFullLinePassesNobody(t *testing.T) {
 	inTime(t, func(t *testing.T, r *waiting.Room, store buckets.Store) {
 		held := slots(1, "held")
 		call(t.Context(), r, 0, held)

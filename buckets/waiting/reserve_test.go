@@ -34,7 +34,7 @@ func TestC11_CallersAreHeldInsteadOfRefused(t *testing.T) {
 	})
 }
 
-func TestW02_W03_AnEmptyBucketServesTheFirstCallerFirst(t *testing.T) {
+func TestW02_W03_L2_R4_AnEmptyBucketServesTheFirstCallerFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memory.New(memory.Options{})
 		rooms := []*waiting.Room{newRoom(store), newRoom(store), newRoom(store)}
@@ -90,7 +90,7 @@ func TestW12_W16_APeriodOfMilliseconds(t *testing.T) {
 	})
 }
 
-func TestW13_WhoLeavesTheLineBurnsNoToken(t *testing.T) {
+func TestW13_L5_WhoLeavesTheLineBurnsNoToken(t *testing.T) {
 	inTime(t, func(t *testing.T, r *waiting.Room, _ buckets.Store) {
 		charge := tokens(t, 1, time.Second, 1)
 		call(t.Context(), r, 0, charge)
