@@ -19,6 +19,15 @@ type Store interface {
 	Take(ctx context.Context, charges []Charge) ([]Outcome, error)
 }
 
+// Forgetter is a [Store] that can make buckets as if they were never seen. What is
+// held of them, or reserved, is gone with them.
+type Forgetter interface {
+	// Forget forgets the buckets of keys, of a pool those of its classes only if
+	// their keys are named too. A key without a bucket is no error. After an error
+	// nobody knows which were forgotten; it may be tried again.
+	Forget(ctx context.Context, keys []string) error
+}
+
 // Charge asks one bucket for tokens, looks at it, or gives tokens back.
 type Charge struct {
 	Key    string // the bucket; equal keys are one bucket, of one kind

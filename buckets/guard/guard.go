@@ -48,7 +48,10 @@ type Guard struct {
 	underWay chan struct{}
 }
 
-var _ buckets.Store = (*Guard)(nil)
+var (
+	_ buckets.Store     = (*Guard)(nil)
+	_ buckets.Forgetter = (*Guard)(nil)
+)
 
 // New returns a guard.
 func New(o Options) *Guard { return &Guard{options: o, underWay: make(chan struct{}, maxUnderWay)} }

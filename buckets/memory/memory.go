@@ -51,7 +51,10 @@ type Store struct {
 	overflowed uint64
 }
 
-var _ buckets.Store = (*Store)(nil)
+var (
+	_ buckets.Store     = (*Store)(nil)
+	_ buckets.Forgetter = (*Store)(nil)
+)
 
 // New returns an empty store.
 func New(o Options) *Store {
@@ -111,6 +114,20 @@ func (s *Store) Take(_ context.Context, charges []buckets.Charge) ([]buckets.Out
 	outcomes := buckets.Judge(charges, states[:len(charges)], classes[:len(charges)], now)
 	t.write()
 	return outcomes, nil
+}
+
+// Forget implements [buckets.Forgetter]. It never fails. At the cap a forgotten
+// bucket is judged like any that is not held: what its limit's overflow bucket owes
+// is of others too.
+func (s *Store) Forget(_ context.Context, keys []string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, key := range keys {
+		if b := s.held[key]; b != nil {
+			s.forget(b)
+		}
+	}
+	return nil
 }
 
 // Held is the number of buckets held now, those that are full not counted.

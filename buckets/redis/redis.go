@@ -45,7 +45,10 @@ type Store struct {
 	now    func() int64 // microseconds since the epoch, nil: the server's clock; only tests set it
 }
 
-var _ buckets.Store = (*Store)(nil)
+var (
+	_ buckets.Store     = (*Store)(nil)
+	_ buckets.Forgetter = (*Store)(nil)
+)
 
 // New returns a store on client, which it owns from then on.
 func New(client Client) *Store { return &Store{client: client, clock: clock{local: steadyClock()}} }
@@ -129,6 +132,22 @@ func (s *Store) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.O
 		}
 	}
 	return nil, fmt.Errorf("take from Redis: the server's clock left the window that it named %d times: check that it does not jump", mostAttempts)
+}
+
+// Forget implements [buckets.Forgetter].
+func (s *Store) Forget(ctx context.Context, keys []string) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	args := make([]any, 0, 1+len(keys))
+	args = append(args, "del")
+	for _, key := range keys {
+		args = append(args, key)
+	}
+	if err := s.client.Process(ctx, goredis.NewIntCmd(ctx, args...)); err != nil {
+		return fmt.Errorf("forget %d buckets in Redis: %w", len(keys), withDeadline(ctx, err))
+	}
+	return nil
 }
 
 func takeError(ctx context.Context, keys []string, err error) error {

@@ -23,6 +23,7 @@ var kindStories = []story{
 	{"one quota of two is enough, and what refuses is not charged", 1, quotas},
 	{"a class has its guarantee beside a hog, and borrows what is left", 3, borrows},
 	{"a release gives a pool's slots back to the pool and the class", 3, slotPoolReleases},
+	{"a forgotten bucket is one never seen", 3, forgotten},
 }
 
 func (s *scene) mode(m buckets.Mode, c buckets.Charge) buckets.Outcome {

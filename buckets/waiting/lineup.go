@@ -94,6 +94,7 @@ func (q *request) queue(ctx context.Context, need lack) error {
 	r := q.room
 	defer r.walkOut(&q.me)
 	r.stand(&q.me, &q.charges[need.charge])
+	q.wait.queued()
 	next := q.told.Add(need.delay)
 	timer := time.NewTimer(q.untilNext(next))
 	defer timer.Stop()

@@ -49,15 +49,16 @@ func (r *Room) reserve(ctx context.Context, charges []buckets.Charge, w Wait) ([
 	}
 	r.began()
 	defer r.ended(limit)
-	return r.sleep(ctx, charges[0], outcomes)
+	return r.sleep(ctx, charges[0], outcomes, &w)
 }
 
 // sleep holds the caller of a reservation until its instant has come.
-func (r *Room) sleep(ctx context.Context, c buckets.Charge, outcomes []buckets.Outcome) ([]buckets.Outcome, time.Duration, error) {
+func (r *Room) sleep(ctx context.Context, c buckets.Charge, outcomes []buckets.Outcome, w *Wait) ([]buckets.Outcome, time.Duration, error) {
 	began, o := time.Now(), &outcomes[0]
 	c.Mode, c.Place = buckets.Cancel, c.Bucket.(buckets.TokenBucket).State(o.Used, o.Now).Place
 	s := &sleeper{charge: &c, answer: make(chan answer, 1)}
 	r.schedule(s, slot{due: o.Now + o.Delay.Microseconds(), at: began.Add(o.Delay), give: &c})
+	w.queued()
 	var a answer
 	select {
 	case a = <-s.answer:

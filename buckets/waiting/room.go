@@ -41,6 +41,16 @@ type Wait struct {
 	// Changed is what [Room.Changed] was before the charges were made, nil for
 	// charges that never change.
 	Changed <-chan struct{}
+
+	// Queued is called once the caller has his place among those who wait, and not
+	// at all if he need not wait: who asks from then on comes after him. May be nil.
+	Queued func()
+}
+
+func (w *Wait) queued() {
+	if w.Queued != nil {
+		w.Queued()
+	}
 }
 
 // ErrChanged ends the wait of a caller who waits in a line when the rules change:
@@ -132,6 +142,26 @@ func (r *Room) Released(key string) {
 	for _, l := range r.lines[key] {
 		l.callFirst()
 	}
+}
+
+// ErrCannotForget is what [Room.Forget] answers if the store is no
+// [buckets.Forgetter].
+var ErrCannotForget = errors.New("the bucket store cannot forget single buckets")
+
+// Forget makes buckets as if they were never seen, and lets those ask who wait in
+// lines for them. Who has reserved keeps the instant that he was told.
+func (r *Room) Forget(ctx context.Context, keys []string) error {
+	store, ok := r.store.(buckets.Forgetter)
+	if !ok {
+		return ErrCannotForget
+	}
+	if err := store.Forget(ctx, keys); err != nil {
+		return err
+	}
+	for _, key := range keys {
+		r.Released(key)
+	}
+	return nil
 }
 
 // Drain refuses everybody who waits, with the delay that is left, and lets nobody
