@@ -2,6 +2,7 @@ package limiter_test
 
 import (
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -49,4 +50,33 @@ func onServers(t *testing.T, test func(*testing.T, *parts.Redis)) {
 func shared(tb testing.TB, server *parts.Redis) *limiter.Limiter {
 	tb.Helper()
 	return open(tb, limiter.Options{RedisURL: server.URL, Timeout: patience, OnStoreError: limiter.ReturnError})
+}
+
+const (
+	day      = 24 * time.Hour
+	patience = 20 * time.Second
+)
+
+// elapse lets virtual time pass.
+func elapse(d time.Duration) { <-time.After(d) }
+
+// allow asks and expects no error.
+func allow(t *testing.T, l *limiter.Limiter, key string, opts ...limiter.Option) bool {
+	t.Helper()
+	allowed, err := l.Allow(t.Context(), key, opts...)
+	if err != nil {
+		t.Error(err)
+	}
+	return allowed
+}
+
+// allowed is how many of n calls are.
+func allowed(t *testing.T, n int, l *limiter.Limiter, key string, opts ...limiter.Option) (count int) {
+	t.Helper()
+	for range n {
+		if allow(t, l, key, opts...) {
+			count++
+		}
+	}
+	return count
 }
