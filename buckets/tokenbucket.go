@@ -167,6 +167,19 @@ func (b TokenBucket) Refill(ticks int64) time.Duration {
 	return time.Duration(count*b.Quantum) * time.Microsecond
 }
 
+// NextToken is how long until a bucket at a level of used ticks has one whole token
+// more, 0 where it is full.
+func (b TokenBucket) NextToken(used int64) time.Duration {
+	if used <= 0 || b.Capacity == 0 {
+		return 0
+	}
+	over := used - b.Full() // what is owed must be there first
+	if over < 0 {
+		over = -(-over % b.TicksPerToken)
+	}
+	return b.Refill(over + b.TicksPerToken)
+}
+
 // scaleUp is ceil(ticks*to/from), or more than any level where that would
 // overflow. The product of two levels needs 106 bits.
 func scaleUp(ticks, to, from int64) int64 {

@@ -2,10 +2,8 @@ package service
 
 import (
 	"math"
-	"strconv"
 	"time"
 
-	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -25,9 +23,7 @@ func (v *verdict) toEnvoy(headers HeaderStyle) *rls.RateLimitResponse {
 	for i, s := range v.statuses {
 		answer.Statuses[i] = s.toEnvoy()
 	}
-	if headers == HeadersLegacy && v.decisive != nil && v.decisive.showsLevel() {
-		answer.ResponseHeadersToAdd = legacyHeaders(v.decisive)
-	}
+	answer.ResponseHeadersToAdd = v.headers(headers)
 	if v.over {
 		v.explainRefusal(answer)
 	}
@@ -38,8 +34,7 @@ func (v *verdict) toEnvoy(headers HeaderStyle) *rls.RateLimitResponse {
 }
 
 func (v *verdict) explainRefusal(answer *rls.RateLimitResponse) {
-	delay, hope := v.retryAfter()
-	if hope {
+	if delay, hope := v.retryAfter(); hope {
 		answer.ResponseHeadersToAdd = append(answer.ResponseHeadersToAdd, header("Retry-After", wholeSeconds(delay)))
 	}
 	fields := map[string]*structpb.Value{"reason": structpb.NewStringValue(v.reason)}
@@ -127,32 +122,4 @@ func currentLimit(l *descriptors.Limit) *rls.RateLimitResponse_RateLimit {
 		return shown
 	}
 	return nil
-}
-
-// legacyHeaders tell the state of one limit in the three headers that most
-// clients know. The limit is the bucket's capacity, so that what remains is
-// never above it.
-func legacyHeaders(m *met) []*core.HeaderValue {
-	reset := m.Reset
-	if m.refuses && !m.hopeless {
-		reset = m.Delay
-	}
-	return []*core.HeaderValue{
-		header("X-RateLimit-Limit", m.Charge.Bucket.Size()),
-		header("X-RateLimit-Remaining", m.remaining()),
-		header("X-RateLimit-Reset", wholeSeconds(reset)),
-	}
-}
-
-func header(name string, value int64) *core.HeaderValue {
-	return textHeader(name, strconv.FormatInt(value, 10))
-}
-
-func textHeader(name, value string) *core.HeaderValue {
-	return &core.HeaderValue{Key: name, Value: value}
-}
-
-// wholeSeconds rounds up: a client that comes back a moment early is refused again.
-func wholeSeconds(d time.Duration) int64 {
-	return int64(d/time.Second) + min(1, int64(d%time.Second))
 }

@@ -6,6 +6,7 @@ package service
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
@@ -27,16 +28,19 @@ type Options struct {
 	Forget  func(ctx context.Context, keys []string) error // makes buckets as if never seen; needed by Reset alone
 
 	Headers        HeaderStyle
-	MaxDescriptors int  // more than this in one request is answered by AllowExcess
-	AllowExcess    bool // the verdict on a request of excessive size
+	RetryJitter    time.Duration       // Retry-After is less than this much later than needed, each time another; 0: as needed
+	Random         func(n int64) int64 // of 0 to n-1, nil: the machine's
+	MaxDescriptors int                 // more than this in one request is answered by AllowExcess
+	AllowExcess    bool                // the verdict on a request of excessive size
 }
 
 // HeaderStyle says which headers tell a client where it stands.
 type HeaderStyle uint8
 
 const (
-	HeadersOff    HeaderStyle = iota
-	HeadersLegacy             // X-RateLimit-Limit, -Remaining, -Reset
+	HeadersOff     HeaderStyle = iota
+	HeadersLegacy              // X-RateLimit-Limit, -Remaining, -Reset
+	HeadersDraft10             // RateLimit-Policy and RateLimit of draft-ietf-httpapi-ratelimit-headers-10
 )
 
 // Service implements envoy.service.ratelimit.v3.RateLimitService.
@@ -49,6 +53,9 @@ type Service struct {
 func New(o Options) *Service {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Random == nil {
+		o.Random = rand.Int64N
 	}
 	return &Service{options: o}
 }
@@ -133,6 +140,9 @@ func (s *Service) judge(ctx context.Context, rules *descriptors.Rules, request *
 	v := newVerdict(len(request.Descriptors), found, outcomes)
 	if v.waited = waited > 0 || !a.first; v.waited {
 		waited = time.Since(a.start)
+	}
+	if v.over && s.options.RetryJitter > 0 {
+		v.jitter = time.Duration(s.options.Random(int64(s.options.RetryJitter)))
 	}
 	s.observeVerdict(v, waited)
 	if ctx.Err() != nil {

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"math"
 	"math/bits"
 	"time"
 
@@ -12,11 +13,12 @@ import (
 type verdict struct {
 	over     bool
 	met      []met
-	statuses []shown // one a descriptor
-	decisive *met    // the limit that refused, else the one with the lowest share left; nil if none was met
-	reason   string  // why the request was refused
-	waited   bool    // it was held before it was decided
-	receipt  string  // what its end is to be told with, empty if that changes nothing
+	statuses []shown       // one a descriptor
+	decisive *met          // the limit that refused, else the one with the lowest share left; nil if none was met
+	reason   string        // why the request was refused
+	waited   bool          // it was held before it was decided
+	receipt  string        // what its end is to be told with, empty if that changes nothing
+	jitter   time.Duration // how much later than needed a refused caller is told to return
 
 	fallback  *descriptors.Response // what the caller sees of a refusal by no limit
 	requestID string                // as the client sent it
@@ -155,9 +157,10 @@ func (m *met) remaining() int64 {
 	return m.Charge.Bucket.Remaining(m.Used)
 }
 
-// retryAfter is when all limits that refused would admit the request, of quotas
-// the first, and whether there is any such time.
-func (v *verdict) retryAfter() (time.Duration, bool) {
+// retryAfter is when the caller is told to return: when all limits that refused
+// would admit the request, of quotas the first, or somewhat later. hope tells
+// whether there is any such time.
+func (v *verdict) retryAfter() (delay time.Duration, hope bool) {
 	var longest, quota time.Duration
 	quotas := false
 	for i := range v.met {
@@ -180,7 +183,10 @@ func (v *verdict) retryAfter() (time.Duration, bool) {
 		return 0, false
 	}
 	longest = max(longest, quota)
-	return longest, longest > 0
+	if longest == 0 {
+		return 0, false
+	}
+	return longest + min(v.jitter, math.MaxInt64-longest), true
 }
 
 // outcomeOf is what the metrics say of one limit.
