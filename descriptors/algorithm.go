@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v4"
-
-	"github.com/weir-rls/weir/buckets"
 )
 
 // The algorithms of a limit, as files name them, and what else becomes a limit.
@@ -112,36 +110,20 @@ func (w *walker) ratedBucket(n *yaml.Node, fields map[string]field, s *limitSpec
 	if s.reference {
 		s.algorithm = defaultAlgorithm(r.period)
 	}
-	s.limit.Requests, s.limit.Period = r.tokens, r.period
-	if s.algorithm == tokenBucket {
-		_, sound = w.tokenBucket(n, fields, &s.limit, r)
-		return sound
+	s.terms = terms{rate: r, dates: w.dates}
+	if s.algorithm != tokenBucket {
+		s.terms.dates = w.calendar(fields, r)
 	}
-	debt, ok := w.debt(fields, r.tokens)
 	if f, stated := fields["count"]; stated {
 		word, _ := w.word(f, []string{"all", "success"}, nil)
 		s.limit.CountSuccess = word == "success"
 	}
-	if s.algorithm == slidingWindow {
-		s.limit.Bucket = buckets.SlidingWindow{Limit: r.tokens, Debt: debt, Window: r.period.Microseconds(), Parts: buckets.DefaultParts}
-	} else {
-		if r.period < time.Second {
-			w.fail(n, "write algorithm: token_bucket or sliding_window", "a fixed window is a second or longer: a shorter one would be over before the store is asked")
-			ok = false
-		}
-		s.limit.Bucket = buckets.FixedWindow{Limit: r.tokens, Debt: debt, Calendar: w.calendar(fields, r)}
+	if !w.terms(fields, &s.terms) {
+		return false
 	}
-	return ok && r.tokens > 0
+	return w.flaws(n, fields, s.make()) && r.tokens > 0
 }
 
 // maxDebt bounds what a limit may owe: far above any use, and exact beside any
 // limit.
 const maxDebt = 1 << 50
-
-// debt is how many tokens a settlement may overdraw.
-func (w *walker) debt(fields map[string]field, otherwise int64) (int64, bool) {
-	if f, stated := fields["max_debt"]; stated {
-		return w.integer(f, 0, maxDebt)
-	}
-	return otherwise, true
-}

@@ -1,6 +1,10 @@
 package descriptors
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
 
 // Change is what is set of one limit while weir runs, in place of what the files
 // state. It is kept as JSON.
@@ -13,7 +17,8 @@ type Change struct {
 	// bucket of these values. Empty: for all.
 	For map[string]string `json:"for,omitempty"`
 
-	// What is left out stays as the files state it.
+	// What is left out stays as it is: of one bucket what is set for all, else what
+	// the files state.
 	Rate      string `json:"rate,omitempty"` // as in a file: 10/s
 	Burst     *int64 `json:"burst,omitempty"`
 	Slots     *int64 `json:"slots,omitempty"`
@@ -32,6 +37,8 @@ type Change struct {
 // name, empty where it is the change as a whole.
 type ChangeFault struct {
 	Change  int // index in the list
+	Domain  string
+	Limit   string
 	Field   string
 	Message string
 	Remedy  string
@@ -45,10 +52,71 @@ func (f ChangeFault) Error() string {
 	return fmt.Sprintf("%s: %s", f.Field, f.Message)
 }
 
-// SetChanges makes a list of changes live, in place of the list before. A change
-// that the rules cannot take is left out and answered; it is tried again whenever
-// the files change. At most one change has the same Domain, Limit and For.
-func (s *Source) SetChanges(changes []Change) []ChangeFault { panic("not built") }
+// flawed is a fault of c.
+func (c *Change) flawed(field, message, remedy string) ChangeFault {
+	return ChangeFault{Domain: c.Domain, Limit: c.Limit, Field: field, Message: message, Remedy: remedy}
+}
 
-// TryChanges answers what [Source.SetChanges] would, and changes nothing.
-func (s *Source) TryChanges(changes []Change) []ChangeFault { panic("not built") }
+// stated names what c sets, in order.
+func (c *Change) stated() []string {
+	var names []string
+	for _, f := range []struct {
+		name string
+		set  bool
+	}{
+		{"rate", c.Rate != ""},
+		{"burst", c.Burst != nil},
+		{"slots", c.Slots != nil},
+		{"enabled", c.Enabled != nil},
+		{"unlimited", c.Unlimited},
+		{"blocked", c.Blocked},
+		{"period", c.Period != ""},
+		{"total", c.Total != nil},
+		{"success", c.Success != nil},
+		{"groups", c.Groups != nil},
+	} {
+		if f.set {
+			names = append(names, f.name)
+		}
+	}
+	return names
+}
+
+// check tells what is wrong with c whatever it is for.
+func (c *Change) check() []ChangeFault {
+	stated := c.stated()
+	one := func(field, message, remedy string) []ChangeFault {
+		return []ChangeFault{c.flawed(field, message, remedy)}
+	}
+	switch {
+	case c.Domain == "":
+		return one("domain", "the change names no domain", "write the domain of its rule file")
+	case len(stated) == 0:
+		return one("", "the change sets nothing", "set rate, burst, slots or enabled")
+	case c.Limit == "" && len(c.For) > 0:
+		return one("for", "a domain as a whole has no entries", "name a limit, or leave for out")
+	case c.Limit == "" && stated[0] != "enabled":
+		return one(stated[0], "of a domain as a whole only enabled can be set", "name a limit")
+	case c.Limit == "" && len(stated) > 1:
+		return one(stated[1], "of a domain as a whole only enabled can be set", "name a limit")
+	}
+	for _, name := range stated {
+		switch {
+		case name != "unlimited" && name != "blocked":
+		case len(c.For) == 0:
+			return one(name, name+" is for one bucket only", "name its values in for, or write enabled: false or rate: 0/s")
+		case len(stated) > 1:
+			return one(name, name+" leaves nothing else to set", "remove it, or what stands beside it")
+		}
+	}
+	return nil
+}
+
+// what tells what c is for, in one text.
+func (c *Change) what() string {
+	b := appendItem(appendItem(nil, c.Domain), c.Limit)
+	for _, key := range slices.Sorted(maps.Keys(c.For)) {
+		b = appendItem(appendItem(b, key), c.For[key])
+	}
+	return string(b)
+}

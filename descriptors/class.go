@@ -72,6 +72,7 @@ func (c *compiler) draw(s *limitSpec, l *Limit, way path) {
 	own := *l
 	*l = p.spec.limit
 	l.Domain, l.Name, l.Weight, l.Shadow, l.Quota = own.Domain, name, own.Weight, own.Shadow || l.Shadow, own.Quota
+	l.Disabled = own.Disabled // and if the pool is, see divide
 	l.share = &share{pool: p.pool, suffix: "/" + id}
 	k.limits = append(k.limits, l)
 }

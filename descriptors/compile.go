@@ -2,6 +2,7 @@ package descriptors
 
 import (
 	"cmp"
+	"slices"
 	"strconv"
 )
 
@@ -12,6 +13,7 @@ type domain struct {
 	tag           int
 	root          node
 	passive       map[string]struct{}
+	disabled      bool // nothing is limited, and nothing refused
 	denyUnmatched bool
 	matchBest     bool
 	replaces      bool     // some limit replaces another
@@ -32,16 +34,17 @@ type compiler struct {
 	poolings map[string]*pooling // by name
 	pooled   []*pooling          // in order of files
 	faults   Faults
+	changing *changing
 
 	reported [2]int // faults, by severity
 }
 
-// compile builds a domain from its files. They may have faults of their own:
-// those found here come beside them.
-func compile(name string, files []*file) (*domain, Faults) {
+// compile builds a domain from its files, with what g changes of them. They may
+// have faults of their own: those found here come beside them.
+func compile(name string, files []*file, g *changing) (*domain, Faults) {
 	d := &domain{name: name, passive: map[string]struct{}{endKey: {}, ReceiptKey: {}}, defaults: files[0].defaults, dates: files[0].dates}
 	d.head, d.tag = keyHead(name)
-	c := compiler{domain: d, names: map[string]place{}, ids: map[string]struct{}{}, poolings: map[string]*pooling{}}
+	c := compiler{domain: d, names: map[string]place{}, ids: map[string]struct{}{}, poolings: map[string]*pooling{}, changing: g}
 	matching := c.settings(files)
 	var rules []*rule
 	for _, f := range files {
@@ -50,13 +53,16 @@ func compile(name string, files []*file) (*domain, Faults) {
 	rules = append(rules, c.presets(files)...)
 	c.pools(files)
 	c.level(&d.root, rules, path{})
+	g.limits()
 	for _, p := range c.pooled {
-		c.divide(p)
+		g.divide(&c, p)
+		p.disable()
 	}
 	if d.matchBest {
 		c.bounded(matching)
 	}
 	c.replacements()
+	g.buckets(d)
 	return d, c.faults
 }
 
@@ -83,6 +89,9 @@ func (c *compiler) settings(files []*file) (matching place) {
 	}
 	unmatched := c.agreed("unmatched", files, func(f *file) choice { return f.unmatched })
 	mode := c.agreed("matching", files, func(f *file) choice { return f.matching })
+	enabled := c.agreed("enabled", files, func(f *file) choice { return f.enabled })
+	c.domain.disabled = enabled.word == "false"
+	c.changing.domain(c.domain)
 	c.domain.denyUnmatched, c.domain.matchBest = unmatched.word == "deny", mode.word == "best"
 	return mode.at
 }
@@ -103,7 +112,10 @@ func (c *compiler) agreed(name string, files []*file, of func(*file) choice) (fi
 
 // path is the way to a rule: text as its limits are called, exact so that no two
 // rules share it, whatever their keys and values hold.
-type path struct{ text, exact string }
+type path struct {
+	text, exact string
+	rules       []*rule
+}
 
 func (p path) to(r *rule) path {
 	text, exact := r.key, strconv.Quote(r.key)
@@ -113,7 +125,7 @@ func (p path) to(r *rule) path {
 	if p.text != "" {
 		text = p.text + "/" + text
 	}
-	return path{text, p.exact + "/" + exact}
+	return path{text, p.exact + "/" + exact, append(slices.Clip(p.rules), r)}
 }
 
 // level compiles the rules of one level under n, to which way leads.
@@ -126,16 +138,19 @@ func (c *compiler) level(n *node, rules []*rule, way path) {
 		} else {
 			seen[alone.exact] = r.at
 		}
-		if isReserved(r.key) {
-			c.fail(r.at, "the key "+quote(r.key)+" is weir's own", "choose another key")
-		} else if _, passive := c.domain.passive[r.key]; passive {
-			c.fail(r.at, quote(r.key)+" is passive, so no descriptor can meet it", "take it off passive, or remove this")
+		for _, key := range r.keys() {
+			if isReserved(key) {
+				c.fail(r.at, "the key "+quote(key)+" is weir's own", "choose another key")
+			} else if _, passive := c.domain.passive[key]; passive {
+				c.fail(r.at, quote(key)+" is passive, so no descriptor can meet it", "take it off passive, or remove this")
+			}
 		}
 		child := &node{states: len(r.limits) > 0}
 		n.add(r, child)
 		c.limits(child, r, way.to(r))
 		c.level(child, r.children, way.to(r))
 	}
+	c.firstOfs(rules)
 	if !c.domain.matchBest {
 		c.surprises(rules)
 	}
@@ -173,9 +188,8 @@ func (c *compiler) limits(n *node, r *rule, way path) {
 		}
 		c.identify(&l, s.algorithm, way)
 		c.replace(&l, s)
-		if !l.Disabled {
-			n.limits = append(n.limits, &l)
-		}
+		n.limits = append(n.limits, &l)
+		c.changing.note(&site{&l, s, n, way.rules})
 		c.domain.limits = append(c.domain.limits, &l)
 	}
 	if waits > 1 {

@@ -10,11 +10,8 @@ func (w *walker) enforcement(fields map[string]field, limit *Limit) {
 	if f, ok := fields["shadow_mode"]; ok {
 		limit.Shadow, _ = w.boolean(f)
 	}
-	if f, ok := fields["enabled"]; ok && f.null() {
-		w.fail(f.value, "write true or false", "enabled is empty") // false by an oversight would lift the limit
-	} else if ok {
-		enabled, sound := w.boolean(f)
-		limit.Disabled = sound && !enabled
+	if f, ok := fields["enabled"]; ok {
+		limit.Disabled = !w.enabled(f)
 	}
 	f, ok := fields["enforce_percent"]
 	if !ok {
@@ -25,6 +22,16 @@ func (w *walker) enforcement(fields map[string]field, limit *Limit) {
 	if limit.Shadow {
 		w.warn(f.key, "remove one of the two", "enforce_percent means nothing beside shadow_mode: true")
 	}
+}
+
+// enabled reads a switch.
+func (w *walker) enabled(f field) bool {
+	if f.null() {
+		w.fail(f.value, "write true or false", "enabled is empty") // false by an oversight would lift the limit
+		return true
+	}
+	enabled, sound := w.boolean(f)
+	return enabled || !sound
 }
 
 // roles reads what a descriptor says of all its limits. Shadow mode is the

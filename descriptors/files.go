@@ -159,7 +159,7 @@ func (a *assembly) add(name string, group []*file, opts Options) {
 	}
 	var compiled *domain
 	for _, files := range together {
-		d, found := compile(name, files)
+		d, found := compile(name, files, &changing{})
 		compiled, faults = d, append(faults, found...)
 	}
 	for _, f := range group {

@@ -13,6 +13,8 @@ type limitSpec struct {
 	name      string // empty if the file gives none
 	at        place  // of the name, else of the limit
 	reference bool   // of the form rate_limit, whose names need not be unique
+	terms     terms  // of what has a rate
+	heaviest  int64  // of its weights
 	draw      *drawSpec
 	replaces  []replacement
 }
@@ -43,7 +45,7 @@ func (w *walker) limit(n *yaml.Node) *limitSpec {
 	if !ok {
 		return nil
 	}
-	s := &limitSpec{algorithm: tokenBucket, at: at(w.text, n), limit: w.defaults}
+	s := &limitSpec{algorithm: tokenBucket, at: at(w.text, n), limit: w.defaults, heaviest: 1}
 	w.common(fields, s)
 	w.waiting(fields, &s.limit)
 	room := anything
@@ -51,7 +53,9 @@ func (w *walker) limit(n *yaml.Node) *limitSpec {
 		room = roomOf(s.limit.Bucket)
 	}
 	if f, ok := fields["weight"]; ok {
-		s.limit.Weight, _ = w.weight(f, room)
+		var heaviest weighed
+		s.limit.Weight, heaviest = w.weight(f, room)
+		s.heaviest = heaviest.tokens
 	}
 	return s
 }

@@ -9,6 +9,9 @@ func (r *Rules) Resolve(req *Request) Resolution {
 	if !known {
 		return Resolution{}
 	}
+	if d.disabled {
+		return Resolution{KnownDomain: true, Response: d.defaults.Response}
+	}
 	res := Resolution{KnownDomain: true, DenyUnmatched: d.denyUnmatched, Response: d.defaults.Response, Matches: make([]Match, 0, len(req.Descriptors))}
 	for i := range req.Descriptors {
 		d.resolve(req, i, &res)
@@ -48,8 +51,7 @@ func (d *domain) resolve(req *Request, i int, res *Resolution) {
 // meet adds to res one limit that descriptor i, which came its way, meets, and
 // what it is charged there.
 func (d *domain) meet(req *Request, i int, l *Limit, way []step, res *Resolution) {
-	if l.Unlimited {
-		res.Matches = append(res.Matches, Match{Descriptor: i, Limit: l})
+	if l.apart == nil && l.frees(i, res) {
 		return
 	}
 	hits, mode := req.Descriptors[i].hits(req.Hits)
@@ -59,6 +61,11 @@ func (d *domain) meet(req *Request, i int, l *Limit, way []step, res *Resolution
 	key, classKey := "", ""
 	if l.share == nil {
 		key = d.bucketKey(way, l.key)
+		if l.apart != nil {
+			if l = l.of(key); l.frees(i, res) {
+				return
+			}
+		}
 	} else {
 		key = d.poolKey(l.share.pool, req, i)
 		classKey = key + l.share.suffix
@@ -75,6 +82,14 @@ func (d *domain) meet(req *Request, i int, l *Limit, way []step, res *Resolution
 		c.Role = buckets.Quota
 	}
 	res.Matches = append(res.Matches, Match{Descriptor: i, Limit: l, Charge: c})
+}
+
+// frees tells that a limit that descriptor i meets takes nothing of anybody.
+func (l *Limit) frees(i int, res *Resolution) bool {
+	if l.Unlimited && !l.Disabled {
+		res.Matches = append(res.Matches, Match{Descriptor: i, Limit: l})
+	}
+	return l.Unlimited || l.Disabled
 }
 
 func (d *domain) isPassive(key string) bool {
@@ -102,12 +117,19 @@ func (d *domain) find(entries []Entry, way []step) (n *node, taken []step, activ
 		return d.best(entries)
 	}
 	n = &d.root
-	for i := range entries {
+	for i := 0; i < len(entries); i++ {
 		e := &entries[i]
 		if d.isPassive(e.Key) {
 			continue
 		}
 		active = true
+		if n.first.has(e.Key) {
+			child, taken, last := n.first.choose(d, entries, i)
+			if i = last; child != nil {
+				n, way = child, append(way, taken)
+			}
+			continue
+		}
 		below := choices{node: n, entry: e}
 		child, taken := below.next()
 		if child == nil {

@@ -1,6 +1,10 @@
 package descriptors
 
-import "go.yaml.in/yaml/v4"
+import (
+	"strconv"
+
+	"go.yaml.in/yaml/v4"
+)
 
 // maxDepth bounds how deep descriptors nest. A request's descriptor has a
 // handful of entries, and reading nests as deep as the file does.
@@ -18,7 +22,7 @@ type file struct {
 	presets  []*presetSpec
 	passive  []string
 
-	unmatched, matching choice
+	unmatched, matching, enabled choice
 
 	defaults Limit // what a limit that states nothing has
 	dates    dates
@@ -34,7 +38,8 @@ type choice struct {
 // rule is one descriptor of a file: an entry that a request's may meet, the
 // limits that apply when it is the last one, and the descriptors below it.
 type rule struct {
-	key string // a pattern if it has a *
+	key     string   // a pattern if it has a *; of a first_of its name
+	firstOf []string // the keys of one, else nil
 	values
 	at       place // of the value, else of the key
 	limits   []*limitSpec
@@ -83,6 +88,9 @@ func (w *walker) file(n *yaml.Node, f *file) {
 	}
 	f.unmatched = w.choice(fields["unmatched"], "allow", "deny")
 	f.matching = w.choice(fields["matching"], "exact", "best")
+	if e, ok := fields["enabled"]; ok {
+		f.enabled = choice{strconv.FormatBool(w.enabled(e)), at(w.text, e.value)}
+	}
 	if d, ok := fields["descriptors"]; ok {
 		f.rules = w.rules(d, 1)
 	}

@@ -52,22 +52,26 @@ func (w *walker) rate(f field) (r rate, ok bool) {
 		w.fail(n, rateForms, "%s cannot be %s", printable(f.key.Value, maxShown), kindOf(n))
 		return rate{}, false
 	}
-	number, period, found := strings.Cut(n.Value, "/")
+	r, flaws := readRate(printable(f.key.Value, maxShown), n.Value)
+	return r, w.flaws(n, nil, flaws)
+}
+
+// readRate reads N/PERIOD, which messages call what.
+func readRate(what, text string) (r rate, flaws []flaw) {
+	number, period, found := strings.Cut(text, "/")
 	if !found {
-		w.fail(n, rateForms, "the %s %s has no period", printable(f.key.Value, maxShown), quote(n.Value))
-		return rate{}, false
+		return r, []flaw{{Error, "rate", "the " + what + " " + quote(text) + " has no period", rateForms, false}}
 	}
 	tokens, err := decimal(number)
-	ok = err == nil && tokens <= maxTokens
-	if !ok {
-		w.fail(n, numberForms, "%s is not a number of tokens", quote(number))
+	if err != nil || tokens > maxTokens {
+		flaws = append(flaws, flaw{Error, "rate", quote(number) + " is not a number of tokens", numberForms, false})
 	}
 	r, message := parsePeriod(period)
 	if message != "" {
-		w.fail(n, periodForms, "%s", message)
+		flaws = append(flaws, flaw{Error, "rate", message, periodForms, false})
 	}
 	r.tokens = tokens
-	return r, ok && message == ""
+	return r, flaws
 }
 
 // parsePeriod reads a unit of time, or a number of them. What it cannot read it

@@ -82,6 +82,8 @@ type Limit struct {
 	key   string // of bucket keys, see limitID
 	share *share // of a pool, nil for what is none
 
+	apart map[string]*Limit // what changes make of single buckets, by key
+
 	stated   string   // the name that the file gives it, empty if none: what replaces can name
 	replaces []string // names of limits that do not count beside it
 }
@@ -96,6 +98,7 @@ func (l *Limit) ID() string { return l.id }
 // when a receipt gives back. A pool is one limit of charges, whoever draws, and has
 // its size of now.
 func (l *Limit) ChargeOn(key, classKey string) buckets.Charge {
+	l = l.of(key)
 	c := buckets.Charge{Key: key, Limit: l.id, Bucket: l.Bucket, OnStoreError: l.OnStoreError}
 	if l.share != nil {
 		c.Limit, c.Class, c.ClassKey = l.share.pool.limit, l.Class, classKey
@@ -104,6 +107,14 @@ func (l *Limit) ChargeOn(key, classKey string) buckets.Charge {
 		}
 	}
 	return c
+}
+
+// of is the limit as it is for one of its buckets.
+func (l *Limit) of(key string) *Limit {
+	if own := l.apart[key]; own != nil {
+		return own
+	}
+	return l
 }
 
 // Weight is how many tokens one hit costs: Default, or what Values says of the

@@ -19,11 +19,14 @@ type Source struct {
 
 	mu      sync.Mutex
 	files   map[string]*file
-	broken  string // what was wrong with the path itself at the last reload
-	domains map[string]*domain
+	broken  string             // what was wrong with the path itself at the last reload
+	domains map[string]*domain // as the files state them
 	members map[string][]*file // of each of domains
 	home    map[string]string  // the domain that each file last took part in, by file name
 	sizes   map[PoolID]int64   // what pools hold instead of what is stated
+
+	changes []Change            // that are set
+	changed map[string]*changed // by domain
 }
 
 // Report says what a reload found.
@@ -31,6 +34,7 @@ type Report struct {
 	Changed bool           // something is not as it was at the reload before; if not, the rest is empty
 	Domains []DomainReport // in order of names
 	Faults  Faults         // all there are now, also those of files that did not change
+	Changes []ChangeFault  // why changes that are set do not fit the rules as they are now
 }
 
 // DomainReport says what became of one domain.
@@ -102,11 +106,8 @@ func (s *Source) Reload() Report {
 		report.Faults = Faults{noFiles(s.path, Error)}
 	}
 	s.settle(all, frozen)
-	if s.Rules() != nil || len(s.domains) > 0 {
-		rules := newRules(maps.Clone(s.domains))
-		rules.resize(s.sizes)
-		s.rules.Store(rules)
-	}
+	s.changed, report.Changes = s.change(s.changes)
+	s.publish()
 	return report
 }
 

@@ -29,8 +29,8 @@ func (d dates) calendar(r rate) buckets.Calendar {
 	return buckets.Calendar{Unit: unit, Zone: d.zone, WeekStart: d.weekStart}
 }
 
-// calendar reads a limit's own dates and cuts time into windows of r.
-func (w *walker) calendar(fields map[string]field, r rate) buckets.Calendar {
+// calendar reads the dates of a limit that has windows of r.
+func (w *walker) calendar(fields map[string]field, r rate) dates {
 	own := w.dates
 	w.setDates(fields, &own)
 	if f, stated := fields["time_zone"]; stated && (r.unit == UnknownUnit || r.unit == Second) {
@@ -39,7 +39,7 @@ func (w *walker) calendar(fields map[string]field, r rate) buckets.Calendar {
 	if f, stated := fields["week_start"]; stated && r.unit != Week {
 		w.warn(f.key, "remove it", "week_start means nothing for a window that is no week")
 	}
-	return own.calendar(r)
+	return own
 }
 
 // setDates reads time_zone and week_start into d.

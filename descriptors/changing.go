@@ -1,0 +1,163 @@
+package descriptors
+
+import (
+	"fmt"
+	"slices"
+)
+
+// changing makes changes of one domain while it is compiled. What it changes is
+// nobody's yet.
+type changing struct {
+	changes []Change
+	faults  []ChangeFault
+	bad     []bool             // by change: it has faults
+	unmet   []bool             // by change: nothing of its name was found yet
+	sites   map[string][]*site // the limits of all rules, by name
+}
+
+// site is a limit and where it stands.
+type site struct {
+	limit *Limit
+	spec  *limitSpec // as changed for all
+	node  *node
+	rules []*rule // the way to it
+}
+
+// newChanging checks what does not depend on the rules.
+func newChanging(changes []Change) *changing {
+	g := &changing{changes: changes, bad: make([]bool, len(changes)), sites: map[string][]*site{}}
+	seen := map[string]struct{}{}
+	for i := range changes {
+		c := &changes[i]
+		g.fail(i, c.check())
+		what := c.what()
+		if _, twice := seen[what]; twice {
+			g.fail(i, []ChangeFault{c.flawed("limit", "another change in the list is for the same", "join the two")})
+		}
+		seen[what] = struct{}{}
+		g.unmet = append(g.unmet, c.Limit != "" && !g.bad[i])
+	}
+	return g
+}
+
+// fail notes why change i cannot be made.
+func (g *changing) fail(i int, faults []ChangeFault) {
+	for _, f := range faults {
+		f.Change, g.bad[i] = i, true
+		g.faults = append(g.faults, f)
+	}
+}
+
+// note has a limit found by its name.
+func (g *changing) note(s *site) {
+	if len(g.changes) > 0 {
+		g.sites[s.limit.Name] = append(g.sites[s.limit.Name], s)
+	}
+}
+
+// domain sets what is set of the domain as a whole.
+func (g *changing) domain(d *domain) {
+	for i := range g.changes {
+		if c := &g.changes[i]; c.Limit == "" && !g.bad[i] {
+			d.disabled = !*c.Enabled
+		}
+	}
+}
+
+// limits changes limits for all.
+func (g *changing) limits() {
+	for i := range g.changes {
+		c := &g.changes[i]
+		sites := g.sites[c.Limit]
+		if !g.unmet[i] || len(sites) == 0 {
+			continue
+		}
+		if g.unmet[i] = false; len(c.For) > 0 {
+			continue // when the tree is whole, see buckets
+		}
+		var specs []*limitSpec
+		for _, s := range sites {
+			spec, faults := s.spec.changed(c)
+			g.fail(i, faults)
+			specs = append(specs, spec)
+		}
+		for k := range specs {
+			if g.bad[i] {
+				break
+			}
+			sites[k].spec = specs[k]
+			sites[k].limit.become(&specs[k].limit)
+		}
+	}
+}
+
+// become takes over of a limit what changes change.
+func (l *Limit) become(next *Limit) {
+	l.Disabled = next.Disabled
+	if l.share == nil {
+		l.Requests, l.Period, l.Bucket = next.Requests, next.Period, next.Bucket
+	}
+}
+
+// divide gives all draws of a pool their part of it, changed if a change fits.
+func (g *changing) divide(c *compiler, p *pooling) {
+	i := slices.IndexFunc(g.changes, func(c Change) bool { return c.Limit == p.spec.name })
+	if i < 0 || !g.unmet[i] {
+		c.divide(p)
+		return
+	}
+	g.unmet[i] = false
+	changed, faults := p.spec.changed(&g.changes[i])
+	if g.fail(i, faults); len(faults) > 0 {
+		c.divide(p)
+		return
+	}
+	stated, found, reported := p.spec, len(c.faults), c.reported
+	p.become(changed)
+	c.divide(p)
+	for _, f := range c.faults[found:] {
+		if f.Severity == Error {
+			g.fail(i, []ChangeFault{g.changes[i].flawed(g.changes[i].blamed("rate"), f.Message, f.Remedy)})
+		}
+	}
+	c.faults, c.reported = c.faults[:found], reported
+	if g.bad[i] {
+		p.become(stated)
+		c.divide(p)
+	}
+}
+
+// become makes p the pool of a spec, undivided.
+func (p *pooling) become(s *poolSpec) {
+	p.spec = s
+	for _, k := range p.classes {
+		for _, l := range k.limits {
+			l.Requests, l.Period, l.Bucket, l.Class = s.limit.Requests, s.limit.Period, s.limit.Bucket, nil
+		}
+	}
+}
+
+// disable lifts what draws from a pool that is lifted.
+func (p *pooling) disable() {
+	if !p.spec.limit.Disabled {
+		return
+	}
+	for _, k := range p.classes {
+		for _, l := range k.limits {
+			l.Disabled = true
+		}
+	}
+}
+
+// finish tells which changes were for nothing that there is.
+func (g *changing) finish(name string) []ChangeFault {
+	for i := range g.changes {
+		if c := &g.changes[i]; g.unmet[i] {
+			f := c.flawed("limit", fmt.Sprintf("the domain %s has no limit, pool or preset %s", quote(name), quote(c.Limit)), "GET /api/v1/limits lists them")
+			f.Unknown = true
+			g.fail(i, []ChangeFault{f})
+		}
+	}
+	slices.SortStableFunc(g.faults, func(a, b ChangeFault) int { return a.Change - b.Change })
+	return g.faults
+}
