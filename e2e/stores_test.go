@@ -7,7 +7,7 @@ import (
 
 // The same sequence of requests is answered alike by the embedded store and by
 // a Redis behind two replicas, and only the Redis is shared.
-func TestM11_S6_N13_RedisSharesAndBothStoresAnswerAlike(t *testing.T) {
+func TestM11_M24_S6_N13_RedisSharesAndBothStoresAnswerAlike(t *testing.T) {
 	rules := rulesOf(slow100, "rate: 5/hour, burst: 5")
 	memory := run(t, spec{envoys: 1, weirs: 1, rules: rules})
 	redis := run(t, spec{envoys: 2, weirs: 2, redis: true, rules: rules})

@@ -191,3 +191,36 @@ func TestM22_ARefusalNamesItsLimitAlone(t *testing.T) {
 		}
 	}
 }
+
+// Regions have pools of their own, and all of them one limit together; a region
+// that is not sent draws from none of the others.
+func TestG21_RegionsHaveTheirOwnPoolsUnderOneGlobalLimit(t *testing.T) {
+	w := newWorld(t, `
+domain: d
+passive: [region]
+pools: [{name: regional, rate: 1/s, burst: 40, split_by: [region]}]
+descriptors:
+  - {key: tier, value: gateway, draw: {pool: regional}}
+  - {key: all, value: regions, limits: [{name: global, rate: 1/s, burst: 100}]}
+`)
+	w.mustPass(40, 60, "tier=gateway,region=eu", "all=regions")
+	w.mustPass(40, 60, "tier=gateway,region=us", "all=regions")
+	w.mustPass(20, 60, "tier=gateway,region=asia", "all=regions") // what the global limit leaves
+	w.expect(map[string]int{"d global tokens": 100, "d tier=gateway tokens": 100})
+	w.mustPass(20, 60, "tier=gateway,region=asia")
+}
+
+// Routes by exact path, by prefix and by what is left.
+func TestG15_RoutesByPathPrefixAndRest(t *testing.T) {
+	w := newWorld(t, `
+domain: d
+descriptors:
+  - {key: path, value: /api/users, limits: [{name: users, rate: 2/min}]}
+  - {key: path, value: /api/*, limits: [{name: api, rate: 3/min}]}
+  - {key: path, value: /static/*, rate_limit: {unlimited: true}}
+  - {key: path, limits: [{name: rest, rate: 4/min}]}
+`)
+	for path, passes := range map[string]int{"/api/users": 2, "/api/products": 3, "/api/orders": 3, "/static/logo.png": 9, "/": 4} {
+		w.mustPass(passes, 9, "path="+path)
+	}
+}

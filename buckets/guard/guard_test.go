@@ -123,7 +123,7 @@ func TestASilentStoreCostsNoMoreThanTheTimeout(t *testing.T) {
 
 // An answer that comes after the caller's deadline is an error to Envoy, and
 // admits: the verdict must be there before.
-func TestTheVerdictComesBeforeTheCallersDeadline(t *testing.T) {
+func TestG24_TheVerdictComesBeforeTheCallersDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := guard.New(guard.Options{
 			Store: silent, Local: memory.New(memory.Options{}), Timeout: time.Second, Observe: func(time.Duration, error) {},

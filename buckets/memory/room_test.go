@@ -46,7 +46,7 @@ func (s *Store) check(t interface{ Fatal(...any) }) {
 	}
 }
 
-func TestAFullBucketIsForgotten(t *testing.T) {
+func TestM23_W15_AFullBucketIsForgotten(t *testing.T) {
 	c := newClock()
 	s := New(Options{Now: func() time.Time { return c.now }})
 	for i := range 100 {
@@ -84,7 +84,7 @@ func TestARefusedNewcomerIsNotHeld(t *testing.T) {
 
 // Exhausted buckets fill the store. Whoever then rotates values shares one
 // bucket a limit: its burst, once, whatever the number of values.
-func TestRotatingValuesAtTheCapBuysOneBurst(t *testing.T) {
+func TestM23_RotatingValuesAtTheCapBuysOneBurst(t *testing.T) {
 	c := newClock()
 	s := New(Options{MaxBuckets: 100, Now: func() time.Time { return c.now }})
 	for i := range 100 {
