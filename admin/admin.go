@@ -28,9 +28,19 @@ func New() *Pages {
 // Add serves GET path with h and lists it in the index as what it shows.
 func (p *Pages) Add(path, shows string, h http.Handler) {
 	p.mux.Handle("GET "+path, h)
+	p.list(path, shows)
+}
+
+func (p *Pages) list(path, shows string) {
 	p.index = append(p.index, fmt.Sprintf("%-14s %s\n", path, shows))
 	slices.Sort(p.index)
 }
 
 // ServeHTTP implements [http.Handler].
-func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.mux.ServeHTTP(w, r) }
+func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !clean(r) {
+		bad("", "the path has empty or dotted parts", "write a slash that belongs to a name as %2F").write(w)
+		return
+	}
+	p.mux.ServeHTTP(w, r)
+}

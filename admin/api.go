@@ -1,0 +1,157 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/weir-rls/weir/descriptors"
+	"github.com/weir-rls/weir/overrides"
+)
+
+// API is the JSON interface under /api/v1: limits that are changed while weir
+// runs, the sizes of pools, buckets that are made and looked at, and requests
+// for tokens without Envoy. docs/api.md is its reference.
+type API struct {
+	Guard Guard
+	Rules *descriptors.Source
+	Book  *overrides.Book
+	// Ask judges a RateLimitRequest in its JSON form, and holds it up to wait.
+	Ask func(ctx context.Context, body []byte, wait time.Duration) (status int, header http.Header, answer []byte)
+}
+
+// storeTimeout is how long a call may take that does not wait for tokens.
+const storeTimeout = 5 * time.Second
+
+// call is a request for the API, its query read.
+type call struct {
+	*http.Request
+	query  url.Values
+	writer *http.ResponseController
+}
+
+// reply is what a call is answered.
+type reply struct {
+	status int         // 0: 200
+	header http.Header // beside the type of its content, unless that is here too
+	body   any
+}
+
+// method serves one method of a path.
+type method struct {
+	query []string // the parameters that it knows
+	serve func(*call) (reply, error)
+	// holds tells that the caller may be held. Others are answered within the time
+	// that the store has.
+	holds bool
+}
+
+// endpoint is a path and what can be done with it.
+type endpoint struct {
+	path, shows string
+	methods     map[string]method
+}
+
+// Add serves the API among other pages.
+func (a API) Add(p *Pages) {
+	endpoints := slices.Concat(a.limits(), a.requests())
+	for _, e := range endpoints {
+		p.mux.Handle(e.path, a.guarded(e.ServeHTTP))
+		names := strings.Join(slices.Sorted(maps.Keys(e.methods)), ", ")
+		p.list(strings.ReplaceAll(e.path, "...}", "}"), e.shows+" ("+names+")")
+	}
+	p.mux.Handle("/api/", a.guarded(func(w http.ResponseWriter, _ *http.Request) {
+		(&problem{Status: http.StatusNotFound, Detail: "there is nothing at this path", Remedy: "GET / lists what there is"}).write(w)
+	}))
+}
+
+// guarded lets through who may use the API.
+func (a API) guarded(next http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		if refused := a.Guard.refuse(r); refused != nil {
+			refused.write(w)
+			return
+		}
+		next(w, r)
+	})
+}
+
+// ServeHTTP implements [http.Handler].
+func (e endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	m, known := e.methods[r.Method]
+	if !known {
+		allowed := strings.Join(slices.Sorted(maps.Keys(e.methods)), ", ")
+		(&problem{
+			Status: http.StatusMethodNotAllowed, Detail: "this path does not know the method", Remedy: "use " + allowed,
+			header: http.Header{"Allow": {allowed}},
+		}).write(w)
+		return
+	}
+	answer, err := m.answer(w, r)
+	if err != nil {
+		problemOf(err).write(w)
+		return
+	}
+	contentType := cmp.Or(answer.header.Get("Content-Type"), "application/json")
+	for name, values := range answer.header {
+		w.Header()[name] = values
+	}
+	write(w, cmp.Or(answer.status, http.StatusOK), contentType, answer.body)
+}
+
+func (m method) answer(w http.ResponseWriter, r *http.Request) (reply, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return reply{}, bad("", "the query cannot be read", "encode it as in a URL")
+	}
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if !contains(m.query, name) {
+			remedy := "this path has none"
+			if len(m.query) > 0 {
+				remedy = "known are " + strings.Join(m.query, ", ")
+			}
+			return reply{}, bad(shown(name), "the parameter "+shown(name)+" is unknown here", remedy)
+		}
+	}
+	if !m.holds {
+		ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
+		defer cancel()
+		r = r.WithContext(ctx)
+	}
+	return m.serve(&call{r, query, http.NewResponseController(w)})
+}
+
+// hold lets a call last longer than the server's time-outs for a caller that
+// says nothing, which would end its context, or reads nothing.
+func (c *call) hold(wait time.Duration) {
+	until := time.Now().Add(wait + storeTimeout)
+	_ = c.writer.SetReadDeadline(until) // not known to what serves tests
+	_ = c.writer.SetWriteDeadline(until)
+}
+
+// one is the value of a parameter that may be there once, empty if it is not.
+func (c *call) one(name string) (string, error) {
+	switch values := c.query[name]; len(values) {
+	case 0:
+		return "", nil
+	case 1:
+		return values[0], nil
+	}
+	return "", bad(name, name+" is there more than once", "send it once")
+}
+
+// clean tells whether a path under the API is as the mux would have it: it would
+// send who asks for limits/a//b to limits/a/b, which may be another limit.
+func clean(r *http.Request) bool {
+	escaped := r.URL.EscapedPath()
+	return !strings.HasPrefix(escaped, "/api/") || path.Clean(escaped) == strings.TrimSuffix(escaped, "/")
+}

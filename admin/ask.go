@@ -1,0 +1,52 @@
+package admin
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+)
+
+// longestWait bounds how long a caller may be held for tokens.
+const longestWait = 5 * time.Minute
+
+// requests are the paths under which tokens are asked for without Envoy.
+func (a API) requests() []endpoint {
+	return []endpoint{
+		{"/api/v1/check", "takes tokens if they are there", map[string]method{
+			http.MethodPost: {serve: a.check},
+		}},
+		{"/api/v1/acquire", "takes tokens, and waits for them up to ?wait=5s", map[string]method{
+			http.MethodPost: {[]string{"wait"}, a.acquire, true},
+		}},
+	}
+}
+
+func (a API) check(c *call) (reply, error) { return a.ask(c, 0) }
+
+func (a API) acquire(c *call) (reply, error) {
+	text, err := c.one("wait")
+	if err != nil {
+		return reply{}, err
+	}
+	wait := longestWait
+	if text != "" {
+		var fault *problem
+		if wait, fault = parseDuration("wait", text); fault != nil {
+			return reply{}, fault
+		}
+	}
+	if wait > longestWait {
+		return reply{}, bad("wait", "nobody is held longer than "+longestWait.String(), "ask again when that is over")
+	}
+	c.hold(wait)
+	return a.ask(c, wait)
+}
+
+func (a API) ask(c *call, wait time.Duration) (reply, error) {
+	body, err := readBody(c.Request)
+	if err != nil {
+		return reply{}, err
+	}
+	status, header, answer := a.Ask(c.Context(), body, wait)
+	return reply{status, header, json.RawMessage(answer)}, nil
+}
