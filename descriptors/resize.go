@@ -76,54 +76,40 @@ func (l *plan) at(size, num, den int64) (*sized, bool) {
 	return &sized{bucket: bucket, classes: made}, ok && err == nil
 }
 
-// parts are the classes' parts of a pool of a size. What a class saves up suffices
-// for its heaviest request.
+// parts are the classes' parts of a pool of a size. Above the stated one they are
+// in proportion. Below, they shrink evenly to what they are at the smallest: a
+// reserve to the class's heaviest weight, a headroom to nothing. Proportion alone
+// would leave a class less than it needs, and where each is raised to its need,
+// they would be more together than the pool.
 func (l *plan) parts(size int64) []buckets.ClassTerms {
 	classes := slices.Clone(l.classes)
+	least, most := l.stated.Least, l.stated.Size
 	for i := range classes {
 		c := &classes[i]
-		c.Headroom = inProportion(c.Headroom, size, l.stated.Size)
-		if c.Reserve > 0 {
-			c.Reserve = max(l.weights[i], inProportion(c.Reserve, size, l.stated.Size), 1)
+		if size >= most {
+			c.Headroom, c.Reserve = inProportion(c.Headroom, size, most), inProportion(c.Reserve, size, most)
+			continue
 		}
+		lowest := min(c.Reserve, max(1, l.weights[i]))
+		c.Headroom = inProportion(c.Headroom, size-least, most-least)
+		c.Reserve = lowest + inProportion(c.Reserve-lowest, size-least, most-least)
 	}
 	return classes
 }
 
-// need is what a pool of a size must hold so that each class can pass its heaviest
-// request: all reserves, and beside them the weight and the headroom of one that
-// only borrows.
-func (l *plan) need(size int64) int64 {
-	heaviest := int64(1)
-	for _, w := range l.weights {
-		heaviest = max(heaviest, w)
-	}
-	if l.alone {
-		return heaviest
-	}
-	reserves, borrowed := int64(0), int64(0)
-	for i, c := range l.parts(size) {
-		reserves += c.Reserve
-		if c.Reserve == 0 {
-			borrowed = max(borrowed, l.weights[i]+c.Headroom)
-		}
-	}
-	return max(heaviest, reserves+borrowed)
-}
-
-// least is the smallest size that holds what it needs. The need grows with the
-// size, so it is where the two meet first; where they come closer too slowly, the
-// stated size will do.
+// least is the smallest size that is sound: it holds the heaviest requests of all
+// classes that have a reserve, and beside them the heaviest of those that only
+// borrow.
 func (l *plan) least() int64 {
-	size := int64(1)
-	for range 1000 {
-		need := l.need(size)
-		if need <= size {
-			return size
+	reserved, borrowed := int64(0), int64(0)
+	for i, c := range l.classes {
+		if c.Reserve > 0 && !l.alone {
+			reserved += max(1, l.weights[i])
+		} else {
+			borrowed = max(borrowed, l.weights[i])
 		}
-		size = need
 	}
-	return l.stated.Size
+	return max(1, reserved+borrowed)
 }
 
 // fit is the pool of a size, at least the smallest that is sound. Where numbers
