@@ -4,6 +4,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -76,11 +77,15 @@ func New(s config.Settings, o Options) (*App, error) {
 	if a.httpListener, err = net.Listen("tcp", s.HTTPListen); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the HTTP port (--http-listen): %w", err), a.Close())
 	}
-	a.grpcServer = a.newGRPCServer()
-	a.httpServer = &http.Server{
-		Handler: a.pages(), ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
-		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
+	secure, err := httpTLS(s)
+	if err != nil {
+		return nil, errors.Join(err, a.Close())
 	}
+	if secure != nil {
+		a.httpListener = tls.NewListener(a.httpListener, secure)
+	}
+	a.grpcServer = a.newGRPCServer()
+	a.httpServer = a.newHTTPServer()
 	a.reloaded(a.rules.Reload())
 	return a, nil
 }
@@ -184,6 +189,7 @@ func (a *App) newGRPCServer() *grpc.Server {
 	rls.RegisterRateLimitServiceServer(server, service.New(service.Options{
 		Rules: a.rules.Rules, Room: a.room, Keys: a.keys, Observe: a.observer(),
 		Headers: headerStyle(s.Headers), MaxDescriptors: s.MaxDescriptors, AllowExcess: s.OnExcess == config.ExcessAllow,
+		RetryJitter: s.RetryJitter,
 	}))
 	a.setHealth(healthpb.HealthCheckResponse_NOT_SERVING)
 	healthpb.RegisterHealthServer(server, a.health)
@@ -218,7 +224,10 @@ func (a *App) pages() http.Handler {
 }
 
 func headerStyle(setting string) service.HeaderStyle {
-	if setting == config.HeadersLegacy {
+	switch setting {
+	case config.HeadersDraft10:
+		return service.HeadersDraft10
+	case config.HeadersLegacy:
 		return service.HeadersLegacy
 	}
 	return service.HeadersOff
