@@ -63,7 +63,6 @@ func TestTheReferencePageNamesWhatIsNotSupported(t *testing.T) {
 	}
 	_, section, _ := strings.Cut(string(page), "## Not supported yet")
 	for field, rule := range map[string]string{
-		"presets":         "presets: []",
 		"metadata":        "descriptors: [{key: k, metadata: {}}]",
 		"detailed_metric": "descriptors: [{key: k, detailed_metric: true}]",
 		"value_to_metric": "descriptors: [{key: k, value_to_metric: true}]",

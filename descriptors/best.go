@@ -45,6 +45,10 @@ func (s *search) from(n *node, i int) {
 	if i == len(s.entries) {
 		return
 	}
+	if n.first.has(s.entries[i].Key) {
+		s.first(n, i)
+		return
+	}
 	below := choices{node: n, entry: &s.entries[i]}
 	for child, taken := below.next(); child != nil; child, taken = below.next() {
 		if min(len(s.way)+1+child.height, s.length) > len(s.taken) {
@@ -53,6 +57,19 @@ func (s *search) from(n *node, i int) {
 			s.way = s.way[:len(s.way)-1]
 		}
 	}
+}
+
+// first looks below n where the entries from i on are those of a first_of: what
+// does not count is as if it were not there, and no choice to go back to.
+func (s *search) first(n *node, i int) {
+	child, taken, last := n.first.choose(s.d, s.entries, i)
+	if child == nil {
+		s.from(n, last+1)
+		return
+	}
+	s.way = append(s.way, taken)
+	s.from(child, last+1)
+	s.way = s.way[:len(s.way)-1]
 }
 
 // maxVisits bounds the nodes that one descriptor can make a search visit. The
@@ -70,6 +87,15 @@ func (n *node) measure() (visits int) {
 			n.height = max(n.height, child.height+1)
 		}
 		return v
+	}
+	if n.first != nil {
+		most := 0
+		for _, child := range n.first.exact {
+			most = max(most, below(child))
+		}
+		for _, key := range n.first.keys {
+			byKey[key] = most
+		}
 	}
 	for e, child := range n.exact {
 		byKey[e.Key] = max(byKey[e.Key], below(child))

@@ -4,6 +4,9 @@ import "go.yaml.in/yaml/v4"
 
 // entry reads the key and values that a rule meets; it fails without a key.
 func (w *walker) entry(n *yaml.Node, fields map[string]field, r *rule) bool {
+	if f, several := fields["first_of"]; several {
+		return w.firstOf(f, fields, r)
+	}
 	k, ok := fields["key"]
 	if !ok || k.null() {
 		w.fail(n, "write the key of an entry that Envoy sends", "the descriptor has no key")

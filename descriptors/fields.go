@@ -25,13 +25,13 @@ type table struct {
 var (
 	fileFields = table{"the file", map[string]support{
 		"domain": works, "defaults": works, "descriptors": works, "passive": works, "unmatched": works,
-		"pools": works, "presets": notYet, "matching": works, "responses": works,
+		"pools": works, "presets": works, "matching": works, "responses": works, "enabled": works,
 	}}
 	defaultsFields = table{"defaults", map[string]support{
 		"on_store_error": works, "response": works, "time_zone": works, "week_start": works,
 	}}
 	ruleFields = table{"a descriptor", map[string]support{
-		"key": works, "value": works, "value_cidr": works, "value_regex": works, "rate_limit": works, "limits": works, "descriptors": works, "shadow_mode": works,
+		"key": works, "first_of": works, "value": works, "value_cidr": works, "value_regex": works, "rate_limit": works, "limits": works, "descriptors": works, "shadow_mode": works,
 		"quota_mode": works, "detailed_metric": onlyFalse, "value_to_metric": onlyFalse, "share_threshold": onlyFalse,
 		"metadata": notYetTree, "draw": works, "breaker": works,
 	}}
@@ -43,6 +43,13 @@ var (
 		"on_store_error": works, "response": works, "replaces": works, "enabled": works, "enforce_percent": works,
 		"initial": works, "count": works, "max_debt": works, "max_wait": works, "max_waiters": works, "slots": works,
 		"slot_ttl": works, "time_zone": works, "week_start": works, "lease": notYet,
+	}}
+	presetFields = table{"a preset", map[string]support{
+		modelLimits: works,
+	}}
+	modelLimitsFields = table{modelLimits, map[string]support{
+		"name": works, "enabled": works, "period": works, "total": works, "success": works, "groups": works, "group_from": works,
+		"user": works, "model": works, "response": works,
 	}}
 	poolFields = table{"a pool", map[string]support{
 		"name": works, "rate": works, "burst": works, "slots": works, "slot_ttl": works, "split_by": works, "default_class": works,
@@ -87,7 +94,7 @@ func (t table) suggest(name string) string {
 	if best != "" {
 		return `did you mean "` + best + `"?`
 	}
-	for _, other := range []table{limitFields, rateLimitFields, ruleFields, weightFields, poolFields, drawFields, instancesFields, feedbackFields, breakerFields, fileFields, responseFields} {
+	for _, other := range []table{limitFields, rateLimitFields, ruleFields, weightFields, poolFields, modelLimitsFields, drawFields, instancesFields, feedbackFields, breakerFields, fileFields, responseFields} {
 		if _, ok := other.fields[name]; ok {
 			return "it belongs in " + other.what
 		}

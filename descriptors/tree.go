@@ -12,6 +12,7 @@ type node struct {
 	patterns map[string][]pattern // by key, where it has no *
 	globs    []pattern            // where the key has one
 	any      map[string]*node     // by key: whatever the value
+	first    *firstOf             // before all others; nil if there is none
 	count    int                  // of patterns and globs
 	height   int                  // steps to the deepest rule with limits; only under `matching: best`
 	states   bool                 // the rule has limits, if also none that is enabled
@@ -43,6 +44,8 @@ const (
 func (n *node) add(r *rule, child *node) {
 	entry := Entry{r.key, r.text}
 	switch {
+	case r.firstOf != nil:
+		n.addFirstOf(r, child)
 	case r.kind == globValue || r.kind == regexValue || strings.Contains(r.key, "*"):
 		n.addPattern(r, child)
 	case r.kind == networkValue:
