@@ -37,6 +37,14 @@ type Feedback struct {
 	Freeze     bool  // leave it as it is
 }
 
+// Feedback names the pool that the limit draws from if its size follows failures.
+func (l *Limit) Feedback() (pool string, follows bool) {
+	if l.share == nil || l.share.pool.plan == nil || l.share.pool.plan.stated.Feedback == nil {
+		return "", false
+	}
+	return l.share.pool.plan.stated.Name, true
+}
+
 // Pools are the pools of all domains that somebody draws from, in order of domain
 // and file.
 func (r *Rules) Pools() []Pool {

@@ -79,7 +79,7 @@ func (s *Service) Reset(ctx context.Context, request descriptors.Request, limit 
 	}
 	slices.Sort(keys)
 	keys = slices.Compact(keys)
-	if err := s.options.Forget(ctx, keys); err != nil {
+	if err := s.options.Room.Forget(ctx, keys); err != nil {
 		return 0, fmt.Errorf("reset the buckets: %w", err)
 	}
 	return len(matches), nil
@@ -109,7 +109,7 @@ func levelOf(m *descriptors.Match, o *buckets.Outcome) Level {
 	b := m.Charge.Bucket
 	l := Level{Descriptor: m.Descriptor, Domain: m.Limit.Domain, Limit: m.Limit.Name, Key: m.Charge.Key, Algorithm: algorithm(b)}
 	if _, breaker := b.(buckets.Breaker); breaker {
-		l.State = circuit(b, o)
+		l.State = circuit(o)
 		return l
 	}
 	l.Capacity, l.Remaining, l.Reset = b.Size(), b.Remaining(o.Used), o.Reset
@@ -136,7 +136,7 @@ func algorithm(b buckets.Bucket) string {
 }
 
 // circuit is the state of a breaker by what its bucket said: see [buckets.Breaker].
-func circuit(b buckets.Bucket, o *buckets.Outcome) string {
+func circuit(o *buckets.Outcome) string {
 	switch {
 	case o.Used == 0:
 		return "closed"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,39 +76,51 @@ func TestLevelsTellWhatThereIsAndTakeNothing(t *testing.T) {
 
 // A bucket that is reset is one never seen; no other is touched.
 func TestResetMakesOneBucketWhatItWas(t *testing.T) {
-	w := newWorld(t, levelRules)
-	var forgotten []string
-	w.options.Forget = func(_ context.Context, keys []string) error {
-		forgotten = keys
-		return nil
-	}
-	for texts, c := range map[string]struct {
-		limit string
-		reset int
-		keys  int
+	all := []string{"user=u", "user=v", "api=a", "api=b", "service=s"}
+	for _, c := range []struct {
+		text, limit string
+		reset       int
+		fresh       []string // buckets that are as if never seen
 	}{
-		"user=u":    {"daily", 1, 1},
-		"user=v":    {"", 4, 4},
-		"user=w":    {"nobody", 0, 0},
-		"api=a":     {"", 1, 2}, // the pool, and what its class is guaranteed
-		"free=f":    {"", 0, 0},
-		"nobody=n":  {"", 0, 0},
-		"service=s": {"service:breaker", 1, 1},
+		{"user=u", "daily", 1, []string{"user=u daily"}},
+		{"user=v", "", 4, []string{"user=v fast", "user=v daily", "user=v sliding", "user=v at-once"}},
+		{"user=u", "nobody", 0, nil},
+		{"api=a", "", 1, []string{"api=a api=a", "api=b api=b"}}, // both draw from one pool
+		{"service=s", "service:breaker", 1, []string{"service=s service:breaker"}},
+		{"nobody=n", "", 0, nil},
+		{"free=f", "", 0, nil},
 	} {
-		forgotten = nil
-		n, err := w.Reset(context.Background(), asksFor(texts), c.limit)
-		if err != nil || n != c.reset || len(forgotten) != c.keys {
-			t.Errorf("%s %s: %d reset, %d keys %q, %v", texts, c.limit, n, len(forgotten), forgotten, err)
+		w := newWorld(t, levelRules)
+		w.end(receiptOf(w.ask(request(all...))), 500)
+		w.ask(request(all[:4]...))
+		n, err := w.Reset(context.Background(), asksFor(c.text), c.limit)
+		if err != nil || n != c.reset {
+			t.Errorf("%s %s: %d reset, %v", c.text, c.limit, n, err)
 		}
-		for _, l := range w.levels(texts) {
-			if (c.limit == "" || l.Limit == c.limit) && !slices.Contains(forgotten, l.Key) {
-				t.Errorf("%s: %s is not among %q", texts, l.Key, forgotten)
+		for _, text := range all {
+			for name, l := range w.levels(text) {
+				fresh := l.Used == 0 && l.State != "open"
+				if want := slices.Contains(c.fresh, text+" "+name); fresh != want {
+					t.Errorf("%s of %s reset: %s of %s is %+v", c.limit, c.text, name, text, l)
+				}
 			}
 		}
 	}
-	w.options.Forget = func(context.Context, []string) error { return errors.New("down") }
-	if _, err := w.Reset(context.Background(), asksFor("user=u"), ""); err == nil {
-		t.Error("a store that does not answer is not told")
+}
+
+// What a class of a pool is guaranteed is reset with the pool: it can have it again.
+func TestResetOfADrawGivesItsClassItsGuarantee(t *testing.T) {
+	w := newWorld(t, strings.ReplaceAll(levelRules, "reserve: 30", "reserve: 30, borrow: false"))
+	for range 10 {
+		if !w.admits("api=b") {
+			t.Fatal("the class lacks its guarantee")
+		}
+	}
+	if w.admits("api=b") {
+		t.Fatal("the class has more than its guarantee")
+	}
+	if n, err := w.Reset(context.Background(), asksFor("api=b"), ""); n != 1 || err != nil || !w.admits("api=b") {
+		t.Errorf("%d reset, %v, and the class does not have its guarantee again", n, err)
 	}
 }
 
@@ -119,6 +132,9 @@ func TestLevelsOfAStoreThatIsAwayAreAnError(t *testing.T) {
 	shared.broken = true
 	if levels, err := w.Levels(context.Background(), asksFor("user=u")); err == nil {
 		t.Errorf("%+v", levels)
+	}
+	if n, err := w.Reset(context.Background(), asksFor("user=u"), ""); err == nil {
+		t.Errorf("%d reset", n)
 	}
 }
 

@@ -1,10 +1,15 @@
 package service
 
-import "time"
+import (
+	"time"
 
-// Observer is told what happens. Every function is required and must be quick:
-// it runs on the request path. Domains and limits are those of the rules, never
-// a client's text, so their number is bounded.
+	"github.com/weir-rls/weir/buckets"
+	"github.com/weir-rls/weir/descriptors"
+)
+
+// Observer is told what happens. Every function must be quick: it runs on the
+// request path. Domains, limits and pools are those of the rules, never a client's
+// text, so their number is bounded.
 type Observer struct {
 	Request       func(Result, time.Duration)
 	Decision      func(domain, limit string, o Outcome, tokens int64) // tokens that it charged
@@ -15,7 +20,42 @@ type Observer struct {
 	Waited        func(time.Duration) // a request was held this long
 	WrittenOff    func(domain, limit string, tokens int64)
 	Receipt       func(Receipt)
+
+	// What follows may be nil.
+
+	// Ended is told how a request ended that drew from a pool whose size follows
+	// failures: the response's status, 0 where the client left before there was one.
+	// What is no failure may be told twice, of a receipt that is sent twice.
+	Ended func(domain, pool string, status int)
+	// Limited is told of each refusal by such a pool.
+	Limited func(domain, pool string)
+	// Refusal is told of each request that was refused, but for those of excessive
+	// size: only of them the domain may be a client's text.
+	Refusal func(Refusal)
+	// Breaker is told the state of a circuit breaker each time that its bucket is
+	// asked: closed, open or half_open. The key is that of [Level].
+	Breaker func(domain, limit, key, state string)
 }
+
+// Refusal is a request that was refused by a limit, or because no rule admits it.
+// What it says is put together when it is asked for.
+type Refusal struct {
+	Domain  string
+	Limit   string              // the limit that refused, or "unmatched"
+	Entries []descriptors.Entry // of the descriptor that was refused, as the client sent them
+
+	verdict *verdict
+}
+
+// Message is the sentence that the caller reads, in the language of the limit's
+// response.
+func (r Refusal) Message() string {
+	_, message := r.verdict.explain(r.verdict.response())
+	return message
+}
+
+// RequestID is that of the request, safe to be logged, empty if it has none.
+func (r Refusal) RequestID() string { return safeID(r.verdict.requestID) }
 
 // Result is what became of a call.
 type Result uint8
@@ -65,4 +105,63 @@ const (
 // String is the word as a metric's label.
 func (r Receipt) String() string {
 	return [...]string{"redeemed", "repeated", "expired", "forged", "failed"}[r]
+}
+
+func (s *Service) observeVerdict(v *verdict, waited time.Duration) {
+	for i := range v.met {
+		m := &v.met[i]
+		s.options.Observe.Decision(m.Limit.Domain, m.Limit.Name, v.outcomeOf(m), v.charged(m))
+		if m.Lost > 0 {
+			s.options.Observe.WrittenOff(m.Limit.Domain, m.Limit.Name, m.Charge.Cost-v.charged(m))
+		}
+		if pool, follows := m.Limit.Feedback(); follows && m.refuses {
+			s.options.Observe.Limited(m.Limit.Domain, pool)
+		}
+	}
+	if waited > 0 {
+		s.options.Observe.Waited(waited)
+	}
+}
+
+func (s *Service) observeResolution(domain string, found descriptors.Resolution) {
+	if !found.KnownDomain {
+		s.options.Observe.UnknownDomain()
+		return
+	}
+	if n := len(found.Unmatched); n > 0 {
+		s.options.Observe.Unmatched(domain, n)
+	}
+	if found.BadOverrides > 0 {
+		s.options.Observe.BadOverrides(domain, found.BadOverrides)
+	}
+}
+
+// observeBreakers tells the states of the breakers among charges, as far as the
+// store told them.
+func (s *Service) observeBreakers(rules *descriptors.Rules, charges []buckets.Charge, outcomes []buckets.Outcome) {
+	if s.options.Observe.Breaker == nil {
+		return
+	}
+	for i := range charges {
+		c, o := &charges[i], &outcomes[i]
+		if _, breaker := c.Bucket.(buckets.Breaker); !breaker || o.Blind || o.Alone {
+			continue
+		}
+		if l, known := rules.LimitByID(c.Limit); known {
+			s.options.Observe.Breaker(l.Domain, l.Name, c.Key, circuit(o))
+		}
+	}
+}
+
+func (s *Service) observeRefusal(v *verdict, request *descriptors.Request, unmatched []int) {
+	if !v.over || s.options.Observe.Refusal == nil {
+		return
+	}
+	r := Refusal{Domain: request.Domain, Limit: v.reason, verdict: v}
+	if v.reason == "limit" {
+		r.Limit, r.Entries = v.decisive.Limit.Name, request.Descriptors[v.decisive.Descriptor].Entries
+	} else if len(unmatched) > 0 {
+		r.Entries = request.Descriptors[unmatched[0]].Entries
+	}
+	s.options.Observe.Refusal(r)
 }

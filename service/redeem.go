@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,8 +21,18 @@ import (
 // failures a second are 600,000 marks of some 150 bytes.
 const longestStream = 10 * time.Minute
 
-// endMatters tells that a stream's end decides over what a charge takes.
+// endMatters tells that somebody wants to know how the stream ends: what a charge
+// takes depends on it, or the size of the pool that it draws from.
 func endMatters(m *descriptors.Match) bool {
+	if decidesLater(m) {
+		return true
+	}
+	_, follows := m.Limit.Feedback()
+	return follows && m.Charge.Mode == buckets.Take
+}
+
+// decidesLater tells that a stream's end decides over what a charge takes.
+func decidesLater(m *descriptors.Match) bool {
 	if m.Limit.Unlimited || m.Charge.Mode != buckets.Take {
 		return false
 	}
@@ -34,13 +45,17 @@ func endMatters(m *descriptors.Match) bool {
 
 // life is how long the end of the stream is of interest to a limit.
 func (m *met) life() time.Duration {
+	life := min(m.Reset, longestStream)
 	switch b := m.Charge.Bucket.(type) {
 	case buckets.Slots:
-		return time.Duration(b.TTL) * time.Microsecond
+		life = time.Duration(b.TTL) * time.Microsecond
 	case buckets.Breaker:
-		return longestStream
+		life = longestStream
 	}
-	return min(m.Reset, longestStream)
+	if _, follows := m.Limit.Feedback(); follows {
+		life = max(life, longestStream)
+	}
+	return life
 }
 
 // fill writes into r what the end of a request that passed decides over, and
@@ -93,7 +108,7 @@ func maxCharges(r *receipt) int {
 // its own, by which it is also known if nobody waits for the store's answer.
 func nameLeases(r *receipt, matches []descriptors.Match) {
 	for i := range matches {
-		if endMatters(&matches[i]) {
+		if decidesLater(&matches[i]) {
 			matches[i].Charge.Lease = r.lease(byte(i))
 		}
 	}
@@ -125,7 +140,9 @@ func (e end) unsuccessful() bool {
 }
 
 // redeem does what a receipt says of a stream that has ended. Whatever is wrong
-// with it changes nothing: nobody is there to read an error.
+// with it changes nothing: nobody is there to read an error. A failure is told
+// once to pools that follow failures, as it is to breakers; a success that is told
+// twice does little harm, and costs the store nothing.
 func (s *Service) redeem(ctx context.Context, rules *descriptors.Rules, text string, e end) Receipt {
 	r, err := s.options.Keys.open(text, s.options.Now())
 	switch {
@@ -135,25 +152,53 @@ func (s *Service) redeem(ctx context.Context, rules *descriptors.Rules, text str
 		return ReceiptForged
 	}
 	always, once := ends(rules, r, e)
-	if !s.apply(ctx, always) {
+	if !s.apply(ctx, rules, always) {
 		return ReceiptFailed
 	}
-	if len(once) == 0 {
-		return ReceiptRedeemed
+	pools := poolsOf(rules, r)
+	if len(once) > 0 || len(pools) > 0 && e.unsuccessful() {
+		charges := append([]buckets.Charge{gate(r, s.options.Now())}, once...)
+		outcomes, _, err := s.options.Room.Take(ctx, charges, waiting.Wait{})
+		switch {
+		case err != nil || outcomes[0].Alone:
+			return ReceiptFailed
+		case !outcomes[0].Admitted:
+			return ReceiptRepeated
+		}
+		s.observeBreakers(rules, charges, outcomes)
 	}
-	outcomes, _, err := s.options.Room.Take(ctx, append([]buckets.Charge{gate(r, s.options.Now())}, once...), waiting.Wait{})
-	switch {
-	case err != nil || outcomes[0].Alone:
-		return ReceiptFailed
-	case !outcomes[0].Admitted:
-		return ReceiptRepeated
+	for _, p := range pools {
+		if e.known {
+			s.options.Observe.Ended(p.Domain, p.Name, int(min(e.status, maxStatus)))
+		}
 	}
 	return ReceiptRedeemed
 }
 
+// maxStatus is more than any status of HTTP. The hits of a receipt can be any
+// number.
+const maxStatus = 1000
+
+// poolsOf are the pools that a request drew from and that follow failures, each
+// once.
+func poolsOf(rules *descriptors.Rules, r *receipt) (pools []descriptors.PoolID) {
+	for i := range r.items {
+		limit, known := rules.LimitByID(r.items[i].limit)
+		if !known {
+			continue
+		}
+		if name, follows := limit.Feedback(); follows {
+			if id := (descriptors.PoolID{Domain: limit.Domain, Name: name}); !slices.Contains(pools, id) {
+				pools = append(pools, id)
+			}
+		}
+	}
+	return pools
+}
+
 // apply makes charges that may be made twice, and wakes who waits for what they
 // give back.
-func (s *Service) apply(ctx context.Context, charges []buckets.Charge) bool {
+func (s *Service) apply(ctx context.Context, rules *descriptors.Rules, charges []buckets.Charge) bool {
 	if len(charges) == 0 {
 		return true
 	}
@@ -161,7 +206,11 @@ func (s *Service) apply(ctx context.Context, charges []buckets.Charge) bool {
 	for i := range charges {
 		s.options.Room.Released(charges[i].Key)
 	}
-	return err == nil && !outcomes[0].Alone && !outcomes[0].Blind
+	if err != nil || outcomes[0].Alone || outcomes[0].Blind {
+		return false
+	}
+	s.observeBreakers(rules, charges, outcomes)
+	return true
 }
 
 // ends are the charges of a stream's end: those that may be made again and again,

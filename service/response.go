@@ -21,17 +21,24 @@ func (v *verdict) response() *descriptors.Response {
 
 // render fills in a response: its body, and its headers with the content type.
 func (v *verdict) render(r *descriptors.Response) (body []byte, headers []*core.HeaderValue) {
-	values := v.values(r.Language)
-	message := &r.Message
-	if s := v.sentence(); message.Empty() || !s.own() {
-		message = &sentences[s][r.Language]
-	}
-	values[descriptors.MessageVariable] = message.Expand(&values)
+	values, message := v.explain(r)
+	values[descriptors.MessageVariable] = message
 	headers = append(headers, textHeader("Content-Type", r.ContentType))
 	for i := range r.Headers {
 		headers = append(headers, textHeader(r.Headers[i].Name, r.Headers[i].Value.Expand(&values)))
 	}
 	return []byte(r.Body.Expand(&values)), headers
+}
+
+// explain is why the request was refused: the values of a response's variables,
+// and its message.
+func (v *verdict) explain(r *descriptors.Response) (values descriptors.Values, message string) {
+	values = v.values(r.Language)
+	text := &r.Message
+	if s := v.sentence(); text.Empty() || !s.own() {
+		text = &sentences[s][r.Language]
+	}
+	return values, text.Expand(&values)
 }
 
 // values are what a response's variables stand for.

@@ -24,8 +24,7 @@ type Options struct {
 	Room    *waiting.Room             // the store, and where its callers wait
 	Keys    *Keys                     // of receipts, the same in all replicas
 	Observe Observer
-	Now     func() time.Time                               // the clock that dates receipts, nil: the machine's
-	Forget  func(ctx context.Context, keys []string) error // makes buckets as if never seen; needed by Reset alone
+	Now     func() time.Time // the clock that dates receipts, nil: the machine's
 
 	Headers        HeaderStyle
 	RetryJitter    time.Duration       // Retry-After is less than this much later than needed, each time another; 0: as needed
@@ -53,6 +52,12 @@ type Service struct {
 func New(o Options) *Service {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Observe.Ended == nil {
+		o.Observe.Ended = func(string, string, int) {}
+	}
+	if o.Observe.Limited == nil {
+		o.Observe.Limited = func(string, string) {}
 	}
 	if o.Random == nil {
 		o.Random = rand.Int64N
@@ -145,8 +150,10 @@ func (s *Service) judge(ctx context.Context, rules *descriptors.Rules, request *
 		v.jitter = time.Duration(s.options.Random(int64(s.options.RetryJitter)))
 	}
 	s.observeVerdict(v, waited)
+	s.observeBreakers(rules, charges, outcomes)
+	s.observeRefusal(v, request, found.Unmatched)
 	if ctx.Err() != nil {
-		s.handBack(ctx, v)
+		s.handBack(ctx, rules, v)
 		return nil, 0, status.FromContextError(ctx.Err()).Err()
 	}
 	if end.fill(v, s.options.Now()) {
@@ -162,19 +169,6 @@ func askOnly(charges []buckets.Charge) {
 		if !charges[i].Asks() {
 			charges[i].Cost = 0
 		}
-	}
-}
-
-func (s *Service) observeVerdict(v *verdict, waited time.Duration) {
-	for i := range v.met {
-		m := &v.met[i]
-		s.options.Observe.Decision(m.Limit.Domain, m.Limit.Name, v.outcomeOf(m), v.charged(m))
-		if m.Lost > 0 {
-			s.options.Observe.WrittenOff(m.Limit.Domain, m.Limit.Name, m.Charge.Cost-v.charged(m))
-		}
-	}
-	if waited > 0 {
-		s.options.Observe.Waited(waited)
 	}
 }
 
@@ -213,19 +207,6 @@ func (s *Service) answer(v *verdict) (*rls.RateLimitResponse, Result, error) {
 		result = ResultOverLimit
 	}
 	return v.toEnvoy(s.options.Headers), result, nil
-}
-
-func (s *Service) observeResolution(domain string, found descriptors.Resolution) {
-	if !found.KnownDomain {
-		s.options.Observe.UnknownDomain()
-		return
-	}
-	if n := len(found.Unmatched); n > 0 {
-		s.options.Observe.Unmatched(domain, n)
-	}
-	if found.BadOverrides > 0 {
-		s.options.Observe.BadOverrides(domain, found.BadOverrides)
-	}
 }
 
 // storeError is the status of a call whose store failed. A caller that has left

@@ -36,11 +36,11 @@ func waitOf(ctx context.Context, matches []descriptors.Match, a attempt) waiting
 
 // handBack gives back at once what a caller holds that left while it was decided:
 // no receipt will reach it.
-func (s *Service) handBack(ctx context.Context, v *verdict) {
+func (s *Service) handBack(ctx context.Context, rules *descriptors.Rules, v *verdict) {
 	var charges []buckets.Charge
 	for i := range v.met {
 		m := &v.met[i]
-		if !v.over && m.Admitted && !m.Blind && endMatters(&m.Match) {
+		if !v.over && m.Admitted && !m.Blind && decidesLater(&m.Match) {
 			c := m.Charge
 			c.Mode, c.At = buckets.Refund, m.Now
 			charges = append(charges, c)
@@ -48,5 +48,5 @@ func (s *Service) handBack(ctx context.Context, v *verdict) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	s.apply(ctx, charges) // what is not given back comes back when its time is over
+	s.apply(ctx, rules, charges) // what is not given back comes back when its time is over
 }
