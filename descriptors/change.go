@@ -30,7 +30,7 @@ type Change struct {
 	Period  string              `json:"period,omitempty"`
 	Total   *int64              `json:"total,omitempty"`
 	Success *int64              `json:"success,omitempty"`
-	Groups  map[string][2]int64 `json:"groups,omitempty"` // in place of the whole table
+	Groups  map[string][2]int64 `json:"groups,omitzero"` // in place of the whole table
 }
 
 // ChangeFault says why a change cannot be made. It names the field by its JSON

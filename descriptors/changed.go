@@ -32,6 +32,7 @@ func (s *limitSpec) changed(c *Change) (*limitSpec, []ChangeFault) {
 		if faults := c.restate(&next.terms); len(faults) > 0 {
 			return nil, faults
 		}
+		next.terms.keep(s.limit.Bucket)
 		if faults := c.flaws(next.make()); len(faults) > 0 {
 			return nil, faults
 		}
@@ -94,6 +95,7 @@ func (s *poolSpec) changed(c *Change) (*poolSpec, []ChangeFault) {
 		if faults := c.restate(&next.stated); len(faults) > 0 {
 			return nil, faults
 		}
+		next.stated.keep(s.limit.Bucket)
 		var flaws []flaw
 		next.terms, flaws = next.stated.tokenBucket(&next.limit)
 		next.rate, next.sound = next.stated.rate, next.stated.rate.tokens > 0
@@ -146,6 +148,13 @@ func (c *Change) restate(t *terms) []ChangeFault {
 		t.burst = *c.Burst
 	}
 	return nil
+}
+
+// keep has what is used up of a bucket stay used when a change lowers it.
+func (t *terms) keep(b buckets.Bucket) {
+	if b, ok := b.(buckets.TokenBucket); ok {
+		t.kept = b.Deepest() / b.Unit()
+	}
 }
 
 // flaws are those of a limit that keep c from being made, at the field of c that

@@ -12,7 +12,9 @@ type changing struct {
 	faults  []ChangeFault
 	bad     []bool             // by change: it has faults
 	unmet   []bool             // by change: nothing of its name was found yet
+	named   map[string][]int   // the changes, by the name that they are for
 	sites   map[string][]*site // the limits of all rules, by name
+	expands []int              // changes of presets that were made
 }
 
 // site is a limit and where it stands.
@@ -25,7 +27,7 @@ type site struct {
 
 // newChanging checks what does not depend on the rules.
 func newChanging(changes []Change) *changing {
-	g := &changing{changes: changes, bad: make([]bool, len(changes)), sites: map[string][]*site{}}
+	g := &changing{changes: changes, bad: make([]bool, len(changes)), named: map[string][]int{}, sites: map[string][]*site{}}
 	seen := map[string]struct{}{}
 	for i := range changes {
 		c := &changes[i]
@@ -36,6 +38,7 @@ func newChanging(changes []Change) *changing {
 		}
 		seen[what] = struct{}{}
 		g.unmet = append(g.unmet, c.Limit != "" && !g.bad[i])
+		g.named[c.Limit] = append(g.named[c.Limit], i)
 	}
 	return g
 }
@@ -48,11 +51,41 @@ func (g *changing) fail(i int, faults []ChangeFault) {
 	}
 }
 
+// meant are the changes that are for what has a name, which is found with this.
+func (g *changing) meant(name string) (changes []int) {
+	for _, i := range g.named[name] {
+		if g.unmet[i] {
+			g.unmet[i] = false
+			changes = append(changes, i)
+		}
+	}
+	return changes
+}
+
 // note has a limit found by its name.
 func (g *changing) note(s *site) {
 	if len(g.changes) > 0 {
 		g.sites[s.limit.Name] = append(g.sites[s.limit.Name], s)
 	}
+}
+
+// presets are files with their presets changed.
+func (g *changing) presets(files []*file) []*file {
+	changed := slices.Clone(files)
+	for k, f := range files {
+		next := *f
+		next.presets = slices.Clone(f.presets)
+		for j, p := range f.presets {
+			for _, i := range g.meant(p.name) {
+				made, faults := p.changed(&g.changes[i])
+				if g.fail(i, faults); len(faults) == 0 {
+					next.presets[j], g.expands = made, append(g.expands, i)
+				}
+			}
+		}
+		changed[k] = &next
+	}
+	return changed
 }
 
 // domain sets what is set of the domain as a whole.
@@ -66,28 +99,27 @@ func (g *changing) domain(d *domain) {
 
 // limits changes limits for all.
 func (g *changing) limits() {
-	for i := range g.changes {
-		c := &g.changes[i]
-		sites := g.sites[c.Limit]
-		if !g.unmet[i] || len(sites) == 0 {
-			continue
+	for name, sites := range g.sites {
+		for _, i := range g.meant(name) {
+			if len(g.changes[i].For) == 0 {
+				g.limit(i, sites)
+			} // else when the tree is whole, see buckets
 		}
-		if g.unmet[i] = false; len(c.For) > 0 {
-			continue // when the tree is whole, see buckets
-		}
-		var specs []*limitSpec
-		for _, s := range sites {
-			spec, faults := s.spec.changed(c)
+	}
+}
+
+func (g *changing) limit(i int, sites []*site) {
+	specs := make([]*limitSpec, len(sites))
+	for k, s := range sites {
+		var faults []ChangeFault
+		if specs[k], faults = s.spec.changed(&g.changes[i]); len(faults) > 0 {
 			g.fail(i, faults)
-			specs = append(specs, spec)
+			return
 		}
-		for k := range specs {
-			if g.bad[i] {
-				break
-			}
-			sites[k].spec = specs[k]
-			sites[k].limit.become(&specs[k].limit)
-		}
+	}
+	for k, s := range sites {
+		s.spec = specs[k]
+		s.limit.become(&specs[k].limit)
 	}
 }
 
@@ -101,30 +133,26 @@ func (l *Limit) become(next *Limit) {
 
 // divide gives all draws of a pool their part of it, changed if a change fits.
 func (g *changing) divide(c *compiler, p *pooling) {
-	i := slices.IndexFunc(g.changes, func(c Change) bool { return c.Limit == p.spec.name })
-	if i < 0 || !g.unmet[i] {
-		c.divide(p)
-		return
-	}
-	g.unmet[i] = false
-	changed, faults := p.spec.changed(&g.changes[i])
-	if g.fail(i, faults); len(faults) > 0 {
-		c.divide(p)
-		return
-	}
-	stated, found, reported := p.spec, len(c.faults), c.reported
-	p.become(changed)
-	c.divide(p)
-	for _, f := range c.faults[found:] {
-		if f.Severity == Error {
-			g.fail(i, []ChangeFault{g.changes[i].flawed(g.changes[i].blamed("rate"), f.Message, f.Remedy)})
+	for _, i := range g.meant(p.spec.name) {
+		changed, faults := p.spec.changed(&g.changes[i])
+		if g.fail(i, faults); len(faults) > 0 {
+			continue
 		}
-	}
-	c.faults, c.reported = c.faults[:found], reported
-	if g.bad[i] {
-		p.become(stated)
+		stated, found, reported, pools := p.spec, len(c.faults), c.reported, c.domain.pools
+		p.become(changed)
 		c.divide(p)
+		for _, f := range c.faults[found:] {
+			if f.Severity == Error {
+				g.fail(i, []ChangeFault{g.changes[i].flawed(g.changes[i].blamed("rate"), f.Message, f.Remedy)})
+			}
+		}
+		if c.faults, c.reported = c.faults[:found], reported; !g.bad[i] {
+			return
+		}
+		c.domain.pools = pools
+		p.become(stated)
 	}
+	c.divide(p)
 }
 
 // become makes p the pool of a spec, undivided.

@@ -54,7 +54,7 @@ var (
 	poolFields = table{"a pool", map[string]support{
 		"name": works, "rate": works, "burst": works, "slots": works, "slot_ttl": works, "split_by": works, "default_class": works,
 		"max_debt": works, "max_wait": works, "max_waiters": works, "shadow_mode": works, "on_store_error": works, "response": works,
-		"instances": works, "feedback": works,
+		"enabled": works, "instances": works, "feedback": works,
 	}}
 	instancesFields = table{"instances", map[string]support{
 		"units_each": works, "min": works, "max": works, "step_percent": works, "stale_after": works, "envoy": works,
@@ -66,10 +66,10 @@ var (
 		"bad_percent": works, "min_percent": works, "freeze": works,
 	}}
 	drawFields = table{"draw", map[string]support{
-		"pool": works, "class": works, "weight": works, "guarantee": works, "reserve": works, "borrow": works, "headroom": works,
+		"pool": works, "class": works, "weight": works, "guarantee": works, "reserve": works, "borrow": works, "headroom": works, "enabled": works,
 	}}
 	breakerFields = table{"breaker", map[string]support{
-		"failures": works, "open_for": works, "probes": works, "name": works, "on_store_error": works, "response": works,
+		"enabled": works, "failures": works, "open_for": works, "probes": works, "name": works, "on_store_error": works, "response": works,
 	}}
 	responseFields = table{"a response", map[string]support{
 		"form": works, "content_type": works, "body": works, "message": works, "language": works, "headers": works,

@@ -170,6 +170,9 @@ func (w *walker) draw(f field) *limitSpec {
 	if f, ok := fields["weight"]; ok {
 		s.limit.Weight, d.heaviest = w.weight(f, anything)
 	}
+	if f, ok := fields["enabled"]; ok {
+		s.limit.Disabled = !w.enabled(f)
+	}
 	w.share(fields, d)
 	return s
 }

@@ -43,9 +43,9 @@ func planOf(p *pooling, domain string) *plan {
 	for _, k := range p.classes {
 		l.classes, l.weights = append(l.classes, k.terms), append(l.weights, k.stated.heaviest.tokens)
 	}
-	l.depth = l.terms.MaxDebt + l.stated.Size
+	l.depth = max(l.terms.MaxDebt, l.terms.Kept) + l.stated.Size
 	if s.instances != nil {
-		l.depth = l.terms.MaxDebt + s.instances.Max
+		l.depth = max(l.depth, l.terms.MaxDebt+s.instances.Max)
 	}
 	l.stated.Least = l.least()
 	return l

@@ -75,10 +75,25 @@ func (s *Source) change(changes []Change) (map[string]*changed, []ChangeFault) {
 	return now, faults
 }
 
+// compileChanged compiles a domain with changes. Those of presets whose limits do
+// not go with the other rules are left out, the last first.
 func compileChanged(name string, members []*file, changes []Change) *changed {
-	g := newChanging(changes)
-	d, _ := compile(name, members, g)
-	return &changed{changes: changes, members: members, domain: d, faults: g.finish(name)}
+	without := map[int]ChangeFault{}
+	for {
+		g := newChanging(changes)
+		for i, f := range without {
+			g.fail(i, []ChangeFault{f})
+			g.unmet[i] = false
+		}
+		d, faults := compile(name, g.presets(members), g)
+		bad := slices.IndexFunc(faults, func(f Fault) bool { return f.Severity == Error })
+		if bad < 0 || len(g.expands) == 0 {
+			return &changed{changes: changes, members: members, domain: d, faults: g.finish(name)}
+		}
+		last := g.expands[len(g.expands)-1]
+		c := &changes[last]
+		without[last] = c.flawed(c.stated()[0], faults[bad].Message, faults[bad].Remedy)
+	}
 }
 
 // unknownDomain says that changes are for a domain without rules.

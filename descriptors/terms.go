@@ -20,6 +20,7 @@ type terms struct {
 	debtStated bool
 	initial    initial
 	level      int64 // of a bucket never seen that is partlyFull
+	kept       int64 // tokens that could be used before a change, and stay used
 	dates      dates // of a fixed window
 }
 
@@ -97,7 +98,7 @@ const maxRefill = 4 * week
 func (t *terms) tokenBucket(limit *Limit) (made buckets.Terms, flaws []flaw) {
 	limit.Requests, limit.Period = t.rate.tokens, t.rate.period
 	burst := cmp.Or(t.burst, t.rate.tokens)
-	made = buckets.Terms{Tokens: t.rate.tokens, Period: t.rate.period, Capacity: burst, MaxDebt: t.owes(burst), MaxWait: limit.MaxWait}
+	made = buckets.Terms{Tokens: t.rate.tokens, Period: t.rate.period, Capacity: burst, MaxDebt: t.owes(burst), MaxWait: limit.MaxWait, Kept: max(0, t.kept-burst)}
 	switch {
 	case t.rate.period > maxRefill:
 		return made, []flaw{{Error, "rate", "a token bucket refills in at most 4 weeks", "use fixed_window or sliding_window", true}}
@@ -110,6 +111,10 @@ func (t *terms) tokenBucket(limit *Limit) (made buckets.Terms, flaws []flaw) {
 		made.Missing = burst - t.level
 	}
 	bucket, err := made.TokenBucket()
+	if err != nil && made.Kept > 0 {
+		made.Kept = 0
+		bucket, err = made.TokenBucket()
+	}
 	if err != nil && !t.debtStated {
 		var gaveUp bool
 		if bucket, gaveUp, err = withDebt(&made); gaveUp {
