@@ -12,6 +12,7 @@ import (
 type Response struct {
 	ContentType string
 	Body        Template
+	Problem     bool     // instead of Body: a problem of RFC 9457, which depends on why a request was refused
 	Message     Template // empty: a sentence of weir's own
 	Language    Language // of that sentence
 	Headers     []ResponseHeader
@@ -34,14 +35,12 @@ const (
 )
 
 // forms are the responses that need no declaration. The openai form is that of
-// the errors of OpenAI's API, which its client libraries parse; problem is RFC
-// 9457 with the type of draft-ietf-httpapi-ratelimit-headers-10.
+// the errors of OpenAI's API, which its client libraries parse.
 var forms = map[string]*Response{
-	"plain":  newForm(plainType, "{message}\n"),
-	"openai": newForm("application/json", `{"error":{"message":"{message}","type":"requests","code":"rate_limit_exceeded"}}`),
-	"azure":  newForm("application/json", `{"error":"{message}","requestId":"{request_id}"}`),
-	"problem": newForm("application/problem+json", `{"type":"https://iana.org/assignments/http-problem-types#quota-exceeded",`+
-		`"title":"Request cannot be satisfied as assigned quota has been exceeded","detail":"{message}","violated-policies":["{name}"]}`),
+	"plain":   newForm(plainType, "{message}\n"),
+	"openai":  newForm("application/json", `{"error":{"message":"{message}","type":"requests","code":"rate_limit_exceeded"}}`),
+	"azure":   newForm("application/json", `{"error":"{message}","requestId":"{request_id}"}`),
+	"problem": {ContentType: "application/problem+json", Problem: true},
 }
 
 var formNames = []string{"plain", "openai", "azure", "problem"}
@@ -103,7 +102,7 @@ func (w *walker) declare(d field) *Response {
 	case own && stated:
 		w.fail(body.key, "keep one of the two", "the response has both form and body")
 	case own:
-		r.ContentType, r.Body = plainType, Template{}
+		r.ContentType, r.Body, r.Problem = plainType, Template{}, false
 		if typed {
 			r.ContentType = w.contentType(contentType)
 		}

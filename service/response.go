@@ -27,6 +27,9 @@ func (v *verdict) render(r *descriptors.Response) (body []byte, headers []*core.
 	for i := range r.Headers {
 		headers = append(headers, textHeader(r.Headers[i].Name, r.Headers[i].Value.Expand(&values)))
 	}
+	if r.Problem {
+		return v.problem(message), headers
+	}
 	return []byte(r.Body.Expand(&values)), headers
 }
 
