@@ -25,6 +25,7 @@ type file struct {
 	unmatched, matching, enabled choice
 
 	defaults Limit // what a limit that states nothing has
+	declared map[string]*Response
 	dates    dates
 	faults   Faults
 }
@@ -79,7 +80,7 @@ func (w *walker) file(n *yaml.Node, f *file) {
 	if d, ok := fields["defaults"]; ok {
 		w.setDefaults(d)
 	}
-	f.defaults, f.dates = w.defaults, w.dates
+	f.defaults, f.dates, f.declared = w.defaults, w.dates, w.declared
 	if p, ok := fields["pools"]; ok {
 		f.pools = w.pools(p)
 	}

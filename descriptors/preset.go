@@ -22,7 +22,8 @@ type presetSpec struct {
 	groupFrom []string          // keys of the entries that may name the group, the first wins
 	user      string            // keys of the entries that name user and model
 	model     string
-	limit     Limit // what its limits have of the file's defaults
+	limit     Limit              // what its limits have of the file's defaults
+	told      map[bool]*Response // what those are told whom a limit refused, by whether it counts successes
 }
 
 // counts are how many requests are admitted in a period: in all, where 0 is
@@ -93,6 +94,7 @@ func (w *walker) preset(f field) *presetSpec {
 		p.limit.Response = w.response(r)
 	}
 	w.presetKeys(f.value, fields, p)
+	p.tell()
 	return p
 }
 

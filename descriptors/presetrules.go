@@ -76,12 +76,21 @@ func (p *presetSpec) window(name string, requests int64, success bool) *limitSpe
 	s.limit.CountSuccess, s.limit.Disabled = success, !p.enabled
 	s.terms.rate = rate{tokens: requests, period: p.period}
 	s.make()
-	if p.limit.Response.Message.Empty() {
-		told := *p.limit.Response
-		told.Message = NewMessage(presetTexts[success][told.Language])
-		s.limit.Response = &told
-	}
+	s.limit.Response = p.told[success]
 	return s
+}
+
+// tell has p's limits say which of the two refused, where the response that they
+// have says nothing of its own.
+func (p *presetSpec) tell() {
+	p.told = map[bool]*Response{}
+	for success, texts := range presetTexts {
+		if p.told[success] = p.limit.Response; p.limit.Response.Message.Empty() {
+			told := *p.limit.Response
+			told.Message = NewMessage(texts[told.Language])
+			p.told[success] = &told
+		}
+	}
 }
 
 // changed is p with what c sets.

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -46,12 +45,12 @@ weir serve reads a directory of them: a domain in two files is a fault.`,
 
 // someFiles asks for files: rules that come in through a pipe have no name to
 // tell their faults by.
-func someFiles(_ *cobra.Command, args []string) error {
+func someFiles(command *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return errors.New("no rule file given: write weir check FILE or a directory of them")
+		return fmt.Errorf("no rule file given: write %s FILE or a directory of them", command.CommandPath())
 	}
 	if slices.Contains(args, "-") {
-		return errors.New("weir check reads no standard input: name a rule file, ./- if it is called so")
+		return fmt.Errorf("%s reads no standard input: name a rule file, ./- if it is called so", command.CommandPath())
 	}
 	return nil
 }

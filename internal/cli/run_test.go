@@ -57,7 +57,7 @@ func TestServeHelp_IsTheGoldenFile(t *testing.T) {
 }
 
 func TestHelp_FitsEightyOrSoColumnsAndNamesEveryFlag(t *testing.T) {
-	for _, args := range [][]string{{"--help"}, {"help"}, {"serve", "-h"}, {"check", "-h"}, {"health", "-h"}, {"version", "-h"}} {
+	for _, args := range [][]string{{"--help"}, {"help"}, {"serve", "-h"}, {"check", "-h"}, {"rules", "-h"}, {"health", "-h"}, {"version", "-h"}} {
 		got := weir(t, nil, args...)
 		if got.code != exitOK || got.stderr != "" || !strings.Contains(got.stdout, "\nUsage:\n  weir") || !strings.Contains(got.stdout, "--help") {
 			t.Errorf("%v: %+v", args, got)
@@ -89,6 +89,7 @@ func TestWrongUsage_IsOneLineWithTheRemedy(t *testing.T) {
 		"health --store=redis":     "unknown flag: --store",
 		"check":                    "no rule file given: write weir check FILE",
 		"check -":                  "weir check reads no standard input: name a rule file",
+		"rules":                    "no rule file given: write weir rules FILE",
 		"check x --config none":    "none: the settings file cannot be read: no such file",
 		"completion bash":          `unknown command "completion"`,
 		"serve --rules \x1b[31m x": `weir serve takes no argument, got "x"`,
