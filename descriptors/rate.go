@@ -74,6 +74,20 @@ func readRate(what, text string) (r rate, flaws []flaw) {
 	return r, flaws
 }
 
+// ParseRate reads a rate as rules state it, as in 10/s or 1/4s: tokens in each
+// period. Its error is a [ChangeFault] of the field rate. A month and a year, which
+// differ in length, are no periods here.
+func ParseRate(text string) (tokens int64, period time.Duration, err error) {
+	r, flaws := readRate("rate", text)
+	if len(flaws) == 0 && (r.unit == Month || r.unit == Year) {
+		flaws = []flaw{{Error, "rate", quote(text) + " is for windows: months and years differ in length", "write it in days, as in 1000/30day", false}}
+	}
+	if len(flaws) > 0 {
+		return 0, 0, ChangeFault{Field: "rate", Message: flaws[0].message, Remedy: flaws[0].remedy}
+	}
+	return r.tokens, r.period, nil
+}
+
 // parsePeriod reads a unit of time, or a number of them. What it cannot read it
 // explains in message.
 func parsePeriod(s string) (r rate, message string) {

@@ -2,8 +2,10 @@ package records
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"sync"
+	"time"
 )
 
 // Kept are records that this process remembers: they are read again only where
@@ -57,7 +59,7 @@ func (k *Kept) Read(ctx context.Context) (version int64, records map[string][]by
 			k.remember(version, records)
 			return version, records, nil
 		}
-		version, written, err := k.store.Write(ctx, version, kept, missing(records, kept), []byte(restored))
+		version, written, err := k.store.Write(ctx, version, kept, missing(records, kept), restored())
 		if err != nil {
 			return 0, nil, err
 		}
@@ -70,7 +72,9 @@ func (k *Kept) Read(ctx context.Context) (version int64, records map[string][]by
 
 // restored is the note of a ledger that was written back. It is JSON, as the notes
 // of those who write to it are.
-const restored = `{"action":"restored","reason":"the store had lost what was set"}`
+func restored() []byte {
+	return fmt.Appendf(nil, `{"time":%q,"action":"restored","reason":"the store had lost what was set"}`, time.Now().UTC().Format(time.RFC3339))
+}
 
 // Write implements [Records].
 func (k *Kept) Write(ctx context.Context, expect int64, set map[string][]byte, remove []string, note []byte) (version int64, written bool, err error) {

@@ -121,8 +121,8 @@ func (t *seats) place(key, limit string, kind buckets.Bucket) *bucket {
 }
 
 // overflowKey is that of the bucket which a limit's keys share. A limit that
-// became another kind of bucket has another one. No charge's key is like it:
-// they begin with a brace.
+// became another kind of bucket has another one. No charge's key is like it: none
+// begins with this word.
 func overflowKey(limit string, kind buckets.Bucket) string {
 	return fmt.Sprintf("overflow %T %s", kind, limit)
 }
