@@ -63,6 +63,11 @@ var rules = []rule{
 		"it translates lines: a second way to buckets would decide differently one day",
 	},
 	{
+		"events import only the standard library",
+		func(dir, path string) bool { return within(dir, "events") && !standard(path) },
+		"everybody may have something to tell, so what tells it knows nobody; internal/app says what is an event",
+	},
+	{
 		"only buckets/redis imports go-redis",
 		only(prefixes("github.com/redis/"), "buckets/redis"),
 		"a second place that talks to Redis would have its own time-outs, retries and keys",
@@ -277,6 +282,10 @@ func TestImportRules_CatchWhatTheyForbid(t *testing.T) {
 		{"internal/stage", module + "buckets", false},
 		{"internal/app", module + "internal/stage", false},
 		{"examples/demo", module + "internal/stage/stagetest", false},
+		{"events", module + "service", false},
+		{"events", "github.com/redis/go-redis/v9", false},
+		{"events", "net/http", true},
+		{"service", module + "events", false},
 		{"service", "log/slog", true},
 		{"records", module + "buckets/redis", false},
 		{"records", "syscall", true},

@@ -33,8 +33,9 @@ type Observer struct {
 	// size: only of them the domain may be a client's text.
 	Refusal func(Refusal)
 	// Breaker is told the state of a circuit breaker each time that its bucket is
-	// asked: closed, open or half_open. The key is that of [Level].
-	Breaker func(domain, limit, key, state string)
+	// asked: closed, open or half_open. The key is that of [Level], and at the instant
+	// on the store's clock, in microseconds since the epoch: calls overtake one another.
+	Breaker func(domain, limit, key, state string, at int64)
 }
 
 // Refusal is a request that was refused by a limit, or because no rule admits it.
@@ -148,7 +149,7 @@ func (s *Service) observeBreakers(rules *descriptors.Rules, charges []buckets.Ch
 			continue
 		}
 		if l, known := rules.LimitByID(c.Limit); known {
-			s.options.Observe.Breaker(l.Domain, l.Name, c.Key, circuit(o))
+			s.options.Observe.Breaker(l.Domain, l.Name, c.Key, circuit(o), o.Now)
 		}
 	}
 }

@@ -77,7 +77,10 @@ func TestAnExcessiveRequestIsNoRefusalToTell(t *testing.T) {
 func TestABreakersStateIsToldAsItsBucketIsAsked(t *testing.T) {
 	w := newWorld(t, observedRules)
 	var log []string
-	w.options.Observe.Breaker = func(domain, limit, key, state string) {
+	w.options.Observe.Breaker = func(domain, limit, key, state string, at int64) {
+		if at != w.now.UnixMicro() {
+			t.Errorf("at %d, not %d", at, w.now.UnixMicro())
+		}
 		if key != w.levels("service=s")[limit].Key {
 			t.Errorf("key %q", key)
 		}
@@ -109,7 +112,7 @@ func TestWhoDoesNotLookAtARefusalPaysNothing(t *testing.T) {
 	allocs()
 	before := allocs()
 	w.options.Observe.Refusal = func(Refusal) {}
-	w.options.Observe.Breaker = func(_, _, _, _ string) {}
+	w.options.Observe.Breaker = func(_, _, _, _ string, _ int64) {}
 	if after := allocs(); after > before {
 		t.Errorf("%v allocations of a refusal, %v when somebody is told", before, after)
 	}
