@@ -3,10 +3,15 @@ package stage
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 )
+
+// patience is longer than any wait that an example shows.
+const patience = time.Minute
 
 // Request is a call through Envoy.
 type Request struct {
@@ -15,6 +20,7 @@ type Request struct {
 	Path     string            // with its query
 	Header   map[string]string // Host too
 	Body     string
+	From     string // the caller's address, such as 127.0.0.2; on a connection of its own
 }
 
 // Answer is a response, read whole.
@@ -43,13 +49,23 @@ func (s *Stage) Send(ctx context.Context, r Request) (Answer, error) {
 	if host, stated := r.Header["Host"]; stated {
 		request.Host = host
 	}
-	response, err := s.client.Do(request)
+	client := s.client
+	if r.From != "" {
+		client = from(r.From)
+	}
+	response, err := client.Do(request)
 	if err != nil {
 		return Answer{}, err
 	}
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	return Answer{response.Proto + " " + response.Status, response.StatusCode, response.Header, string(body)}, err
+}
+
+// from is a client at an address of this machine that keeps no connection.
+func from(addr string) *http.Client {
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(addr)}}
+	return &http.Client{Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}, Timeout: patience}
 }
 
 // Repeat sends a request n times, one after the other, and counts the answers by

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/weir-rls/weir/internal/parts"
 )
@@ -34,7 +33,7 @@ type Stage struct {
 func Start(e Example, o Options, screen *Screen) (*Stage, error) {
 	s := &Stage{Screen: screen, client: &http.Client{
 		Transport:     &http.Transport{MaxIdleConnsPerHost: 1000},
-		Timeout:       60 * time.Second,
+		Timeout:       patience,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	if err := s.start(e, o); err != nil {
