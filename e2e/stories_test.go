@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -128,21 +126,11 @@ func (top *topology) metric(t *testing.T, series string) int {
 
 func metricOf(t *testing.T, weir *parts.WeirProcess, series string) int {
 	t.Helper()
-	caller := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
-	page := get(caller, "http://"+weir.HTTP+"/metrics", nil)
-	if page.status != http.StatusOK {
-		t.Fatalf("/metrics: %+v", page)
+	n, err := weir.Metric(series)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for line := range strings.Lines(page.body) {
-		if value, found := strings.CutPrefix(line, series+" "); found {
-			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return int(n)
-		}
-	}
-	return 0
+	return int(n)
 }
 
 const (

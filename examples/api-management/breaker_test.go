@@ -16,9 +16,13 @@ const down = "支付服務暫時不可用，請稍後再試"
 func TestG07_G08_G09_TheBreakerOfThePaymentService(t *testing.T) {
 	stagetest.OnEachStore(t, example, func(t *testing.T, s *stage.Stage) {
 		pay := as("grace", "fabrikam", "/api/payments")
-		begin := time.Now()
-		if err := open(t.Context(), s, with(pay, "X-Fail", "503")); err != nil {
-			t.Fatal(err)
+		var begin time.Time
+		for failed := range 5 {
+			begin = time.Now() // before it opens
+			if answer := ask(t, s, with(pay, "X-Fail", "503")); answer.Header.Get("X-Envoy-Ratelimited") != "" {
+				t.Fatalf("refused after %d failures", failed)
+			}
+			told(t, s, int64(failed)+1)
 		}
 		if answer := ask(t, s, pay); answer.Status != http.StatusServiceUnavailable || !strings.Contains(answer.Body, down) {
 			t.Errorf("an open breaker answered %s %s", answer.Proto, answer.Body)
@@ -34,6 +38,18 @@ func TestG07_G08_G09_TheBreakerOfThePaymentService(t *testing.T) {
 			t.Errorf("a closed breaker: %v %v", counts, err)
 		}
 	})
+}
+
+// told waits until weir was told how n payments ended.
+func told(t *testing.T, s *stage.Stage, n int64) {
+	t.Helper()
+	err := until(t.Context(), 5*time.Millisecond, "weir is told how a payment ended", func() (bool, error) {
+		redeemed, err := s.Metric(`weir_receipts_total{result="redeemed"}`)
+		return redeemed >= n, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // The breaker is the last filter: what those before it refuse is neither a

@@ -1,6 +1,7 @@
 package parts_test
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 
@@ -19,6 +20,9 @@ func TestReaddress_ChangesAddressesAlone(t *testing.T) {
 	again, err := parts.Readdress(changed, to)
 	if err != nil || string(again) != string(changed) {
 		t.Errorf("the same addresses a second time changed the file: %v", err)
+	}
+	if stated, err := parts.Stated(changed); err != nil || !reflect.DeepEqual(stated, to) {
+		t.Errorf("the file states %+v, %v", stated, err)
 	}
 	for _, want := range []string{"port_value: 1\n", "port_value: 2\n", "type: STATIC", "direct_response"} {
 		if !strings.Contains(string(changed), want) {

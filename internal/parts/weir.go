@@ -4,13 +4,17 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strconv"
+	"strings"
+	"time"
 )
 
 // WeirProcess is a running `weir serve`.
 type WeirProcess struct {
 	*Process
 	GRPC string // host:port of the rate limit service
-	HTTP string // host:port of health and metrics
+	HTTP string // host:port of health, metrics and the API
+	Line string // host:port of the line protocol, empty where it is not served
 }
 
 // StartWeir runs `binary serve args...` and returns when it is ready to answer.
@@ -38,11 +42,30 @@ func (w *WeirProcess) ready(ctx context.Context) error {
 // listening reads the addresses from the log line that announces them.
 func (w *WeirProcess) listening() bool {
 	for _, line := range w.log.Lines() {
-		var event struct{ Msg, GRPC, HTTP string }
+		var event struct{ Msg, GRPC, HTTP, Line string }
 		if json.Unmarshal(line, &event) == nil && event.Msg == "listening" {
-			w.GRPC, w.HTTP = event.GRPC, event.HTTP
+			w.GRPC, w.HTTP, w.Line = event.GRPC, event.HTTP, event.Line
 			return true
 		}
 	}
 	return false
+}
+
+// Metric is the value of a series, with its labels as /metrics writes them, such
+// as weir_receipts_total{result="redeemed"}. As with [EnvoyProcess.Stat] one that
+// is absent is 0.
+func (w *WeirProcess) Metric(series string) (int64, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	page, err := get(ctx, "http://"+w.HTTP+"/metrics")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(page)) {
+		if value, found := strings.CutPrefix(line, series+" "); found {
+			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64) // Prometheus writes 1e+06
+			return int64(n), err
+		}
+	}
+	return 0, nil
 }

@@ -45,6 +45,22 @@ func Start(e Example, o Options, screen *Screen) (*Stage, error) {
 // Front is the URL of a listener of the first Envoy.
 func (s *Stage) Front(listener string) string { return "http://" + s.Envoys[0].Listener(listener) }
 
+// Metric is the sum of a series over the replicas of weir that run.
+func (s *Stage) Metric(series string) (int64, error) {
+	var sum int64
+	for _, w := range s.Weirs {
+		if slices.Contains(s.lost, w.Process) {
+			continue
+		}
+		n, err := w.Metric(series)
+		if err != nil {
+			return 0, err
+		}
+		sum += n
+	}
+	return sum, nil
+}
+
 // Lose ends a part as a power cut would, and does not miss it.
 func (s *Stage) Lose(p *parts.Process) error {
 	s.lost = append(s.lost, p)
