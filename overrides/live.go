@@ -194,7 +194,7 @@ func (b *Book) History(ctx context.Context, n int) ([]json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	var history []json.RawMessage
+	history := []json.RawMessage{}
 	for _, text := range notes {
 		if json.Valid(text) {
 			history = append(history, text)
