@@ -70,8 +70,11 @@ type bucket struct {
 	tokens buckets.TokenBucket
 }
 
+// Fault says what is wrong with a definition, by the name of its field in JSON.
+type Fault = descriptors.ChangeFault
+
 func fault(field, message, remedy string) error {
-	return descriptors.ChangeFault{Field: field, Message: message, Remedy: remedy}
+	return Fault{Field: field, Message: message, Remedy: remedy}
 }
 
 // checkID tells what is wrong with an id.
@@ -86,8 +89,7 @@ func checkID(id string) error {
 	return fault("id", "the id of a bucket must be 1 to 200 bytes of printable characters without spaces", "choose another id")
 }
 
-// compile fills in what is left out, and checks the rest. Its error is a
-// [descriptors.ChangeFault].
+// compile fills in what is left out, and checks the rest. Its error is a [Fault].
 func compile(d Definition) (*bucket, error) {
 	if err := checkID(d.ID); err != nil {
 		return nil, err
