@@ -3,6 +3,7 @@ package overrides_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/weir-rls/weir/descriptors"
 	"github.com/weir-rls/weir/overrides"
+	"github.com/weir-rls/weir/records"
 )
 
 func TestM20_AChangeIsLiveListedToldAndUndone(t *testing.T) {
@@ -165,5 +167,57 @@ func TestWhatTheFilesDoNotKnowAnyMoreIsLeftOutAndToldNotLost(t *testing.T) {
 	r.reload("domain: d\ndescriptors: [{key: user, limits: [{name: other, rate: 10/s}]}]\n")
 	if _, err := r.Undo(context.Background(), e.Key(), overrides.Words{}); err != nil {
 		t.Error(err)
+	}
+}
+
+// full is a ledger that holds as many changes as it can, each for another user.
+func full(t testing.TB, n int) records.Records {
+	t.Helper()
+	ledger := memory(t)
+	set := map[string][]byte{}
+	for i := range n {
+		user := map[string]string{"user": fmt.Sprint(i)}
+		key := overrides.Key("d", "per-user", user)
+		set["limit/"+key] = fmt.Appendf(nil, `{"format":1,"domain":"d","limit":"per-user","for":{"user":"%d"},"rate":"20/s","set_at":"2026-01-01T00:00:00Z","version":%d}`, i, i+1)
+	}
+	if _, written, err := ledger.Write(t.Context(), 0, set, nil, nil); err != nil || !written {
+		t.Fatal(written, err)
+	}
+	return ledger
+}
+
+// What all replicas read is bounded; who has reached the bound can still replace
+// and undo.
+func TestTheBookHasABound(t *testing.T) {
+	r := start(t, full(t, 10_000))
+	eventually(t, 10*time.Second, "all are live", func() bool { return len(r.List()) == 10_000 && r.size("7") == 20 })
+	_, _, err := r.Set(t.Context(), descriptors.Change{Domain: "d", Limit: "per-ip", Rate: "20/s"}, overrides.Words{})
+	if fault := flawed(err); fault.Message == "" {
+		t.Errorf("one more: %v", err)
+	}
+	seventh := descriptors.Change{Domain: "d", Limit: "per-user", Rate: "30/s", For: map[string]string{"user": "7"}}
+	if _, _, err := r.Set(t.Context(), seventh, overrides.Words{}); err != nil || r.size("7") != 30 {
+		t.Errorf("in place of one: %v, %d tokens", err, r.size("7"))
+	}
+	if _, err := r.Undo(t.Context(), overrides.Key("d", "per-user", seventh.For), overrides.Words{}); err != nil || r.size("7") != 10 {
+		t.Errorf("undone: %v, %d tokens", err, r.size("7"))
+	}
+}
+
+// BenchmarkSet is one change beside many that are set already.
+func BenchmarkSet(b *testing.B) {
+	for _, n := range []int{1, 100, 9_999} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			ledger := full(b, n)
+			r := still(b, ledger)
+			version, all, err := ledger.Read(b.Context())
+			if err != nil {
+				b.Fatal(err)
+			}
+			r.Apply(version, all)
+			for b.Loop() {
+				r.must(descriptors.Change{Domain: "d", Limit: "per-ip", Rate: "20/s"}, overrides.Words{})
+			}
+		})
 	}
 }
