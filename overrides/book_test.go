@@ -43,8 +43,8 @@ func TestM20_AChangeIsLiveListedToldAndUndone(t *testing.T) {
 	if h := r.history()[1]; h.Before == nil || h.Before.Rate != "20/s" || h.Reason != "the peak" || h.Time.IsZero() {
 		t.Errorf("the note is %+v", h)
 	}
-	if len(r.written) != 3 {
-		t.Errorf("observed %d steps, want 3", len(r.written))
+	if r.told() != 3 {
+		t.Errorf("observed %d steps, want 3", r.told())
 	}
 }
 
@@ -109,7 +109,7 @@ func TestM20_ADryRunAnswersAndChangesNothing(t *testing.T) {
 	if _, err := r.Undo(t.Context(), "nothing", overrides.Words{DryRun: true}); !errors.Is(err, overrides.ErrUnknown) {
 		t.Error(err)
 	}
-	if now, _ := ledger.Version(t.Context()); now != version || len(r.history()) != 1 || r.size("u") != 20 || len(r.written) != 1 {
+	if now, _ := ledger.Version(t.Context()); now != version || len(r.history()) != 1 || r.size("u") != 20 || r.told() != 1 {
 		t.Errorf("version %d is %d now, %d notes, %d tokens", version, now, len(r.history()), r.size("u"))
 	}
 }
@@ -168,6 +168,23 @@ func TestWhatTheFilesDoNotKnowAnyMoreIsLeftOutAndToldNotLost(t *testing.T) {
 	if _, err := r.Undo(context.Background(), e.Key(), overrides.Words{}); err != nil {
 		t.Error(err)
 	}
+}
+
+// A change that takes away what another one is of is refused: it would end the
+// other unseen.
+func TestM20_AChangeThatWouldKeepAnotherFromFittingIsRefused(t *testing.T) {
+	r := start(t, memory(t))
+	r.reload("domain: d\npresets: [{model_limits: {groups: {vip: [0, 5]}}}]\n")
+	vip := r.must(descriptors.Change{Domain: "d", Limit: "model_limits/vip/success", Rate: "7/min"}, overrides.Words{})
+	without := descriptors.Change{Domain: "d", Limit: "model_limits", Groups: map[string][2]int64{"gold": {1, 1}}}
+	_, _, err := r.Set(t.Context(), without, overrides.Words{})
+	if fault := flawed(err); !strings.Contains(fault.Message, "model_limits/vip/success") || fault.Remedy == "" || len(r.List()) != 1 {
+		t.Errorf("refused with %v, listed %+v", err, r.List())
+	}
+	if _, err := r.Undo(t.Context(), vip.Key(), overrides.Words{}); err != nil {
+		t.Fatal(err)
+	}
+	r.must(without, overrides.Words{})
 }
 
 // full is a ledger that holds as many changes as it can, each for another user.

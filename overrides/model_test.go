@@ -70,7 +70,7 @@ func TestM20_TwoReplicasKeepWhatOneMapWould(t *testing.T) {
 					r.Apply(version, all)
 					r.compare(rt, model)
 				}
-				if told := len(replicas[0].written) + len(replicas[1].written); told != steps {
+				if told := replicas[0].told() + replicas[1].told(); told != steps {
 					rt.Fatalf("%d steps were told, want %d", told, steps)
 				}
 			},

@@ -36,6 +36,7 @@ type replica struct {
 	mu      sync.Mutex
 	written []overrides.Note
 	leftOut []error
+	applied int
 }
 
 // start makes a replica that keeps in step with a ledger until the test ends.
@@ -69,6 +70,7 @@ func still(t testing.TB, ledger records.Records) *replica {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.leftOut = leftOut
+			r.applied++
 		},
 	}})
 	return r
@@ -103,6 +105,19 @@ func (r *replica) misfits() []error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.leftOut
+}
+
+// told is how many steps this replica has written.
+func (r *replica) told() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.written)
+}
+
+func (r *replica) timesApplied() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.applied
 }
 
 // history is all that the journal tells, newest first.
