@@ -11,7 +11,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weir-rls/weir/capacity"
 	"github.com/weir-rls/weir/descriptors"
+	"github.com/weir-rls/weir/named"
 	"github.com/weir-rls/weir/overrides"
 )
 
@@ -19,9 +21,16 @@ import (
 // runs, the sizes of pools, buckets that are made and looked at, and requests
 // for tokens without Envoy. docs/api.md is its reference.
 type API struct {
-	Guard Guard
-	Rules *descriptors.Source
-	Book  *overrides.Book
+	Guard    Guard
+	Rules    *descriptors.Source
+	Book     *overrides.Book
+	Buckets  *named.Registry
+	Capacity *capacity.Controller
+	// Levels tells the levels of the buckets that a request meets, as what is JSON;
+	// Reset forgets them, of one limit or of all if limit is empty, and tells how
+	// many there were.
+	Levels func(ctx context.Context, request descriptors.Request) (levels any, err error)
+	Reset  func(ctx context.Context, request descriptors.Request, limit string) (int, error)
 	// Ask judges a RateLimitRequest in its JSON form, and holds it up to wait.
 	Ask func(ctx context.Context, body []byte, wait time.Duration) (status int, header http.Header, answer []byte)
 }
@@ -60,7 +69,7 @@ type endpoint struct {
 
 // Add serves the API among other pages.
 func (a API) Add(p *Pages) {
-	endpoints := slices.Concat(a.limits(), a.requests())
+	endpoints := slices.Concat(a.limits(), a.pools(), a.buckets(), a.requests())
 	for _, e := range endpoints {
 		p.mux.Handle(e.path, a.guarded(e.ServeHTTP))
 		names := strings.Join(slices.Sorted(maps.Keys(e.methods)), ", ")
@@ -130,12 +139,9 @@ func (m method) answer(w http.ResponseWriter, r *http.Request) (reply, error) {
 	return m.serve(&call{r, query, http.NewResponseController(w)})
 }
 
-// hold lets a call last longer than the server's time-outs for a caller that
-// says nothing, which would end its context, or reads nothing.
+// hold lets a call last longer than the server's time-out for answers.
 func (c *call) hold(wait time.Duration) {
-	until := time.Now().Add(wait + storeTimeout)
-	_ = c.writer.SetReadDeadline(until) // not known to what serves tests
-	_ = c.writer.SetWriteDeadline(until)
+	_ = c.writer.SetWriteDeadline(time.Now().Add(wait + storeTimeout)) // not known to what serves tests
 }
 
 // one is the value of a parameter that may be there once, empty if it is not.

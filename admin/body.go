@@ -55,7 +55,7 @@ func parse(body []byte) *fields {
 		f.fault = bad("", "the body is not UTF-8", "")
 		return f
 	}
-	var whole any // also finds what follows the object
+	var whole json.RawMessage // also finds what follows the object
 	if err := json.Unmarshal(body, &whole); err != nil {
 		where := ""
 		if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
@@ -122,11 +122,20 @@ func (f *fields) take(name string) json.RawMessage {
 	return f.of[name]
 }
 
-// text reads a text, empty if it is left out.
-func (f *fields) text(name string) (s string) {
+// text reads a text that is not empty, empty if it is left out.
+func (f *fields) text(name string) string {
+	s := f.anyText(name)
+	if s == "" && f.of[name] != nil {
+		f.fail(bad(f.path+name, f.path+name+" is empty", "leave it out, or write one"))
+	}
+	return s
+}
+
+// anyText reads a text, empty if it is left out.
+func (f *fields) anyText(name string) (s string) {
 	if raw := f.take(name); raw != nil {
 		if kindOf(raw) != "a text" {
-			f.fail(bad(f.path+name, f.path+name+" must be a text, not "+kindOf(raw), ""))
+			f.fail(bad(f.path+shown(name), f.path+shown(name)+" must be a text, not "+kindOf(raw), ""))
 			return ""
 		}
 		_ = json.Unmarshal(raw, &s)

@@ -50,7 +50,7 @@ func (f *fields) texts(name string) map[string]string {
 	}
 	texts := map[string]string{}
 	for _, key := range slices.Sorted(maps.Keys(inner.of)) {
-		texts[key] = inner.text(key)
+		texts[key] = inner.anyText(key)
 	}
 	f.join(inner)
 	return texts

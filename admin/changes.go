@@ -2,7 +2,6 @@ package admin
 
 import (
 	"math"
-	"net/http"
 	"strconv"
 	"strings"
 
@@ -63,7 +62,7 @@ func answerSet(s setJSON) (reply, error) {
 		s.Message = "nothing was changed: a dry run"
 		return reply{body: s}, nil
 	}
-	return reply{body: s, header: http.Header{"Etag": {etag(s.Change.Version)}}}, nil
+	return reply{body: s, header: tagged(s.Change.Version)}, nil
 }
 
 func etag(version int64) string { return strconv.Quote(strconv.FormatInt(version, 10)) }

@@ -3,9 +3,11 @@ package admin
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -24,12 +26,21 @@ type Guard struct {
 // the second asks for a host that is not this machine (DNS rebinding), or says
 // that it is of another origin.
 
-// proxied are the headers by which a proxy tells for whom it asks.
-var proxied = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"}
+// proxied tells whether a header is one by which a proxy tells for whom it asks,
+// or that it is one: a sidecar's requests come from this machine too.
+func proxied(name string) bool {
+	switch name {
+	case "Forwarded", "Via", "X-Real-Ip":
+		return true
+	}
+	return strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "X-Envoy-")
+}
+
+var crossOrigin = http.NewCrossOriginProtection()
 
 // refuse says why a request is not answered, nil if it is.
 func (g Guard) refuse(r *http.Request) *problem {
-	if err := http.NewCrossOriginProtection().Check(r); err != nil {
+	if err := crossOrigin.Check(r); err != nil {
 		return &problem{Status: http.StatusForbidden, Detail: "a page of another origin asks", Remedy: "the API is not for pages of other sites"}
 	}
 	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
@@ -61,11 +72,11 @@ const openTo = "set --admin-token (WEIR_ADMIN_TOKEN) and send the token, or --ht
 
 func checkLocal(r *http.Request) *problem {
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !from.Addr().Unmap().IsLoopback() {
+	if err != nil || !from.Addr().IsLoopback() {
 		return &problem{Status: http.StatusForbidden, Detail: "only callers on this machine are answered", Remedy: openTo}
 	}
-	for _, name := range proxied {
-		if len(r.Header.Values(name)) > 0 {
+	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
+		if proxied(name) {
 			return &problem{Status: http.StatusForbidden, Field: name, Detail: "a proxy asks for somebody else, and only callers on this machine are answered", Remedy: openTo}
 		}
 	}
@@ -87,7 +98,7 @@ func isLocal(host string) bool {
 		return true
 	}
 	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil && addr.Unmap().IsLoopback()
+	return err == nil && addr.IsLoopback()
 }
 
 // caller is who asks, as far as is known: the default author of what is changed.

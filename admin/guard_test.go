@@ -14,16 +14,11 @@ import (
 	"time"
 
 	"github.com/weir-rls/weir/admin"
-	"github.com/weir-rls/weir/records"
 )
 
 func guarded(t *testing.T, g admin.Guard) *world {
 	t.Helper()
-	ledger, err := records.Open("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return newWorld(t, ledger, func(a *admin.API) { a.Guard = g })
+	return newWorld(t, inMemory(t), func(a *admin.API) { a.Guard = g })
 }
 
 // Who is not on this machine, or asks for somebody who may not be, is refused;
@@ -39,6 +34,7 @@ func TestGuard_WithoutATokenOnlyThisMachineIsAnswered(t *testing.T) {
 		"another address of this machine": {"127.9.9.9:1", "127.0.0.1:8080", [2]string{}, 200},
 		"IPv6":                            {"[::1]:1", "[::1]:8080", [2]string{}, 200},
 		"IPv4 in IPv6":                    {"[::ffff:127.0.0.1]:1", "localhost:8080", [2]string{}, 200},
+		"IPv4 in IPv6 as a host":          {"127.0.0.1:1", "[::ffff:127.0.0.1]:8080", [2]string{}, 200},
 		"a name":                          {"127.0.0.1:1", "LocalHost", [2]string{}, 200},
 		"IPv6 without a port":             {"[::1]:1", "[::1]", [2]string{}, 200},
 		"another machine":                 {"10.0.0.7:1", "127.0.0.1:8080", [2]string{}, 403},
@@ -51,6 +47,8 @@ func TestGuard_WithoutATokenOnlyThisMachineIsAnswered(t *testing.T) {
 		"behind a proxy that says nobody": {"127.0.0.1:1", "127.0.0.1:8080", [2]string{"x-forwarded-for", ""}, 403},
 		"behind a newer proxy":            {"127.0.0.1:1", "127.0.0.1:8080", [2]string{"Forwarded", "for=10.0.0.7"}, 403},
 		"behind a cache":                  {"127.0.0.1:1", "127.0.0.1:8080", [2]string{"Via", "1.1 cache"}, 403},
+		"behind an Envoy":                 {"127.0.0.6:1", "127.0.0.1:8080", [2]string{"X-Forwarded-Proto", "http"}, 403},
+		"behind a sidecar":                {"127.0.0.6:1", "127.0.0.1:8080", [2]string{"x-envoy-attempt-count", "1"}, 403},
 		"a token that nobody asked for":   {"10.0.0.7:1", "127.0.0.1:8080", [2]string{"Authorization", "Bearer "}, 403},
 	} {
 		t.Run(name, func(t *testing.T) {

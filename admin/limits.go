@@ -116,6 +116,9 @@ func (a API) getLimit(c *call) (reply, error) {
 		return reply{}, err
 	}
 	name := c.PathValue("limit")
+	if name == "" {
+		return reply{}, errNoName
+	}
 	found := a.shownLimits(domain, name)
 	if len(found.Limits)+len(found.Pools)+len(found.Changes) == 0 {
 		if _, err := a.domainOf(c, name); err != nil { // else it is a preset
@@ -125,15 +128,22 @@ func (a API) getLimit(c *call) (reply, error) {
 	return reply{body: found}, nil
 }
 
+var errNoName = &problem{
+	Status: http.StatusNotFound, Field: "limit", Detail: "the path names no limit", Remedy: "GET /api/v1/limits lists those there are",
+}
+
 // domainOf is the domain of a limit, a pool or a preset: the one that the query
 // names, else the only one that has it.
 func (a API) domainOf(c *call, name string) (string, error) {
+	if name == "" {
+		return "", errNoName
+	}
 	if given, err := c.one("domain"); err != nil || given != "" {
 		return given, err
 	}
 	rules := a.Rules.Rules()
 	if rules == nil {
-		return "", &problem{Status: http.StatusServiceUnavailable, Detail: "no rules were ever loaded"}
+		return "", errNoRules
 	}
 	domains := map[string]bool{}
 	on := true

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/weir-rls/weir/descriptors"
+	"github.com/weir-rls/weir/named"
 	"github.com/weir-rls/weir/overrides"
 )
 
@@ -33,11 +34,12 @@ func bad(field, detail, remedy string) *problem {
 }
 
 func (p *problem) write(w http.ResponseWriter) {
-	p.Type, p.Title = "about:blank", http.StatusText(p.Status)
+	told := *p // which others may be told too
+	told.Type, told.Title = "about:blank", http.StatusText(p.Status)
 	for name, values := range p.header {
 		w.Header()[name] = values
 	}
-	write(w, p.Status, "application/problem+json", p)
+	write(w, p.Status, "application/problem+json", told)
 }
 
 func write(w http.ResponseWriter, status int, contentType string, body any) {
@@ -57,6 +59,7 @@ func problemOf(err error) *problem {
 	var known *problem
 	var fault descriptors.ChangeFault
 	var conflict overrides.Conflict
+	var bucketConflict named.Conflict
 	switch {
 	case errors.As(err, &known):
 		return known
@@ -68,6 +71,10 @@ func problemOf(err error) *problem {
 		return p
 	case errors.As(err, &conflict):
 		return conflictOf(conflict.Error(), conflict.Current)
+	case errors.As(err, &bucketConflict):
+		return conflictOf(bucketConflict.Error(), bucketConflict.Current)
+	case errors.Is(err, named.ErrUnknown):
+		return &problem{Status: http.StatusNotFound, Field: "bucket", Detail: shown(err.Error()), Remedy: "PUT /api/v1/buckets/ID makes it"}
 	case errors.Is(err, overrides.ErrUnknown):
 		return &problem{Status: http.StatusNotFound, Detail: err.Error(), Remedy: "GET /api/v1/limits lists what is set"}
 	case errors.Is(err, context.DeadlineExceeded):
@@ -75,6 +82,8 @@ func problemOf(err error) *problem {
 	}
 	return &problem{Status: http.StatusServiceUnavailable, Detail: err.Error()}
 }
+
+var errNoRules = &problem{Status: http.StatusServiceUnavailable, Detail: "no rules were ever loaded"}
 
 // conflictOf is the problem of a caller who expected another version than there
 // is.

@@ -9,19 +9,29 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/weir-rls/weir/admin"
+	"github.com/weir-rls/weir/buckets"
+	"github.com/weir-rls/weir/buckets/memory"
+	"github.com/weir-rls/weir/buckets/redis"
+	"github.com/weir-rls/weir/buckets/waiting"
+	"github.com/weir-rls/weir/capacity"
 	"github.com/weir-rls/weir/descriptors"
+	"github.com/weir-rls/weir/internal/parts"
+	"github.com/weir-rls/weir/internal/parts/partstest"
+	"github.com/weir-rls/weir/named"
 	"github.com/weir-rls/weir/overrides"
 	"github.com/weir-rls/weir/records"
+	"github.com/weir-rls/weir/service"
 )
 
 const ruleFile = `
 domain: llm
 pools:
-  - {name: units, rate: 10/s, burst: 100}
+  - {name: units, rate: 10/s, burst: 100, instances: {units_each: 20, min: 20, max: 400}, feedback: {}}
 descriptors:
   - {key: user, limits: [{name: per-user, rate: 60/min, burst: 100}]}
   - {key: user, value: vip, limits: [{name: vip, rate: 600/min}]}
@@ -38,74 +48,137 @@ descriptors:
   - {key: ip, limits: [{name: per-ip, rate: 1/s}]}
 `
 
-// world is the HTTP side of one replica on its real books.
-type world struct {
-	*admin.Pages
-	t      testing.TB
-	ledger records.Records
-	rules  *descriptors.Source
-	book   *overrides.Book
+const presetFile = `
+domain: models
+presets:
+  - model_limits: {period: 1m, total: 0, success: 1000, groups: {default: [200, 100], vip: [0, 1000]}}
+`
+
+// place is what the replicas of a fleet share.
+type place struct {
+	ledger, sizes records.Records
+	store         buckets.Store
+	tally         capacity.Tally
 }
 
-func newWorld(t testing.TB, ledger records.Records, change func(*admin.API)) *world {
-	t.Helper()
-	w := &world{Pages: admin.New(), t: t, ledger: ledger, rules: source(t)}
-	w.book = overrides.New(overrides.Options{Records: ledger, Rules: w.rules})
-	watch(t, w)
-	api := admin.API{Rules: w.rules, Book: w.book}
-	if change != nil {
-		change(&api)
-	}
-	api.Add(w.Pages)
-	w.AddHealth(func() string { return "" })
-	return w
-}
-
-// alone is a world whose ledger nobody else has.
-func alone(t testing.TB) *world {
+// inMemory is a place of one replica.
+func inMemory(t testing.TB) place {
 	t.Helper()
 	ledger, err := records.Open("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newWorld(t, ledger, nil)
+	sizes, err := records.Open("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return place{ledger, sizes, memory.New(memory.Options{MaxBuckets: 1000}), &capacity.OneReplica{}}
 }
 
-func source(t testing.TB) *descriptors.Source {
+// onRedis are n replicas' views of one Redis.
+func onRedis(t testing.TB, n int) []place {
+	t.Helper()
+	process := partstest.Redis(t, parts.RedisServer)
+	places := make([]place, n)
+	for i := range places {
+		store, err := redis.Open(process.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { store.Close() })
+		places[i] = place{records.Keep(store.Records("weir:live")), records.Keep(store.Records("weir:sizes")), store, store}
+	}
+	return places
+}
+
+// world is the HTTP side of one replica on its real books.
+type world struct {
+	*admin.Pages
+	place
+	t     testing.TB
+	dir   string // of the rule files
+	rules *descriptors.Source
+	book  *overrides.Book
+}
+
+func newWorld(t testing.TB, at place, change func(*admin.API)) *world {
 	t.Helper()
 	dir := t.TempDir()
-	for name, text := range map[string]string{"llm.yaml": ruleFile, "shop.yaml": otherFile} {
+	for name, text := range map[string]string{"llm.yaml": ruleFile, "shop.yaml": otherFile, "models.yaml": presetFile} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s := descriptors.NewSource(dir, descriptors.Options{})
-	if report := s.Reload(); len(report.Faults) > 0 {
-		t.Fatal(report.Faults.Text())
-	}
-	return s
+	return newWorldOf(t, at, dir, change)
 }
 
-// watch keeps the book in step with its ledger, as a replica does.
-func watch(t testing.TB, w *world) {
+func (w *world) write(name, text string) {
+	w.t.Helper()
+	if err := os.WriteFile(filepath.Join(w.dir, name), []byte(text), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// newWorldOf is a world with the rules of a directory.
+func newWorldOf(t testing.TB, at place, dir string, change func(*admin.API)) *world {
+	t.Helper()
+	w := &world{Pages: admin.New(), place: at, t: t, dir: dir, rules: descriptors.NewSource(dir, descriptors.Options{})}
+	if report := w.rules.Reload(); len(report.Faults) > 0 {
+		t.Fatal(report.Faults.Text())
+	}
+	room := waiting.New(waiting.Options{Store: at.store})
+	judge := service.New(service.Options{Rules: w.rules.Rules, Room: room, MaxDescriptors: 32, Keys: service.NewKeys([]byte("a key of thirty-two bytes for the test")), Observe: silent})
+	w.book = overrides.New(overrides.Options{Records: at.ledger, Rules: w.rules})
+	api := admin.API{
+		Rules: w.rules, Book: w.book, Buckets: named.New(named.Options{Records: at.ledger, Room: room}),
+		Capacity: capacity.New(capacity.Options{
+			Store: at.store, Live: at.ledger, Sizes: at.sizes, Tally: at.tally, Resize: w.rules.Resize,
+			Pools: func() []descriptors.Pool { return w.rules.Rules().Pools() },
+		}),
+		Ask: judge.AskJSON, Reset: judge.Reset,
+		Levels: func(ctx context.Context, r descriptors.Request) (any, error) { return judge.Levels(ctx, r) },
+	}
+	if change != nil {
+		change(&api)
+	}
+	w.run(api)
+	api.Add(w.Pages)
+	w.AddHealth(func() string { return "" })
+	return w
+}
+
+// silent is told what a service sees, and forgets it.
+var silent = service.Observer{
+	Request: func(service.Result, time.Duration) {}, Decision: func(string, string, service.Outcome, int64) {}, Unmatched: func(string, int) {},
+	UnknownDomain: func() {}, BadOverrides: func(string, int) {}, Excess: func() {}, Waited: func(time.Duration) {},
+	WrittenOff: func(string, string, int64) {}, Receipt: func(service.Receipt) {},
+}
+
+// alone is a replica that shares its buckets with nobody.
+func alone(t testing.TB) *world {
+	t.Helper()
+	return newWorld(t, inMemory(t), nil)
+}
+
+// run does what a replica does until the test ends.
+func (w *world) run(api admin.API) {
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{}, 2)
-	go func() {
-		records.Watch(ctx, w.ledger, 20*time.Millisecond, w.book.Apply, func(err error) {
-			if err != nil && ctx.Err() == nil {
-				t.Error(err)
+	var all sync.WaitGroup
+	all.Go(func() {
+		records.Watch(ctx, w.ledger, 20*time.Millisecond, func(version int64, all map[string][]byte) {
+			w.book.Apply(version, all)
+			api.Buckets.Load(version, all)
+		}, func(err error) {
+			if err != nil {
+				w.t.Error(err)
 			}
 		})
-		ended <- struct{}{}
-	}()
-	go func() {
-		w.book.Run(ctx)
-		ended <- struct{}{}
-	}()
-	t.Cleanup(func() {
+	})
+	all.Go(func() { w.book.Run(ctx) })
+	all.Go(func() { api.Capacity.Run(ctx) })
+	w.t.Cleanup(func() {
 		cancel()
-		<-ended
-		<-ended
+		all.Wait()
 	})
 }
 
@@ -194,4 +267,11 @@ func (w *world) version() int64 {
 		w.t.Fatal(err)
 	}
 	return version
+}
+
+// everywhere runs a test in memory and on Redis.
+func everywhere(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Helper()
+	t.Run("memory", func(t *testing.T) { test(t, alone(t)) })
+	t.Run("redis", func(t *testing.T) { test(t, newWorld(t, onRedis(t, 1)[0], nil)) })
 }
