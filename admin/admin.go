@@ -7,20 +7,28 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"text/tabwriter"
 )
 
 // Pages is a registry of pages and the handler that serves them.
 type Pages struct {
 	mux   http.ServeMux
-	index []string
+	index []page
 }
+
+// page is a path and what the index says of it.
+type page struct{ path, shows string }
 
 // New returns a registry that has only the index.
 func New() *Pages {
 	p := &Pages{}
 	p.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		fmt.Fprint(w, strings.Join(p.index, ""))
+		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		for _, page := range p.index {
+			fmt.Fprintf(table, "%s\t%s\n", page.path, page.shows)
+		}
+		_ = table.Flush() // a caller who has left needs no index
 	})
 	return p
 }
@@ -32,8 +40,8 @@ func (p *Pages) Add(path, shows string, h http.Handler) {
 }
 
 func (p *Pages) list(path, shows string) {
-	p.index = append(p.index, fmt.Sprintf("%-14s %s\n", path, shows))
-	slices.Sort(p.index)
+	p.index = append(p.index, page{path, shows})
+	slices.SortFunc(p.index, func(a, b page) int { return strings.Compare(a.path, b.path) })
 }
 
 // ServeHTTP implements [http.Handler].
