@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -38,7 +39,10 @@ func drawPreset(t *rapid.T, n int) (yaml string, groups []string) {
 	if r := rapid.SampledFrom([]string{"", "azure", "own", "silent", "plain"}).Draw(t, "response"); r != "" {
 		yaml += "      response: " + r + "\n"
 	}
-	yaml += "      groups:\n        unused: [1, 1]\n"
+	yaml += "      groups:\n        {}\n"
+	if len(names) > 0 {
+		yaml = strings.TrimSuffix(yaml, "        {}\n")
+	}
 	for _, g := range names {
 		yaml += fmt.Sprintf("        %q: [%d, %d]\n", g, rapid.IntRange(0, 9).Draw(t, "total"), rapid.IntRange(1, 9).Draw(t, "success"))
 	}

@@ -71,12 +71,16 @@ func (w *walker) firstOf(f field, fields map[string]field, r *rule) bool {
 	if !ok || !w.values(fields, r) {
 		return false
 	}
-	if r.kind != oneValue {
-		w.fail(f.value, "state one value", "first_of needs a value, without *")
-		return false
+	if r.kind == oneValue || r.kind == anyValue && r.barren(fields) {
+		return true
 	}
-	return true
+	w.fail(f.value, "state one value, without *", "a first_of that has limits or descriptors needs a value")
+	return false
 }
+
+// barren tells that a rule has nothing but a first_of: it lets entries of its keys
+// stand where a list has no value for them.
+func (r *rule) barren(fields map[string]field) bool { return len(r.firstOf) > 0 && len(fields) == 1 }
 
 // keys are the keys of the entries that r is met by.
 func (r *rule) keys() []string {
@@ -91,7 +95,9 @@ func (n *node) addFirstOf(r *rule, child *node) {
 	if n.first == nil {
 		n.first = &firstOf{keys: r.firstOf, name: r.key, exact: map[string]*node{}}
 	}
-	n.first.exact[r.text] = child
+	if r.kind == oneValue {
+		n.first.exact[r.text] = child
+	}
 }
 
 // firstOfs reports the rules of one list that a first_of keeps from being met: it

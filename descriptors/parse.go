@@ -177,7 +177,7 @@ func (w *walker) rule(n *yaml.Node, depth int) *rule {
 		r.children = w.rules(below, depth+1)
 	}
 	_, limited := fields["rate_limit"]
-	if len(r.limits) == 0 && !limited && !nested && len(w.faults) == faults {
+	if len(r.limits) == 0 && !limited && !nested && len(w.faults) == faults && !r.barren(fields) {
 		w.warn(n, "write rate_limit: {unlimited: true} if that is meant", "the descriptor limits nothing: requests that meet it pass")
 	}
 	if !sound {

@@ -51,6 +51,9 @@ func (p *presetSpec) rule() *rule {
 			children: []*rule{p.byUser(p.name+"/"+group, p.groups[group])},
 		})
 	}
+	if len(p.groups) == 0 {
+		root.children = append(root.children, &rule{key: firstOfName(p.groupFrom), firstOf: p.groupFrom, at: p.at})
+	}
 	root.children = append(root.children, p.byUser(p.name, p.global))
 	return root
 }
