@@ -277,6 +277,9 @@ func TestAPanicIsTheErrorOfOneLine(t *testing.T) {
 					c.stop()
 				})
 			})
+			if lines := strings.Count(log.String(), "\n"); name != "internal error" && lines != 1 {
+				t.Errorf("50 failures left %d lines:\n%s", lines, log)
+			}
 		})
 	}
 	if panics != 50 {

@@ -49,11 +49,10 @@ func (r *Registry) TakeInTurn(ctx context.Context, id string, tokens int64, wait
 	if err != nil {
 		return Answer{}, err
 	}
-	wait = min(wait, time.Duration(b.MaxWait))
 	if deadline, ok := ctx.Deadline(); ok {
 		wait = min(wait, time.Until(deadline)-margin)
 	}
-	charges := b.charge(buckets.Take, tokens)
+	charges := b.charge(buckets.Take, tokens) // of which no more can be reserved than comes within max_wait
 	outcomes, waited, err := r.o.Room.Take(ctx, charges, waiting.Wait{Max: wait, Waiters: b.MaxWaiters, Queued: queued})
 	if err != nil {
 		return Answer{}, err
