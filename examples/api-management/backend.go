@@ -4,11 +4,15 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 )
 
 // backend is a service behind the gateway. It limits nothing, and says what it
 // was told. X-Fail makes it fail: with that status, or by not answering (hang).
-type backend struct{ service string }
+type backend struct {
+	service string
+	served  atomic.Int64
+}
 
 // heard is its answer.
 type heard struct {
@@ -19,6 +23,7 @@ type heard struct {
 
 // ServeHTTP answers with what a gateway should not let through, too.
 func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	b.served.Add(1)
 	fail := r.Header.Get("X-Fail")
 	if fail == "hang" {
 		<-r.Context().Done()

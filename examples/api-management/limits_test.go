@@ -14,12 +14,23 @@ import (
 // atOnce sends n requests of each user at once.
 func atOnce(t *testing.T, s *stage.Stage, n int, subscription string, users ...string) map[int]int {
 	t.Helper()
+	return together(t, s, n, stage.Request{Path: "/api/users"}, subscription, users...)
+}
+
+// together sends a request n times for each user at once.
+func together(t *testing.T, s *stage.Stage, n int, what stage.Request, subscription string, users ...string) map[int]int {
+	t.Helper()
 	sum := map[int]int{}
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for _, user := range users {
 		all.Go(func() {
-			counts := s.Burst(t.Context(), n, as(user, subscription, "/api/orders"))
+			r := as(user, subscription, what.Path)
+			r.Method, r.Body = what.Method, what.Body
+			if r.Body != "" {
+				r = with(r, "Content-Type", "application/json")
+			}
+			counts := s.Burst(t.Context(), n, r)
 			mu.Lock()
 			defer mu.Unlock()
 			for status, n := range counts {
@@ -79,6 +90,32 @@ func TestG02_G03_BothTheCallsAndTheQuotaMustPass(t *testing.T) {
 		// 30 of its 50 left, not 25.
 		if counts := atOnce(t, s, 30, "fabrikam", "frank"); counts[http.StatusOK] != 30 {
 			t.Errorf("%v of 30 calls through another subscription, want all", counts)
+		}
+	})
+}
+
+// An order is large if its amount is above 10000. The order service's own limit
+// keeps 40 of 140 for large ones.
+func TestG22_LargeOrdersGoFirst(t *testing.T) {
+	order := func(body string) stage.Request {
+		return stage.Request{Method: http.MethodPost, Path: "/api/orders", Body: body}
+	}
+	stagetest.OnEachStore(t, example, func(t *testing.T, s *stage.Stage) {
+		begin := time.Now()
+		passed := together(t, s, 40, order(`{"amount": 10000}`), "contoso", "a", "b")[http.StatusOK]
+		passed += together(t, s, 40, order(`{"amount": "a lot"}`), "fabrikam", "c")[http.StatusOK]
+		if most := 100 + int(time.Since(begin)/(50*time.Millisecond)) + 1; passed < 100 || passed > most {
+			t.Errorf("%d of 120 normal orders passed, want 100 to %d", passed, most)
+		}
+		if counts := together(t, s, 30, order(`{"amount": 10001}`), "fabrikam", "d"); counts[http.StatusOK] != 30 {
+			t.Errorf("%v of 30 large orders, want all", counts)
+		}
+		// For 1.5 s nothing is left to normal ones, and an order whose amount says
+		// nothing is one of them.
+		for _, body := range []string{`{"amount": {}}`, `{"amount": []}`, `{"amount": null}`, `{"amount": true}`, `{"amount": -1}`, `{"amount": "9e9x"}`, `{`, `[]`, ``} {
+			if counts := together(t, s, 1, order(body), "fabrikam", "e"); counts[http.StatusTooManyRequests] != 1 {
+				t.Errorf("an order of %s: %v", body, counts)
+			}
 		}
 	})
 }

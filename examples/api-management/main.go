@@ -29,7 +29,8 @@ func example() stage.Example {
 			}
 		},
 	}
-	for _, service := range []string{"users", "products", "orders", "payments", "web"} {
+	// The products have three servers.
+	for _, service := range []string{"users", "products", "products", "products", "orders", "payments", "web"} {
 		e.Upstreams = append(e.Upstreams, stage.Upstream{Cluster: service, Handler: &backend{service: service}})
 	}
 	return e

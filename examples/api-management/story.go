@@ -80,7 +80,7 @@ func calls(ctx context.Context, s *stage.Stage) error {
 	s.Screen.Title("3. Each subscription: 100 calls in any 60 seconds, whoever its users are")
 	sum := 0
 	for _, user := range []string{"bob", "carol", "dave"} {
-		passed, err := send(ctx, s, 40, user, as(user, "contoso", "/api/orders"), 429)
+		passed, err := send(ctx, s, 40, user, as(user, "contoso", "/api/products"), 429)
 		if err != nil {
 			return err
 		}
@@ -89,7 +89,7 @@ func calls(ctx context.Context, s *stage.Stage) error {
 	if err := within(sum, 99, 99); err != nil { // one was used for the first scene
 		return err
 	}
-	return show(ctx, s, as("erin", "contoso", "/api/orders"), 429)
+	return show(ctx, s, as("erin", "contoso", "/api/products"), 429)
 }
 
 // quota uses up the quota of a trial subscription.

@@ -17,7 +17,8 @@ type Addresses struct {
 	Clusters  map[string][]string // by the cluster's name: its endpoints
 }
 
-// Readdress is the bootstrap with these addresses and nothing else changed.
+// Readdress is the bootstrap with these addresses and nothing else changed: as
+// many endpoints as before keep their weights, in their order.
 // What is not named keeps its own; a name that the bootstrap does not have is
 // an error.
 func Readdress(bootstrap []byte, to Addresses) ([]byte, error) {
@@ -45,7 +46,7 @@ func Readdress(bootstrap []byte, to Addresses) ([]byte, error) {
 	for name, addrs := range to.Clusters {
 		cluster, err := named(resources, "clusters", name)
 		if err == nil {
-			cluster["load_assignment"], err = assignment(name, addrs)
+			cluster["load_assignment"], err = assignment(name, addrs, endpoints(cluster))
 		}
 		errs = append(errs, err)
 	}
@@ -109,18 +110,37 @@ func named(resources map[string]any, list, name string) (map[string]any, error) 
 	return nil, fmt.Errorf("envoy bootstrap: static_resources.%s has none named %q", list, name)
 }
 
-func assignment(cluster string, addrs []string) (map[string]any, error) {
-	var endpoints []any
-	for _, addr := range addrs {
+// endpoints are a cluster's own, with their weights.
+func endpoints(cluster map[string]any) (all []map[string]any) {
+	assignment, _ := cluster["load_assignment"].(map[string]any)
+	localities, _ := assignment["endpoints"].([]any)
+	for _, l := range localities {
+		locality, _ := l.(map[string]any)
+		hosts, _ := locality["lb_endpoints"].([]any)
+		for _, h := range hosts {
+			host, _ := h.(map[string]any)
+			all = append(all, host)
+		}
+	}
+	return all
+}
+
+func assignment(cluster string, addrs []string, before []map[string]any) (map[string]any, error) {
+	var hosts []any
+	for i, addr := range addrs {
 		address, err := socketAddress(addr)
 		if err != nil {
 			return nil, err
 		}
-		endpoints = append(endpoints, map[string]any{"endpoint": map[string]any{"address": address}})
+		host := map[string]any{"endpoint": map[string]any{"address": address}}
+		if len(before) == len(addrs) && before[i]["load_balancing_weight"] != nil {
+			host["load_balancing_weight"] = before[i]["load_balancing_weight"]
+		}
+		hosts = append(hosts, host)
 	}
 	return map[string]any{
 		"cluster_name": cluster,
-		"endpoints":    []any{map[string]any{"lb_endpoints": endpoints}},
+		"endpoints":    []any{map[string]any{"lb_endpoints": hosts}},
 	}, nil
 }
 

@@ -10,7 +10,8 @@ import (
 )
 
 func TestReaddress_ChangesAddressesAlone(t *testing.T) {
-	const cluster = "clusters: [{name: up, type: STATIC, load_assignment: {cluster_name: up, endpoints: []}}]\n"
+	const cluster = "clusters: [{name: up, type: STATIC, load_assignment: {cluster_name: up, endpoints: [{lb_endpoints: [" +
+		"{load_balancing_weight: 3}, {load_balancing_weight: 2}]}]}}]\n"
 	text := strings.Replace(minimalBootstrap, "  listeners:", "  "+cluster+"  listeners:", 1)
 	to := parts.Addresses{Admin: "127.0.0.1:0", Listeners: map[string]string{"front": "127.0.0.1:0"}, Clusters: map[string][]string{"up": {"127.0.0.1:1", "127.0.0.1:2"}}}
 	changed, err := parts.Readdress([]byte(text), to)
@@ -24,7 +25,7 @@ func TestReaddress_ChangesAddressesAlone(t *testing.T) {
 	if stated, err := parts.Stated(changed); err != nil || !reflect.DeepEqual(stated, to) {
 		t.Errorf("the file states %+v, %v", stated, err)
 	}
-	for _, want := range []string{"port_value: 1\n", "port_value: 2\n", "type: STATIC", "direct_response"} {
+	for _, want := range []string{"port_value: 1\n", "port_value: 2\n", "load_balancing_weight: 3\n", "type: STATIC", "direct_response"} {
 		if !strings.Contains(string(changed), want) {
 			t.Errorf("%q is missing in\n%s", want, changed)
 		}
