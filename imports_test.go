@@ -68,6 +68,11 @@ var rules = []rule{
 		"what is set of limits is judged by the rules and kept in a ledger; who may set it, and how he says so, is known to the API",
 	},
 	{
+		"capacity imports only descriptors, buckets and records",
+		roomImportsOnly("capacity", "descriptors", "buckets", "records"),
+		"sizes are computed from what is counted in any store and published on any ledger; which, internal/app decides",
+	},
+	{
 		"admin imports only the rooms that it shows: descriptors, overrides, named buckets and capacity",
 		roomImportsOnly("admin", "descriptors", "overrides", "named", "capacity"),
 		"what needs gRPC or a store comes in as a function, so that the pages know neither",
@@ -303,6 +308,9 @@ func TestImportRules_CatchWhatTheyForbid(t *testing.T) {
 		{"overrides", module + "records", true},
 		{"overrides", module + "named", false},
 		{"overrides", module + "buckets", false},
+		{"capacity", module + "buckets", true},
+		{"capacity", module + "buckets/redis", false},
+		{"capacity", module + "overrides", false},
 		{"admin", module + "overrides", true},
 		{"admin", module + "service", false},
 		{"admin", module + "buckets/redis", false},

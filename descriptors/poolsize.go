@@ -6,7 +6,10 @@ import (
 )
 
 // PoolID names a pool.
-type PoolID struct{ Domain, Name string }
+type PoolID struct {
+	Domain string `json:"domain"`
+	Name   string `json:"pool"`
+}
 
 // Pool is what the rules say of a pool.
 type Pool struct {
