@@ -19,7 +19,7 @@ func (c *compiler) compilePool(p *pooling) (buckets.Bucket, []buckets.Class) {
 	} else if ok {
 		return nil, nil
 	}
-	bucket, classes, err := buckets.NewPool(s.terms, terms)
+	bucket, classes, err := keepingPool(s.terms, terms)
 	switch {
 	case err != nil:
 		c.fail(s.rateAt, err.Error(), "")

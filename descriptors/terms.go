@@ -98,7 +98,7 @@ const maxRefill = 4 * week
 func (t *terms) tokenBucket(limit *Limit) (made buckets.Terms, flaws []flaw) {
 	limit.Requests, limit.Period = t.rate.tokens, t.rate.period
 	burst := cmp.Or(t.burst, t.rate.tokens)
-	made = buckets.Terms{Tokens: t.rate.tokens, Period: t.rate.period, Capacity: burst, MaxDebt: t.owes(burst), MaxWait: limit.MaxWait, Kept: max(0, t.kept-burst)}
+	made = buckets.Terms{Tokens: t.rate.tokens, Period: t.rate.period, Capacity: burst, MaxDebt: t.owes(burst), MaxWait: limit.MaxWait}
 	switch {
 	case t.rate.period > maxRefill:
 		return made, []flaw{{Error, "rate", "a token bucket refills in at most 4 weeks", "use fixed_window or sliding_window", true}}
@@ -111,10 +111,6 @@ func (t *terms) tokenBucket(limit *Limit) (made buckets.Terms, flaws []flaw) {
 		made.Missing = burst - t.level
 	}
 	bucket, err := made.TokenBucket()
-	if err != nil && made.Kept > 0 {
-		made.Kept = 0
-		bucket, err = made.TokenBucket()
-	}
 	if err != nil && !t.debtStated {
 		var gaveUp bool
 		if bucket, gaveUp, err = withDebt(&made); gaveUp {
@@ -131,7 +127,7 @@ func (t *terms) tokenBucket(limit *Limit) (made buckets.Terms, flaws []flaw) {
 		}
 		return made, append(flaws, flaw{Error, "rate", err.Error(), remedy, false})
 	}
-	limit.Bucket = bucket
+	limit.Bucket = t.keeping(&made, bucket)
 	if t.rate.period >= day && t.rate.tokens > 0 && t.burst == 0 {
 		flaws = append(flaws, flaw{
 			Warning, "rate", fmt.Sprintf("a full bucket refills while it is used: up to %d may pass in the first %s", 2*t.rate.tokens, limit.PeriodText()),
@@ -139,6 +135,35 @@ func (t *terms) tokenBucket(limit *Limit) (made buckets.Terms, flaws []flaw) {
 		})
 	}
 	return made, flaws
+}
+
+// keeping is the bucket of made that keeps what was used before a change, as much
+// of it as its clock counts: no coarser one is taken for it.
+func (t *terms) keeping(made *buckets.Terms, bucket buckets.TokenBucket) buckets.TokenBucket {
+	if t.kept <= made.Capacity || made.Tokens == 0 {
+		return bucket
+	}
+	keeps := *made
+	keeps.Kept = max(0, min(t.kept, buckets.MaxTicks/4/bucket.TicksPerToken)-made.Capacity)
+	if kept, err := keeps.TokenBucket(); err == nil && kept.Quantum == bucket.Quantum {
+		*made = keeps
+		return kept
+	}
+	return bucket
+}
+
+// keepingPool is the same of a pool.
+func keepingPool(terms buckets.Terms, of []buckets.ClassTerms) (bucket buckets.TokenBucket, classes []buckets.Class, err error) {
+	plain := terms
+	plain.Kept = 0
+	bucket, classes, err = buckets.NewPool(plain, of)
+	if err != nil || terms.Kept == 0 {
+		return bucket, classes, err
+	}
+	if kept, parts, err := buckets.NewPool(terms, of); err == nil && kept.Quantum == bucket.Quantum {
+		return kept, parts, nil
+	}
+	return bucket, classes, nil
 }
 
 // owes is how many tokens a settlement may overdraw.
