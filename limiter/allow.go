@@ -88,8 +88,9 @@ func (l *Limiter) decide(ctx context.Context, key string, want *limit) (Decision
 // Where the tokens will not be there before the context's deadline or within
 // [MaxWait], or where 10,000 calls with this capacity and rate wait already, the
 // error is [ErrRefused], at once, and nothing is taken. When the context ends
-// meanwhile, the error is the context's, and the tokens go to those who wait behind.
-// Other errors are those of [Limiter.Allow].
+// meanwhile, the error is the context's, and the tokens go to those who wait behind;
+// an answer of Redis that is on its way is waited for, up to Options.Timeout, to
+// give back what it brings. Other errors are those of [Limiter.Allow].
 func (l *Limiter) Wait(ctx context.Context, key string, opts ...Option) error {
 	want, err := compile(opts)
 	if err != nil {

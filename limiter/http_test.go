@@ -207,6 +207,7 @@ func TestForwardedForBelievesTrustedProxiesOnly(t *testing.T) {
 		{"a client in the proxies' network", "10.0.0.1:1", []string{"10.0.0.7,10.0.0.2"}, "10.0.0.7"},
 		{"ports", "10.0.0.1:1", []string{"192.0.2.1:4711"}, "192.0.2.1"},
 		{"IPv6", "[fd00::1]:1", []string{"[2001:db8::1]:4711,fd00::2"}, "2001:db8::/64"},
+		{"a proxy on this link", "[fd00::1%eth0]:1", []string{"192.0.2.1"}, "192.0.2.1"},
 		{"IPv4 in IPv6", "[::ffff:10.0.0.1]:1", []string{"::ffff:192.0.2.1"}, "192.0.2.1"},
 		{"no header behind a proxy", "10.0.0.1:1", nil, "10.0.0.1"},
 		{"garbage behind a proxy", "10.0.0.1:1", []string{"192.0.2.1, unknown, 10.0.0.2"}, "10.0.0.2"},

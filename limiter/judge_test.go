@@ -1,7 +1,10 @@
 package limiter_test
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -110,10 +113,19 @@ func TestN4_M11_EveryStoreGivesTheSameAnswers(t *testing.T) {
 	})
 }
 
-// Two keys are two buckets, whatever is in them.
+// Two keys are two buckets, whatever is in them: a hash as well, that somebody makes
+// of another's long key.
 func TestTwoKeysNeverShareABucket(t *testing.T) {
 	l := open(t, limiter.Options{})
 	opts := []limiter.Option{limiter.WithCapacity(1), limiter.WithRatePer(1, 1000*day)}
+	long := strings.Repeat("k", 300)
+	sum := sha256.Sum256([]byte(long))
+	hash := base64.RawURLEncoding.EncodeToString(sum[:])
+	for _, key := range []string{long, hash, "#" + hash} {
+		if !allow(t, l, key, opts...) {
+			t.Errorf("the key %q has another's bucket", key)
+		}
+	}
 	seen := map[string]bool{}
 	rapid.Check(t, func(r *rapid.T) {
 		key := rapid.OneOf(

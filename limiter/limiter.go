@@ -11,7 +11,8 @@
 //
 // A key names one bucket, whoever asks and whatever numbers he asks with. Two
 // limits on the same user need two keys, such as "login user:7" and "api user:7".
-// When the numbers of a key change, the tokens used stay used.
+// When the numbers of a key change, the tokens used stay used, as many as the new
+// capacity holds.
 //
 // The counting is exact, in whole numbers on one clock: the machine's, or that of
 // the Redis server. Package limiter/grpclimit has the interceptors for gRPC.
@@ -19,6 +20,7 @@ package limiter
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -104,8 +106,16 @@ func New(o Options) (*Limiter, error) {
 			Store: shared, Local: local, Timeout: cmp.Or(o.Timeout, DefaultTimeout), Observe: o.observe,
 		})
 	}
-	l.room = waiting.New(waiting.Options{Store: l.store})
+	l.room = waiting.New(waiting.Options{Store: steadfast{l.store}})
 	return l, nil
+}
+
+// steadfast is a store whose answers are waited for, also by who has left: only who
+// knows what he has reserved can give it back. The guard bounds the time.
+type steadfast struct{ buckets.Store }
+
+func (s steadfast) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.Outcome, error) {
+	return s.Store.Take(context.WithoutCancel(ctx), charges)
 }
 
 func (o Options) observe(_ time.Duration, err error) {

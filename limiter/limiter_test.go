@@ -156,7 +156,7 @@ func TestW11_W14_OptionsThatCannotBeUsedAreNamed(t *testing.T) {
 		names string
 		opts  []limiter.Option
 	}{
-		{"WithCapacity(0)", []limiter.Option{limiter.WithCapacity(0)}},
+		{"WithCapacity(0): ", []limiter.Option{limiter.WithCapacity(0)}},
 		{"WithCapacity(-9223372036854775808)", []limiter.Option{limiter.WithCapacity(math.MinInt64)}},
 		{"WithRate(0)", []limiter.Option{limiter.WithRate(0)}},
 		{"WithRate(-1)", []limiter.Option{limiter.WithRate(-1)}},

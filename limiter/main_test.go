@@ -1,6 +1,7 @@
 package limiter_test
 
 import (
+	"errors"
 	"flag"
 	"log"
 	"testing"
@@ -32,7 +33,7 @@ func open(tb testing.TB, o limiter.Options) *limiter.Limiter {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
-		if err := l.Close(); err != nil {
+		if err := errors.Join(l.Close(), l.Close()); err != nil {
 			tb.Error(err)
 		}
 	})

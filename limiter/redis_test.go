@@ -71,7 +71,10 @@ func TestN8_ScriptFlushUnderLoadFailsNothing(t *testing.T) {
 
 func TestM14_TheScriptIsSentOnceAndCalledByItsDigest(t *testing.T) {
 	onServers(t, func(t *testing.T, server *parts.Redis) {
-		l, admin := shared(t, server), adminOf(t, server)
+		admin := adminOf(t, server)
+		l := open(t, limiter.Options{RedisURL: server.URL, Timeout: patience, StoreFailed: func(err error) {
+			t.Errorf("told of the failure %v", err)
+		}})
 		allowed(t, 50, l, "k")
 		stats, err := admin.Info(t.Context(), "commandstats").Result()
 		if err != nil {
@@ -199,11 +202,8 @@ func TestM12_TheUserDecidesWhenTheStoreDoesNotAnswer(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var told atomic.Int64
 			l := open(t, limiter.Options{
-				RedisURL: away(t), Timeout: patience, OnStoreError: c.decides, StoreFailed: func(err error) {
-					if err != nil {
-						told.Add(1)
-					}
-				},
+				RedisURL: away(t), Timeout: patience, OnStoreError: c.decides,
+				StoreFailed: func(error) { told.Add(1) },
 			})
 			count := 0
 			for range 20 {
@@ -253,6 +253,34 @@ func TestAStoreThatHangsHoldsACallUpForItsTimeout(t *testing.T) {
 	if ok, err := l.Allow(short, "k"); !ok && !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("with a deadline before that: %v, %v", ok, err)
 	}
+}
+
+// L5: who leaves while Redis is asked has reserved without knowing it.
+func TestW13_L5_WhoLeavesWhileRedisIsAskedBurnsNoToken(t *testing.T) {
+	onServers(t, func(t *testing.T, server *parts.Redis) {
+		l, admin := shared(t, server), adminOf(t, server)
+		opts := []limiter.Option{limiter.WithCapacity(1), limiter.WithRatePer(1, 10*time.Minute)}
+		allow(t, l, "k", opts...)
+		for range 3 {
+			if err := admin.Do(t.Context(), "CLIENT", "PAUSE", "100", "ALL").Err(); err != nil {
+				t.Fatal(err)
+			}
+			ctx, leave := context.WithCancel(t.Context())
+			time.AfterFunc(20*time.Millisecond, leave)
+			if err := l.Wait(ctx, "k", opts...); !errors.Is(err, context.Canceled) {
+				t.Errorf("who has left is answered %v", err)
+			}
+			for began := time.Now(); ; {
+				d, err := l.Decide(t.Context(), "k", append(opts, limiter.WithRequested(0))...)
+				if err == nil && d.Reset <= 10*time.Minute {
+					break
+				}
+				if time.Since(began) > 5*time.Second {
+					t.Fatalf("the bucket is full after %v, %v: who left has kept his token", d.Reset, err)
+				}
+			}
+		}
+	})
 }
 
 // What another program left under a key is no full bucket.
