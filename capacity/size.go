@@ -15,8 +15,8 @@ const (
 	// by half a token a second does so every other second.
 	thousandths = 1000
 
-	fewest   = 20             // streams that end in an interval: of fewer, the share that failed says nothing
-	defStep  = 10             // percent a second, of a pool that states no instances
+	fewest   = 20 // streams that end in an interval: of fewer, the share that failed says nothing
+	defStep  = 10 // percent a second, of a pool that states no instances
 	mostStep = 10 * time.Second
 )
 
