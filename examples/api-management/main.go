@@ -19,8 +19,9 @@ func example() stage.Example {
 		Title: "an API gateway: authentication, calls, quotas and a breaker",
 		Story: func(ctx context.Context, s *stage.Stage) error { return tell(ctx, s) },
 		Invite: func(s *stage.Stage) []string {
-			front, who := s.Front("front"), "-H 'authorization: Bearer "+token("bob")+"' -H 'ocp-apim-subscription-key: key-of-fabrikam' "
+			front, who := s.Front("front"), `-H "authorization: Bearer $TOKEN" -H 'ocp-apim-subscription-key: key-of-fabrikam' `
 			return []string{
+				"TOKEN=" + token("bob"),
 				"curl -i " + front + "/api/users",
 				"curl -i " + who + front + "/api/users",
 				"for i in $(seq 6); do curl -s " + who + "-H 'x-fail: 503' " + front + "/api/payments; echo; done   # the breaker opens",

@@ -83,6 +83,11 @@ func TestStage_SetsEveryAddressOfTheFilesAndNothingElse(t *testing.T) {
 	if len(s.Weirs) != 2 || len(s.Envoys) != 2 {
 		t.Fatalf("%d weirs and %d Envoys, want two of each on one Redis", len(s.Weirs), len(s.Envoys))
 	}
+	for _, envoy := range s.Envoys {
+		if n, err := envoy.Stat("cluster.weir.membership_total"); err != nil || n != 2 {
+			t.Errorf("an Envoy asks %d replicas, want both: %v", n, err)
+		}
+	}
 	bodies := map[string]int{}
 	passed := 0
 	for i := range 8 { // both listeners of both Envoys, and one bucket of 5
