@@ -503,3 +503,46 @@ func TestM06_AChangeIsKeptAsItWasSet(t *testing.T) {
 		}
 	}
 }
+
+// thousands are changes for as many buckets of one limit.
+func thousands(count int) (changes []Change) {
+	for i := range count {
+		changes = append(changes, Change{Domain: "llm", Limit: "fast", Rate: "20/s", For: map[string]string{"user": fmt.Sprint("u", i)}})
+	}
+	return changes
+}
+
+// However many buckets are set apart, a request pays for one look, and allocates
+// nothing for it.
+func TestM20_ChangesCostARequestNothing(t *testing.T) {
+	s := sourceOf(t, changedRules)
+	req := request("user=a", "user=u7")
+	cost := func() float64 { return testing.AllocsPerRun(100, func() { s.Rules().Resolve(req) }) }
+	without := cost()
+	s.SetChanges(thousands(5000))
+	if with := cost(); with != without {
+		t.Errorf("%v allocations with changes, %v without", with, without)
+	}
+}
+
+func BenchmarkResolve_Changes(b *testing.B) {
+	for _, count := range []int{0, 10_000} {
+		d := compileChanged("llm", []*file{parse(newText("test.yaml", []byte(changedRules)))}, thousands(count))
+		r, req := newRules(map[string]*domain{"llm": d.domain}), request("user=a")
+		b.Run(fmt.Sprint(count), func(b *testing.B) {
+			for b.Loop() {
+				r.Resolve(req)
+			}
+		})
+	}
+}
+
+// All replicas have to make 10,000 changes, the most there are, within a second.
+func BenchmarkSetChanges_10000(b *testing.B) {
+	files, changes := []*file{parse(newText("test.yaml", []byte(changedRules)))}, thousands(10_000)
+	for b.Loop() {
+		if c := compileChanged("llm", files, changes); len(c.faults) > 0 {
+			b.Fatal(c.faults)
+		}
+	}
+}
