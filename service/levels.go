@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -26,10 +27,19 @@ type Level struct {
 	Remaining int64 `json:"remaining"`
 	Used      int64 `json:"used"`
 	// Reset is how long until the bucket is full again if nothing more is asked of
-	// it, 0 where it is, or nobody knows. As JSON it is in nanoseconds.
+	// it, 0 where it is, or nobody knows. As JSON it is a text, as in 1m30s.
 	Reset time.Duration `json:"reset"`
 
 	State string `json:"state,omitempty"` // of a breaker: closed, open or half_open
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (l Level) MarshalJSON() ([]byte, error) {
+	type level Level
+	return json.Marshal(struct {
+		level
+		Reset string `json:"reset"`
+	}{level(l), l.Reset.String()})
 }
 
 // ErrTooManyLimits is the error of a request that meets more limits than can be

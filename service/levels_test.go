@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -71,6 +72,15 @@ func TestLevelsTellWhatThereIsAndTakeNothing(t *testing.T) {
 	}
 	if fresh := w.levels("user=somebody else")["fast"]; fresh.Used != 0 || fresh.Remaining != 5 || fresh.Reset != 0 {
 		t.Errorf("a bucket never seen: %+v", fresh)
+	}
+}
+
+// A level's form is the documented one: a duration is a text.
+func TestALevelsForm(t *testing.T) {
+	form, err := json.Marshal([]Level{{Domain: "d", Limit: "l", Key: "k", Algorithm: "token_bucket", Capacity: 5, Remaining: 3, Used: 2, Reset: 90 * time.Second}})
+	want := `[{"descriptor":0,"domain":"d","limit":"l","key":"k","algorithm":"token_bucket","capacity":5,"remaining":3,"used":2,"reset":"1m30s"}]`
+	if err != nil || string(form) != want {
+		t.Errorf("%v: %s, want %s", err, form, want)
 	}
 }
 
