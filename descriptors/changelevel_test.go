@@ -12,9 +12,10 @@ import (
 	"github.com/weir-rls/weir/buckets/memory"
 )
 
-// clocked is a store whose time stands still unless it is moved.
+// clocked is a store, of which that of newClocked has a time that stands still
+// unless it is moved.
 type clocked struct {
-	*memory.Store
+	buckets.Store
 	now   time.Time
 	calls int
 }
