@@ -26,7 +26,7 @@ func pass(d time.Duration) {
 func TestC13_ThePoolFollowsTheInstancesThatLive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, inMemory(t), rules)
-		pass(100 * time.Millisecond)
+		pass(500 * time.Millisecond)
 		if got := r.led(); got != "" || r.size(t) != 100 {
 			t.Errorf("before anybody lives: %s, and it holds %d", got, r.size(t))
 		}
@@ -204,7 +204,7 @@ func TestG18_APoolOfAFixedSizeIsEnlargedBeforeThePeak(t *testing.T) {
 func TestC07_TheFeedbackFollowsFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, inMemory(t), rules)
-		pass(100 * time.Millisecond)
+		pass(500 * time.Millisecond)
 		second := func(ended, failed, refused int) capacity.PoolState {
 			for i := range ended {
 				status := int64(200)
