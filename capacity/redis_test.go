@@ -67,7 +67,7 @@ func TestC13_OneReplicaLeadsAndAnotherTakesOver(t *testing.T) {
 		a, b := replicas[0], replicas[1]
 		a.beat(t, "pod-1", 30, time.Minute)
 		b.beat(t, "pod-2", 30, time.Minute)
-		within(t, 3*time.Second, "60 units on both", func() bool { return a.size(t) == 60 && b.size(t) == 60 })
+		within(t, 8*time.Second, "60 units on both", func() bool { return a.size(t) == 60 && b.size(t) == 60 })
 		leader, other := 0, 1
 		if a.led() == "" {
 			leader, other = 1, 0
@@ -109,7 +109,7 @@ func TestC13_ALeaderThatIsStoppedResigns(t *testing.T) {
 	second, _ := connect(t, server)
 	a := start(t, first, rules)
 	a.beat(t, "pod-1", 60, time.Minute)
-	within(t, 3*time.Second, "60 units", func() bool { return a.size(t) == 60 })
+	within(t, 8*time.Second, "60 units", func() bool { return a.size(t) == 60 })
 	b := start(t, second, rules)
 	a.stop()
 	b.beat(t, "pod-1", 40, time.Minute)
@@ -144,7 +144,7 @@ func TestC13_TheSizesOutliveTheStore(t *testing.T) {
 	s, _ := connect(t, server)
 	r := start(t, s, rules)
 	r.beat(t, "pod-1", 60, time.Minute)
-	within(t, 3*time.Second, "60 units", func() bool { return r.size(t) == 60 })
+	within(t, 8*time.Second, "60 units", func() bool { return r.size(t) == 60 })
 	if err := server.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestC13_TheSizesOutliveTheStore(t *testing.T) {
 		t.Errorf("after the loss it holds %d", r.size(t))
 	}
 	r.beat(t, "pod-1", 40, time.Minute)
-	within(t, 3*time.Second, "40 units", func() bool { return r.size(t) == 40 })
+	within(t, 8*time.Second, "40 units", func() bool { return r.size(t) == 40 })
 }
 
 // The stores agree with theorem T1 under resizing: what was used of 400 stays used
