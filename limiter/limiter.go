@@ -42,7 +42,8 @@ type Options struct {
 	// redis://user:password@host:6379/0, or rediss://... for TLS. Limiters with the
 	// same URL share their buckets, with each other and with no rule of a weir that
 	// uses the same database. The server must not evict keys (maxmemory-policy
-	// noeviction). Empty: this process's memory.
+	// noeviction). Log lines of go-redis cease in the whole program: all they say is in
+	// the errors. Empty: this process's memory.
 	RedisURL string
 
 	// Timeout is how long a call waits for an answer of Redis, at most until its

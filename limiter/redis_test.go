@@ -218,6 +218,10 @@ func TestM12_TheUserDecidesWhenTheStoreDoesNotAnswer(t *testing.T) {
 			if count != c.allowed || told.Load() != 20 {
 				t.Errorf("%d of 20 calls are allowed and %d failures were told, want %d and 20", count, told.Load(), c.allowed)
 			}
+			blind := c.decides == limiter.AdmitAll || c.decides == limiter.RefuseAll
+			if d, _ := l.Decide(t.Context(), "k"); blind && d != (limiter.Decision{Allowed: c.decides == limiter.AdmitAll}) {
+				t.Errorf("told %+v of a bucket that nobody saw", d)
+			}
 			if err := l.Wait(t.Context(), "another"); !errors.Is(err, c.waits) {
 				t.Errorf("Wait is answered %v, want %v", err, c.waits)
 			}
