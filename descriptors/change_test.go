@@ -184,6 +184,7 @@ func TestM07_ABadChangeChangesNothingAndNamesItsField(t *testing.T) {
 		{`{"limit":"daily","burst":5}`, "burst", "means nothing with fixed_window"},
 		{`{"limit":"daily","rate":"5/500ms"}`, "rate", "a second or longer"},
 		{`{"limit":"heavy","burst":20}`, "burst", "a weight of the limit is 30"},
+		{`{"limit":"heavy","rate":"1/s","burst":20}`, "burst", "a weight of the limit is 30"},
 		{`{"limit":"filled","rate":"5/s"}`, "rate", "initial is 8"},
 		{`{"limit":"gate","rate":"5/s"}`, "rate", "of a breaker only enabled"},
 		{`{"limit":"gate","blocked":true,"for":{"service":"x"}}`, "blocked", "of a breaker only enabled"},
@@ -248,6 +249,12 @@ func TestM07_TwoChangesOfTheSameAreRefused(t *testing.T) {
 	b := change(t, `{"limit":"fast","rate":"30/s","for":{"user":"b"}}`)
 	if faults := s.SetChanges([]Change{a, b, a}); len(faults) != 1 || faults[0].Change != 2 {
 		t.Errorf("%+v", faults)
+	}
+	for _, text := range []string{`{"limit":"fast","rate":"20/s"}`, `{"limit":"units","rate":"20/s"}`, `{"limit":"none","rate":"20/s"}`} {
+		twice := []Change{change(t, text), a, change(t, strings.Replace(text, "20", "30", 1))}
+		if faults := s.SetChanges(twice); faults[len(faults)-1].Change != 2 || !strings.Contains(faults[len(faults)-1].Message, "for the same") {
+			t.Errorf("%s twice: %+v", text, faults)
+		}
 	}
 	x := change(t, `{"limit":"net","rate":"20/s","for":{"ip":"10.0.0.1"}}`)
 	y := change(t, `{"limit":"net","rate":"30/s","for":{"ip":"::ffff:10.0.0.1"}}`)
@@ -430,6 +437,49 @@ func TestC07_AReceiptFindsTheBucketOfItsKey(t *testing.T) {
 	}
 }
 
+// A value for one of two entries of one key would be a guess.
+func TestM07_ABucketOfTwoEntriesOfOneKeyCannotBeNamed(t *testing.T) {
+	s := sourceOf(t, "domain: llm\ndescriptors: [{key: user, descriptors: [{key: user, limits: [{name: x, rate: 1/s}]}]}]\n")
+	if faults := s.SetChanges([]Change{change(t, `{"limit":"x","blocked":true,"for":{"user":"a"}}`)}); len(faults) != 1 || faults[0].Field != "for" {
+		t.Errorf("%+v", faults)
+	}
+}
+
+// A pool that follows its backends must be countable at its largest, also changed.
+func TestC07_APoolThatDoesNotFitIsAsStated(t *testing.T) {
+	s := sourceOf(t, `
+domain: llm
+pools: [{name: units, rate: 10/s, burst: 100, instances: {units_each: 1, min: 1, max: 4294967295}}]
+descriptors: [{key: api, draw: {pool: units}}]
+`)
+	faults := s.SetChanges([]Change{change(t, `{"limit":"units","rate":"4294967291/1000003ms"}`)})
+	if len(faults) != 1 || faults[0].Field != "rate" {
+		t.Errorf("%+v", faults)
+	}
+	if pools := s.Rules().Pools(); len(pools) != 1 || pools[0].Size != 100 {
+		t.Errorf("the pools are %+v", pools)
+	}
+}
+
+// What a change does not set of a bucket is as the file states it, also what the
+// limit does to others.
+func TestC07_ABucketSetApartReplacesWhatItsLimitReplaces(t *testing.T) {
+	s := sourceOf(t, `
+domain: llm
+descriptors:
+  - {key: user, limits: [{name: own, rate: 5/s, replaces: [{name: general}]}]}
+  - {key: all, limits: [{name: general, rate: 10/s}]}
+`)
+	set(t, s, `{"limit":"own","rate":"6/s","for":{"user":"a"}}`)
+	if m := s.Rules().Resolve(request("user=a", "all=x")).Matches; len(m) != 1 || m[0].Charge.Bucket.Size() != 6 {
+		t.Errorf("%+v", m)
+	}
+	set(t, s, `{"limit":"general","rate":"6/s","for":{"all":"x"}}`)
+	if m := s.Rules().Resolve(request("user=a", "all=x")).Matches; len(m) != 1 || m[0].Limit.Name != "own" {
+		t.Errorf("%+v", m)
+	}
+}
+
 func TestG25_ABlockedBucketRefusesAlways(t *testing.T) {
 	s := sourceOf(t, `
 domain: llm
@@ -446,7 +496,8 @@ descriptors: [{key: ip, value_cidr: 0.0.0.0/0, limits: [{name: all, rate: 10/s, 
 const presetRules = `
 domain: llm
 presets: [{model_limits: {name: gate, total: 50, success: 40, groups: {vip: [200, 100]}}}]
-descriptors: [{key: taken, limits: [{name: gate/gold/total, rate: 1/s}]}]
+pools: [{name: units, slots: 10}]
+descriptors: [{key: taken, limits: [{name: gate/gold/total, rate: 1/s}]}, {key: draws, draw: {pool: units, weight: 5}}]
 `
 
 func TestM06_APresetIsChangedAsAWhole(t *testing.T) {
@@ -471,6 +522,12 @@ func TestM06_APresetIsChangedAsAWhole(t *testing.T) {
 	expect("a preset, and one of its limits", "400 150", "50 40", "50 40")
 	set(t, s)
 	expect("undone", "200 100", "50 40", "50 40")
+
+	unfit := []Change{change(t, `{"limit":"gate","total":8}`), change(t, `{"limit":"units","slots":3}`)}
+	if faults := s.SetChanges(unfit); len(faults) != 1 || faults[0].Limit != "units" {
+		t.Errorf("a pool that does not fit: %+v", faults)
+	}
+	expect("beside a pool that does not fit", "200 100", "8 40", "8 40")
 
 	for _, test := range []struct{ change, field string }{
 		{`{"limit":"gate","success":0}`, "success"},

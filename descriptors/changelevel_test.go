@@ -123,6 +123,20 @@ func TestC07_NoSequenceOfChangesHandsOutAFreshBurst(t *testing.T) {
 	})
 }
 
+// So also where a pool is lowered by a change and has another size than it sets.
+func TestC07_AChangedPoolOfAnotherSizeForgetsNothing(t *testing.T) {
+	s, store := sourceOf(t, "domain: llm\npools: [{name: x, rate: 10/s, burst: 100}]\ndescriptors: [{key: user, draw: {pool: x}}]\n"), newClocked()
+	store.take(t, s.Rules(), "user=a", 100)
+	set(t, s, `{"limit":"x","burst":10}`)
+	s.Resize(map[PoolID]int64{{"llm", "x"}: 20})
+	store.take(t, s.Rules(), "user=a", 1)
+	s.Resize(nil)
+	set(t, s)
+	if _, used := store.take(t, s.Rules(), "user=a", 0); used != 100 {
+		t.Errorf("%d of 100 are used", used)
+	}
+}
+
 // In no stretch of time does a bucket that is changed again and again admit more
 // than its largest burst and its fastest rate allow: changes add nothing of their
 // own.

@@ -138,14 +138,14 @@ func (t *terms) tokenBucket(limit *Limit) (made buckets.Terms, flaws []flaw) {
 }
 
 // keeping is the bucket of made that keeps what was used before a change, as much
-// of it as its clock counts: no coarser one is taken for it.
+// of it as the same clock counts: a coarser one would overstate delays.
 func (t *terms) keeping(made *buckets.Terms, bucket buckets.TokenBucket) buckets.TokenBucket {
 	if t.kept <= made.Capacity || made.Tokens == 0 {
 		return bucket
 	}
 	keeps := *made
 	keeps.Kept = max(0, min(t.kept, buckets.MaxTicks/4/bucket.TicksPerToken)-made.Capacity)
-	if kept, err := keeps.TokenBucket(); err == nil && kept.Quantum == bucket.Quantum {
+	if kept, err := keeps.TokenBucket(); err == nil {
 		*made = keeps
 		return kept
 	}
