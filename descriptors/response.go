@@ -102,7 +102,7 @@ func (w *walker) declare(d field) *Response {
 	case own && stated:
 		w.fail(body.key, "keep one of the two", "the response has both form and body")
 	case own:
-		r.ContentType, r.Body, r.Problem = plainType, Template{}, false
+		r.ContentType, r.Body = plainType, Template{}
 		if typed {
 			r.ContentType = w.contentType(contentType)
 		}

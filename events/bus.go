@@ -126,17 +126,10 @@ func (q *queue) run(ctx, life context.Context) {
 		case <-ctx.Done():
 		}
 	}
-	for {
-		select {
-		case e := <-q.events:
-			if batch := q.batch(e); life.Err() == nil {
-				q.deliver(life, batch)
-			} else {
-				q.lose(batch)
-			}
-		default:
-			return
-		}
+	for left := len(q.events); left > 0; {
+		batch := q.batch(<-q.events) // nobody else takes any
+		left -= len(batch)
+		q.deliver(life, batch)
 	}
 }
 

@@ -223,8 +223,9 @@ func TestG23_EveryEventArrivesOrIsCounted(t *testing.T) {
 	}
 }
 
-// The clock is read when nobody says when it was, and all times are of one zone.
-func TestAnEventHasItsTime(t *testing.T) {
+// The clock is read when nobody says when it was, all times are of one zone, and
+// what waits in queues is bounded.
+func TestAnEventIsQueuedWithItsTimeAndBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got []Event
 		b, _ := start(t, Options{Sinks: []Sink{{Send: func(_ context.Context, events []Event) (int, error) {
@@ -233,8 +234,11 @@ func TestAnEventHasItsTime(t *testing.T) {
 		}}}})
 		then := time.Date(2030, 1, 1, 1, 0, 0, 0, time.FixedZone("", 3600))
 		b.Tell(Event{})
-		b.Tell(Event{Time: then})
+		b.Tell(Event{Time: then, Text: strings.Repeat("x", 2*maxText)})
 		synctest.Wait()
+		if len(got[1].Text) != maxText {
+			t.Errorf("%d bytes of text", len(got[1].Text))
+		}
 		if !got[0].Time.Equal(time.Now()) || !got[1].Time.Equal(then) || got[1].Time.Location() != time.UTC {
 			t.Errorf("%v %v", got[0].Time, got[1].Time)
 		}

@@ -45,6 +45,14 @@ func TestM22_AnEventIsBoundedWhateverAClientSends(t *testing.T) {
 	})
 }
 
+func TestCutIsAtMostWhatFitsAndValid(t *testing.T) {
+	for text, want := range map[string]string{"": "", "abc": "abc", "abcd": "abc", "a\xff": "a\uFFFD", "ab您": "ab\uFFFD"} {
+		if got := cut(text, 3); got != want {
+			t.Errorf("%q is cut to %q, want %q", text, got, want)
+		}
+	}
+}
+
 // What fits is told as it is, and the form is the documented one.
 func TestAnEventsForm(t *testing.T) {
 	e := Event{

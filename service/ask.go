@@ -200,10 +200,9 @@ func fieldAt(body []byte, offset int) string {
 		}
 		if name, text := token.(string); text && top >= 0 && !way[top].list && !way[top].named {
 			way[top].name, way[top].named = name, true
-			if int(decoder.InputOffset()) <= offset {
-				continue
-			}
-		} else if top >= 0 {
+			continue // a fault in the name is found at its value
+		}
+		if top >= 0 {
 			way[top].named = false
 		}
 		if err != nil || int(decoder.InputOffset()) > offset {

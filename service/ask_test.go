@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -24,6 +25,7 @@ descriptors:
   - {key: user, limits: [{name: per-user, rate: 1/min, response: said}]}
   - {key: slow, limits: [{name: slow, rate: 1/4s, max_wait: 10s}]}
   - {key: slots, limits: [{name: slots, algorithm: concurrency, slots: 1}]}
+  - {key: busy, limits: [{name: busy, algorithm: concurrency, slots: 1, max_wait: 2s}]}
 `
 
 // asked is what AskJSON answers.
@@ -64,7 +66,7 @@ func TestC19_AskedInJSONTheAnswerIsThatOfEnvoy(t *testing.T) {
 		t.Errorf("admitted: %+v", a)
 	}
 	a = w.asks(body, 0)
-	if a.status != 429 || a.header.Get("Retry-After") != "60" || a.header.Get("X-Limit") != "per-user" || a.header.Get("Content-Type") != "application/json" {
+	if a.status != 429 || a.header.Get("Retry-After") != "60" || a.header.Get("X-Limit") != "per-user" || !slices.Equal(a.header.Values("Content-Type"), []string{"application/json"}) {
 		t.Errorf("refused: %d %v", a.status, a.header)
 	}
 	said := `{"error":"rate limit \"per-user\" of 1 per minute exceeded, retry after 60 s","requestId":"r-1"}`
@@ -108,22 +110,26 @@ func TestC19_AReceiptGivesASlotBackOverJSON(t *testing.T) {
 // and no longer.
 func TestC19_AnAcquireWaitsAsLongAsItWantsAndTheLimitAllows(t *testing.T) {
 	for _, c := range []struct {
+		text   string
 		before int // requests that take what there is, and reserve
 		wait   time.Duration
 		status int
 		took   time.Duration
 	}{
-		{before: 1, wait: 0, status: 429},
-		{before: 1, wait: -time.Second, status: 429},
-		{before: 1, wait: 3 * time.Second, status: 429}, // refused at once: 4 s are needed
-		{before: 1, wait: 5 * time.Second, status: 200, took: 4 * time.Second},
-		{before: 1, wait: time.Hour, status: 200, took: 4 * time.Second},
-		{before: 3, wait: time.Hour, status: 429}, // the limit allows 10 s, and 12 are needed
+		{text: "slow=s", before: 1, wait: 0, status: 429},
+		{text: "slow=s", before: 1, wait: -time.Second, status: 429},
+		{text: "slow=s", before: 1, wait: 3 * time.Second, status: 429}, // refused at once: 4 s are needed
+		{text: "slow=s", before: 1, wait: 5 * time.Second, status: 200, took: 4 * time.Second},
+		{text: "slow=s", before: 1, wait: time.Hour, status: 200, took: 4 * time.Second},
+		{text: "slow=s", before: 3, wait: time.Hour, status: 429}, // the limit allows 10 s, and 12 are needed
+		{text: "busy=b", before: 1, wait: 0, status: 429},
+		{text: "busy=b", before: 1, wait: time.Second, status: 429, took: time.Second},
+		{text: "busy=b", before: 1, wait: time.Hour, status: 429, took: 2 * time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, askRules)
 			w.use(memory.New(memory.Options{}))
-			body := jsonRequest(t, "slow=s")
+			body := jsonRequest(t, c.text)
 			for range c.before {
 				go w.AskJSON(t.Context(), []byte(body), time.Hour)
 				synctest.Wait()

@@ -22,8 +22,8 @@ pools:
 descriptors:
   - {key: follows, value: a, draw: {pool: follows, class: all}}
   - {key: follows, value: b, draw: {pool: follows, class: all}}
-  - {key: in-flight, draw: {pool: in-flight}}
-  - {key: plain, draw: {pool: plain}}
+  - {key: in-flight, draw: {pool: in-flight, class: slots}}
+  - {key: plain, draw: {pool: plain, class: tokens}}
   - {key: service, breaker: {failures: 2, open_for: 30s}}
   - {key: both, descriptors: [{key: x, limits: [{name: good, algorithm: sliding_window, rate: 3/min, count: success}]}]}
 `
@@ -75,6 +75,10 @@ func TestC07_APoolIsToldHowItsRequestsEnd(t *testing.T) {
 	w.tells(log, "d follows ended 500")
 	w.end("forged", 500)
 	w.tells(log)
+	slot := w.take("in-flight=i")
+	w.now = w.now.Add(19 * time.Minute)
+	w.end(slot, 500)
+	w.tells(log, "d in-flight ended 500")
 }
 
 // Envoy that is not set up to send the status tells nothing.
@@ -94,13 +98,13 @@ func TestC07_FeedbackBesideOtherEnds(t *testing.T) {
 	}
 	w.end(take(), 503)
 	w.tells(log, "d in-flight ended 503", "d follows ended 503")
-	if l := w.levels("in-flight=i")["in-flight"]; l.Used != 0 {
+	if l := w.levels("in-flight=i")["slots"]; l.Used != 0 || l.Remaining != 2 {
 		t.Errorf("the slot is not given back: %+v", l)
 	}
 	w.now = w.now.Add(time.Second)
 	w.end(take(), 502)
 	w.tells(log, "d in-flight ended 502", "d follows ended 502")
-	if s, g := w.levels("service=s")["service:breaker"], w.levels("both=b,x=y")["good"]; s.State != "open" || g.Used != 0 {
+	if s, g := w.levels("service=s")["service:breaker"], w.levels("both=b,x=y")["good"]; s.State != "open" || g.Capacity != 3 || g.Used != 0 {
 		t.Errorf("breaker %+v, successes %+v", s, g)
 	}
 }
@@ -181,4 +185,32 @@ func TestC07_AFailureDuringAnOutageIsToldOnceItIsOver(t *testing.T) {
 	w.end(receipt, 500)
 	w.tells(log, "d follows ended 500")
 	w.expect(map[string]int{"receipt failed": 1})
+}
+
+// Who leaves while he is judged has used the tokens of a pool, as those of any
+// other bucket, and holds no slot.
+func TestC07_WhoLeavesIsHandedBackNoTokens(t *testing.T) {
+	w, log := told(t)
+	ctx, leave := context.WithCancel(context.Background())
+	w.use(leaving{w.store, leave})
+	if _, err := w.ShouldRateLimit(ctx, request("follows=a", "plain=p", "in-flight=i")); err == nil {
+		t.Fatal("who left is answered")
+	}
+	for name, used := range map[string]int64{"all": 1, "tokens": 1, "slots": 0} {
+		if l := w.levels("follows=a", "plain=p", "in-flight=i")[name]; l.Limit == "" || l.Used != used {
+			t.Errorf("%d of %s are used, want %d", l.Used, name, used)
+		}
+	}
+	w.tells(log)
+}
+
+// leaving is a store whose caller leaves while it judges.
+type leaving struct {
+	buckets.Store
+	leave func()
+}
+
+func (s leaving) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.Outcome, error) {
+	s.leave()
+	return s.Store.Take(ctx, charges)
 }

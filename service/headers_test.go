@@ -99,6 +99,25 @@ func TestG13_Draft10OfWhatCanNeverPassHasNoTime(t *testing.T) {
 	if got := headersOf(w.ask(r)); got["RateLimit"] != `"slow";r=0` || got["Retry-After"] != "" {
 		t.Errorf("%q", got)
 	}
+	w = draftWorld(t)
+	r = request("slow=s", "slow=s") // each could pass alone
+	r.HitsAddend = 5
+	if got := headersOf(w.ask(r)); got["RateLimit"] != `"slow";r=0` || got["Retry-After"] != "" {
+		t.Errorf("two that need too much together: %q", got)
+	}
+}
+
+// Of two buckets of one limit the fuller says nothing.
+func TestG13_Draft10TellsOfOneNameWhatIsWorse(t *testing.T) {
+	for _, texts := range [][]string{{"slow=a", "slow=b"}, {"slow=b", "slow=a"}} {
+		w := draftWorld(t)
+		for range 3 {
+			w.ask(request("slow=a"))
+		}
+		if got := headersOf(w.ask(request(texts...)))["RateLimit"]; got != `"slow";r=4;t=4` {
+			t.Errorf("%q: %q", texts, got)
+		}
+	}
 }
 
 // listItem is one member of a structured field.

@@ -70,8 +70,23 @@ func TestLevelsTellWhatThereIsAndTakeNothing(t *testing.T) {
 			t.Errorf("of %d levels the breaker's is %+v", len(got), b)
 		}
 	}
-	if fresh := w.levels("user=somebody else")["fast"]; fresh.Used != 0 || fresh.Remaining != 5 || fresh.Reset != 0 {
-		t.Errorf("a bucket never seen: %+v", fresh)
+	fresh := w.levels("user=somebody else")
+	if f, d := fresh["fast"], fresh["daily"]; f.Used != 0 || f.Remaining != 5 || f.Reset != 0 || d.Remaining != 100 || d.Reset != 0 {
+		t.Errorf("buckets never seen: %+v %+v", f, d)
+	}
+}
+
+// What a request asks of its buckets does not matter to where they stand, and it
+// stays as it is.
+func TestLevelsAreThoseOfAllLimitsWhateverIsAsked(t *testing.T) {
+	w := newWorld(t, levelRules)
+	request := asksFor("user=u")
+	request.Descriptors[0].Negative, request.Descriptors[0].HasHits = true, true
+	if levels, err := w.Levels(context.Background(), request); len(levels) != 4 || err != nil {
+		t.Errorf("%+v %v", levels, err)
+	}
+	if d := request.Descriptors[0]; !d.Negative || !d.HasHits {
+		t.Error("the request was changed")
 	}
 }
 
