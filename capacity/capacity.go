@@ -85,7 +85,7 @@ func (c *Controller) Run(ctx context.Context) {
 	last := time.Now()
 	for ctx.Err() == nil {
 		now := time.Now()
-		c.work(ctx, now.Sub(last))
+		c.work(ctx, now.Sub(last).Round(tick/10)) // a ticker is early and late by turns
 		last = now
 		select {
 		case <-ctx.Done():
