@@ -77,6 +77,15 @@ func bucketOf(r *Rules, entries []Entry) string {
 func TestM09_M10_N9_N10_ABucketForEachUserGroupAndModel(t *testing.T) {
 	r := rulesOf(t, groupTable)
 	type choice struct{ token, group, user, model string }
+	entriesOf := func(c choice) []Entry {
+		es := []Entry{{presetKey, modelLimits}}
+		for _, e := range []Entry{{"token_group", c.token}, {"user_group", c.group}, {"user", c.user}, {"model", c.model}} {
+			if e.Value != "absent" {
+				es = append(es, e)
+			}
+		}
+		return es
+	}
 	draw := func(t *rapid.T) (choice, []Entry) {
 		name := func(what string, absent bool, of ...string) string {
 			if absent {
@@ -88,13 +97,7 @@ func TestM09_M10_N9_N10_ABucketForEachUserGroupAndModel(t *testing.T) {
 			name("token", true, "default", "vip", "x", "y"), name("group", true, "default", "vip", "x", "y"),
 			name("user", false, "u", "v", "default"), name("model", true, "gpt-4", "claude", "u"),
 		}
-		es := []Entry{{presetKey, modelLimits}}
-		for _, e := range []Entry{{"token_group", c.token}, {"user_group", c.group}, {"user", c.user}, {"model", c.model}} {
-			if e.Value != "absent" {
-				es = append(es, e)
-			}
-		}
-		return c, es
+		return c, entriesOf(c)
 	}
 	effective := func(c choice) string {
 		for _, g := range []string{c.token, c.group} {
@@ -107,6 +110,10 @@ func TestM09_M10_N9_N10_ABucketForEachUserGroupAndModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, as := draw(t)
 		b, bs := draw(t)
+		if rapid.Bool().Draw(t, "of the same user") {
+			b.user, b.model = a.user, a.model
+			bs = entriesOf(b)
+		}
 		keyA, keyB := bucketOf(r, as), bucketOf(r, bs)
 		same := effective(a) == effective(b) && a.user == b.user && a.model == b.model
 		if keyA == "" || keyB == "" || (keyA == keyB) != same {
