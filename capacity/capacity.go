@@ -102,10 +102,14 @@ func (c *Controller) work(ctx context.Context, elapsed time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	pools := c.o.Pools()
+	if len(pools) == 0 { // nobody needs a leader, nor a lease in the store
+		c.leads = false
+		clear(c.sources)
+		return
+	}
 	c.lead(ctx)
 	sums := c.tally(ctx, pools)
 	if !c.leads {
-		clear(c.sources)
 		return
 	}
 	c.report("publication", c.govern(ctx, pools, sums, elapsed))

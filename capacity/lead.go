@@ -28,6 +28,9 @@ func (c *Controller) leadership() buckets.Charge {
 func (c *Controller) lead(ctx context.Context) {
 	outcomes, err := c.o.Store.Take(ctx, []buckets.Charge{c.leadership()})
 	c.leads = err == nil && outcomes[0].Admitted
+	if err == nil && !c.leads { // another leads; a store that did not answer in time says nothing
+		clear(c.sources)
+	}
 	c.report("leader", err)
 }
 

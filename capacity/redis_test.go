@@ -11,6 +11,8 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/weir-rls/weir/buckets"
+	"github.com/weir-rls/weir/buckets/guard"
+	"github.com/weir-rls/weir/buckets/memory"
 	"github.com/weir-rls/weir/buckets/redis"
 	"github.com/weir-rls/weir/capacity"
 	"github.com/weir-rls/weir/descriptors"
@@ -32,8 +34,8 @@ func within(t *testing.T, d time.Duration, what string, holds func() bool) {
 	}
 }
 
-// connect is one replica's share of a fleet on a Redis; close ends its connections
-// as the end of its process would.
+// connect is one replica's share of a fleet on a Redis, guarded as in weir; closed
+// ends its connections as the end of its process would.
 func connect(t *testing.T, server *parts.Redis) (s shared, closed func()) {
 	t.Helper()
 	store, err := redis.Open(server.URL)
@@ -41,7 +43,10 @@ func connect(t *testing.T, server *parts.Redis) (s shared, closed func()) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	return shared{store, store.Records("weir:live"), store.Records("weir:sizes"), store}, func() { _ = store.Close() }
+	guarded := guard.New(guard.Options{
+		Store: store, Local: memory.New(memory.Options{}), Timeout: 500 * time.Millisecond, Observe: func(time.Duration, error) {},
+	})
+	return shared{guarded, store.Records("weir:live"), store.Records("weir:sizes"), store}, func() { _ = store.Close() }
 }
 
 func onServers(t *testing.T, test func(t *testing.T, server *parts.Redis)) {

@@ -151,6 +151,29 @@ func TestC07_ACapacitySetByHandWinsWhileItLasts(t *testing.T) {
 	})
 }
 
+// What was set by hand is no count of anything: after its time the pool goes back to
+// what was counted last, or else to what is stated.
+func TestC07_NothingOfACapacityByHandRemains(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, inMemory(t), rules)
+		byHand := func() {
+			t.Helper()
+			if _, err := r.SetByHand(t.Context(), units, capacity.ByHand{Total: 40, TTL: 5 * time.Second}); err != nil {
+				t.Fatal(err)
+			}
+			pass(time.Minute + 500*time.Millisecond)
+		}
+		if byHand(); r.size(t) != 100 || r.state(t).Source != capacity.Stated {
+			t.Errorf("never counted, it became %+v", r.state(t))
+		}
+		r.beat(t, "a", 60, 2*time.Second)
+		pass(10 * time.Second)
+		if byHand(); r.size(t) != 60 || r.state(t).Source != capacity.Kept {
+			t.Errorf("counted as 60 before, it became %+v", r.state(t))
+		}
+	})
+}
+
 // What is set by hand is in the journal, with who did it and why.
 func checkNotes(t *testing.T, s shared) {
 	t.Helper()
