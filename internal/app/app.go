@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,11 +21,11 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 
-	"github.com/weir-rls/weir/admin"
 	"github.com/weir-rls/weir/buckets/waiting"
 	"github.com/weir-rls/weir/descriptors"
 	"github.com/weir-rls/weir/internal/config"
 	"github.com/weir-rls/weir/internal/telemetry"
+	"github.com/weir-rls/weir/line"
 	"github.com/weir-rls/weir/service"
 )
 
@@ -44,6 +45,9 @@ type App struct {
 	store    *store
 	room     *waiting.Room
 	keys     *service.Keys
+	live     *live
+	tell     *teller
+	judge    *service.Service
 	health   *health.Server
 	draining atomic.Bool
 
@@ -54,6 +58,8 @@ type App struct {
 	grpcListener net.Listener
 	httpServer   *http.Server
 	httpListener net.Listener
+	lines        *line.Server // nil: the line protocol is off
+	lineListener net.Listener
 }
 
 // New opens the listeners and the store and reads the rules. Faulty rules are
@@ -68,14 +74,21 @@ func New(s config.Settings, o Options) (*App, error) {
 	if a.store, err = openStore(s, a.metrics, a.log); err != nil {
 		return nil, err
 	}
-	a.room = waiting.New(waiting.Options{Store: a.store, Left: func(_ string, fate waiting.Fate) { a.metrics.Abandoned(string(fate)) }})
+	a.room = waiting.New(waiting.Options{Store: a.store.Store, Left: func(_ string, fate waiting.Fate) { a.metrics.Abandoned(string(fate)) }})
 	a.metrics.Waiting(a.room.Waiting)
 	a.keys = receiptKeys(s)
+	a.tell = a.newTeller(s)
+	if a.live, err = a.newLive(); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
 	if a.grpcListener, err = net.Listen("tcp", s.GRPCListen); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the gRPC port (--grpc-listen): %w", err), a.Close())
 	}
 	if a.httpListener, err = net.Listen("tcp", s.HTTPListen); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the HTTP port (--http-listen): %w", err), a.Close())
+	}
+	if err = a.openLines(); err != nil {
+		return nil, errors.Join(err, a.Close())
 	}
 	secure, err := httpTLS(s)
 	if err != nil {
@@ -84,9 +97,16 @@ func New(s config.Settings, o Options) (*App, error) {
 	if secure != nil {
 		a.httpListener = tls.NewListener(a.httpListener, secure)
 	}
+	a.judge = service.New(service.Options{
+		Rules: a.rules.Rules, Room: a.room, Keys: a.keys, Observe: a.observer(), RetryJitter: s.RetryJitter,
+		Headers: headerStyle(s.Headers), MaxDescriptors: s.MaxDescriptors, AllowExcess: s.OnExcess == config.ExcessAllow,
+	})
 	a.grpcServer = a.newGRPCServer()
 	a.httpServer = a.newHTTPServer()
 	a.reloaded(a.rules.Reload())
+	if err := a.live.begin(context.Background()); err != nil {
+		a.log.Warn("what was set while weir ran is not known yet; the rule files are in force until it is", "error", err.Error())
+	}
 	return a, nil
 }
 
@@ -104,13 +124,24 @@ func (a *App) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 
-	failed := make(chan error, 3)
+	failed := make(chan error, 4)
 	go func() { failed <- a.grpcServer.Serve(a.grpcListener) }()
 	go func() { failed <- ignoreClosed(a.httpServer.Serve(a.httpListener)) }()
 	go func() { failed <- a.rules.Watch(background, a.reloaded) }()
+	listening := []any{"grpc", a.GRPCAddr(), "http", a.HTTPAddr(), "store", a.settings.Store}
+	if a.lines != nil {
+		go func() { failed <- ignoreClosed(a.lines.Serve(a.lineListener)) }()
+		listening = append(listening, "line", a.lineListener.Addr().String())
+	}
 	go a.store.greet(background, a.log)
 	go a.shareKey(background)
-	a.log.Info("listening", "grpc", a.GRPCAddr(), "http", a.HTTPAddr(), "store", a.settings.Store)
+	var telling, living sync.WaitGroup
+	telling.Go(func() { a.tell.bus.Run(background) })
+	living.Go(func() { a.live.run(background, a.ledgerFailed) })
+	defer telling.Wait()
+	defer living.Wait()
+	defer stop()
+	a.log.Info("listening", listening...)
 
 	select {
 	case err := <-failed:
@@ -141,6 +172,7 @@ func (a *App) drain(ctx context.Context) error {
 		a.grpcServer.Stop()
 		<-finished
 	}
+	a.closeLines(ctx)
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	err := a.httpServer.Shutdown(ctx)
@@ -154,10 +186,13 @@ func (a *App) drain(ctx context.Context) error {
 // Close releases what [New] opened. Run does it itself.
 func (a *App) Close() error {
 	var errs []error
-	for _, listener := range []net.Listener{a.grpcListener, a.httpListener} {
+	for _, listener := range []net.Listener{a.grpcListener, a.httpListener, a.lineListener} {
 		if listener != nil {
 			errs = append(errs, ignoreClosed(listener.Close()))
 		}
+	}
+	if a.live != nil {
+		errs = append(errs, a.live.close())
 	}
 	return errors.Join(append(errs, a.store.Close())...)
 }
@@ -186,11 +221,7 @@ func (a *App) newGRPCServer() *grpc.Server {
 		// theirs would close its connections under load.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 	)...)
-	rls.RegisterRateLimitServiceServer(server, service.New(service.Options{
-		Rules: a.rules.Rules, Room: a.room, Keys: a.keys, Observe: a.observer(),
-		Headers: headerStyle(s.Headers), MaxDescriptors: s.MaxDescriptors, AllowExcess: s.OnExcess == config.ExcessAllow,
-		RetryJitter: s.RetryJitter,
-	}))
+	rls.RegisterRateLimitServiceServer(server, a.judge)
 	a.setHealth(healthpb.HealthCheckResponse_NOT_SERVING)
 	healthpb.RegisterHealthServer(server, a.health)
 	if s.GRPCReflection {
@@ -215,13 +246,6 @@ type endingStream struct {
 }
 
 func (s endingStream) Context() context.Context { return s.ctx }
-
-func (a *App) pages() http.Handler {
-	pages := admin.New()
-	pages.AddHealth(a.notReady)
-	pages.Add("/metrics", "Prometheus metrics", a.metrics.Handler())
-	return pages
-}
 
 func headerStyle(setting string) service.HeaderStyle {
 	switch setting {

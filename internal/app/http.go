@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -10,6 +11,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/weir-rls/weir/admin"
+	"github.com/weir-rls/weir/descriptors"
 	"github.com/weir-rls/weir/internal/config"
 )
 
@@ -48,4 +51,17 @@ func httpTLS(s config.Settings) (*tls.Config, error) {
 	}
 	served.ClientAuth = tls.VerifyClientCertIfGiven
 	return served, nil
+}
+
+func (a *App) pages() http.Handler {
+	pages := admin.New()
+	pages.AddHealth(a.notReady)
+	pages.Add("/metrics", "Prometheus metrics", a.metrics.Handler())
+	admin.API{
+		Guard: admin.Guard{Token: a.settings.AdminToken.Reveal(), Certificates: a.settings.HTTPClientCA != ""},
+		Rules: a.rules, Book: a.live.book, Buckets: a.live.buckets, Capacity: a.live.capacity,
+		Levels: func(ctx context.Context, r descriptors.Request) (any, error) { return a.judge.Levels(ctx, r) },
+		Reset:  a.judge.Reset, Ask: a.judge.AskJSON,
+	}.Add(pages)
+	return pages
 }

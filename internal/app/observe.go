@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -9,12 +10,15 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/weir-rls/weir/descriptors"
+	"github.com/weir-rls/weir/overrides"
 	"github.com/weir-rls/weir/service"
 )
 
 // reloaded is told of each reading of the rule files that found a change.
 func (a *App) reloaded(r descriptors.Report) {
 	a.room.Change()
+	a.tell.reloaded(r)
+	a.live.book.Refit()
 	for _, fault := range r.Faults {
 		a.logFault(fault)
 	}
@@ -73,5 +77,51 @@ func (a *App) observer() service.Observer {
 
 		Unmatched: m.Unmatched, BadOverrides: m.IgnoredOverrides, UnknownDomain: m.UnknownDomain, Excess: m.Excess,
 		Waited: m.Waited, WrittenOff: m.WrittenOff, Receipt: func(r service.Receipt) { m.Receipt(r.String()) },
+
+		Ended:   func(domain, pool string, status int) { a.live.capacity.Ended(domain, pool, int64(status)) },
+		Limited: a.live.capacity.Refused, Refusal: a.tell.refused, Breaker: a.tell.breaker,
 	}
+}
+
+// applied is told that other changes than before are in force.
+func (a *App) applied(live int, leftOut []error) {
+	a.room.Change()
+	misfits := map[string]bool{}
+	for _, err := range leftOut {
+		a.log.Warn("a change that is set is left out", "error", err.Error())
+		if misfit, ok := errors.AsType[overrides.Misfit](err); ok {
+			misfits[misfit.Entry.Key()] = true
+		}
+	}
+	a.metrics.Changes(live-len(misfits), len(leftOut))
+}
+
+// resize gives the pools of this replica the sizes that are published.
+func (a *App) resize(sizes map[descriptors.PoolID]int64) {
+	a.rules.Resize(sizes)
+	a.room.Change()
+	a.metrics.PoolSizes(func(yield func([2]string, int64) bool) {
+		for _, pool := range a.pools() {
+			if size, set := sizes[pool.PoolID]; set && !yield([2]string{pool.Domain, pool.Name}, size) {
+				return
+			}
+		}
+	})
+}
+
+func (a *App) ledgerFailed(err error) {
+	a.metrics.Ledger(err == nil)
+	if err != nil {
+		a.log.Error("the ledger of what is set does not answer; what is known stays in force", "error", err.Error())
+		return
+	}
+	a.log.Info("the ledger of what is set answers again")
+}
+
+func (a *App) capacityFailed(part string, err error) {
+	if err != nil {
+		a.log.Warn("the sizes of pools cannot follow what they stand for", "part", part, "error", err.Error())
+		return
+	}
+	a.log.Info("the sizes of pools follow again what they stand for", "part", part)
 }

@@ -32,6 +32,8 @@ type Metrics struct {
 	reloads       *prometheus.CounterVec
 	faults        prometheus.Gauge
 	lastReload    prometheus.Gauge
+
+	live live
 }
 
 // latency spans what a decision takes: a memory store's tens of microseconds to
@@ -59,6 +61,7 @@ func NewMetrics(version string) *Metrics {
 		reloads:       counters("rule_reloads_total", "Readings of the rule files that found a change, by result.", "result"),
 		faults:        gauge("rule_faults", "Errors in the rule files as they stand; the last good rules of a faulty file stay in force."),
 		lastReload:    gauge("rules_last_success_timestamp_seconds", "When the rule files were last read without an error."),
+		live:          newLive(),
 	}
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "weir", Name: "build_info", Help: "Always 1."}, []string{"version"})
 	info.WithLabelValues(version).Set(1)
@@ -66,6 +69,7 @@ func NewMetrics(version string) *Metrics {
 		m.tokens, m.abandoned, m.waits, m.writtenOff, m.receipts,
 		m.store, m.storeErrors, m.reloads, m.faults, m.lastReload, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.live.collectors()...)
 	return m
 }
 

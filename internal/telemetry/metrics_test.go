@@ -30,6 +30,11 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	m.IgnoredOverrides("d", 1)
 	m.Store(time.Second, "timeout")
 	m.Reload(0)
+	m.Changes(1, 0)
+	m.Line("CHECK", "ok")
+	m.EventsSent("log", 1)
+	m.EventsDropped("webhook", 1)
+	m.PoolSizes(maps.All(map[[2]string]int64{{"d", "p"}: 1}))
 	page := httptest.NewRecorder()
 	m.Handler().ServeHTTP(page, httptest.NewRequest("GET", "/metrics", nil))
 

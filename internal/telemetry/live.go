@@ -1,0 +1,73 @@
+package telemetry
+
+import (
+	"iter"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// live are the metrics of what changes while weir runs.
+type live struct {
+	changes       *prometheus.GaugeVec
+	ledger        prometheus.Gauge
+	sizes         *prometheus.GaugeVec
+	events        *prometheus.CounterVec
+	eventsDropped *prometheus.CounterVec
+	lines         *prometheus.CounterVec
+}
+
+func newLive() live {
+	l := live{
+		changes: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: "weir", Name: "changes", Help: "Changes of limits that are set while weir runs, by whether they are in force or do not fit the rules.",
+		}, []string{"state"}),
+		ledger: gauge("ledger_up", "1 while the ledger of what is set answers; 0: what is known stays in force."),
+		sizes: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: "weir", Name: "pool_size", Help: "Tokens or slots of the pools whose size is not the one that the rules state, as applied in this replica.",
+		}, []string{"domain", "pool"}),
+		events:        counters("events_total", "Events that were delivered, by sink.", "sink"),
+		eventsDropped: counters("events_dropped_total", "Events that were not delivered, by sink.", "sink"),
+		lines:         counters("line_requests_total", "Lines of the line protocol, by verb and result.", "verb", "result"),
+	}
+	l.ledger.Set(1)
+	return l
+}
+
+func (l live) collectors() []prometheus.Collector {
+	return []prometheus.Collector{l.changes, l.ledger, l.sizes, l.events, l.eventsDropped, l.lines}
+}
+
+// Changes publishes how many changes of limits are in force, and how many are left
+// out because they do not fit.
+func (m *Metrics) Changes(inForce, leftOut int) {
+	m.live.changes.WithLabelValues("in_force").Set(float64(inForce))
+	m.live.changes.WithLabelValues("left_out").Set(float64(leftOut))
+}
+
+// Ledger publishes whether the ledger of what is set answers.
+func (m *Metrics) Ledger(up bool) {
+	m.live.ledger.Set(0)
+	if up {
+		m.live.ledger.Set(1)
+	}
+}
+
+// PoolSizes publishes the sizes that pools of the rules have now, in place of
+// those before.
+func (m *Metrics) PoolSizes(each iter.Seq2[[2]string, int64]) {
+	m.live.sizes.Reset()
+	for pool, size := range each {
+		m.live.sizes.WithLabelValues(pool[0], pool[1]).Set(float64(size))
+	}
+}
+
+// EventsSent counts events that a sink took; its name is one of a few words.
+func (m *Metrics) EventsSent(sink string, n int) { m.live.events.WithLabelValues(sink).Add(float64(n)) }
+
+// EventsDropped counts events that a sink never got.
+func (m *Metrics) EventsDropped(sink string, n int) {
+	m.live.eventsDropped.WithLabelValues(sink).Add(float64(n))
+}
+
+// Line counts an answer of the line protocol; both are of a few words.
+func (m *Metrics) Line(verb, result string) { m.live.lines.WithLabelValues(verb, result).Inc() }
