@@ -51,7 +51,7 @@ func TestC13_BadInputNamesItsFieldAndChangesNothing(t *testing.T) {
 			"negative instances":          {set(units, capacity.ByHand{PerInstance: -5, Instances: -20}), "per_instance"},
 			"more than max":               {set(units, capacity.ByHand{Total: 401}), "total"},
 			"less than min":               {set(units, capacity.ByHand{Total: 19}), "total"},
-			"a product beyond int64":      {set(units, capacity.ByHand{PerInstance: math.MaxInt64 / 2, Instances: 3}), "per_instance"},
+			"a product beyond int64":      {set(units, capacity.ByHand{PerInstance: 1<<62 + 25, Instances: 4}), "per_instance"},
 			"more than a number of slots": {set(id("shop", "slots"), capacity.ByHand{Total: 1 << 40}), "total"},
 			"short time":                  {set(units, capacity.ByHand{Total: 50, TTL: time.Millisecond}), "ttl"},
 			"a time of years":             {set(units, capacity.ByHand{Total: 50, TTL: math.MaxInt64}), "ttl"},

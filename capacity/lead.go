@@ -186,9 +186,9 @@ func (c *Controller) factor(p descriptors.Pool, before int64, f *frozen, known *
 		return before
 	}
 	var during counts
-	if last := known.sums; last != nil && sum.ended >= last.ended && sum.bad >= last.bad && sum.limited >= last.limited {
-		during = sum.minus(*last)
-	} // else they are the first, or began anew
+	if known.sums != nil {
+		during = sum.minus(*known.sums) // of sums that began anew negative, which says nothing
+	}
 	known.sums = &sum
 	return adjust(before, feedback(p, f), during)
 }
