@@ -1,6 +1,7 @@
 package descriptors
 
 import (
+	"context"
 	"fmt"
 	"math/big"
 	"strings"
@@ -174,7 +175,7 @@ func TestT1_ResizingAdmitsNoMoreThanTheLargestSize(t *testing.T) {
 			now = now.Add(time.Duration(rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(0, 3_000_000)).Draw(t, "pause")) * time.Microsecond)
 			c := r.Resolve(request("api=" + rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "api"))).Matches[0].Charge
 			c.Cost *= rapid.Int64Range(1, 40).Draw(t, "hits")
-			o, err := store.Take(nil, []buckets.Charge{c}) //nolint:staticcheck // the memory store asks no context
+			o, err := store.Take(context.Background(), []buckets.Charge{c})
 			if err != nil {
 				t.Fatal(err)
 			}

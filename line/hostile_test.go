@@ -183,7 +183,7 @@ func TestIdleClientsAreClosed(t *testing.T) {
 }
 
 // A client who reads none of his answers ends himself, nobody else.
-func TestAClientWhoDoesNotReadHoldsUpNobody(t *testing.T) {
+func TestL04_AClientWhoDoesNotReadHoldsUpNobody(t *testing.T) {
 	inTime(t, line.Options{}, func(w *world) {
 		deaf, err := w.dial()
 		if err != nil {

@@ -216,3 +216,15 @@ func TestExactWhereFloatsAreNot(t *testing.T) {
 		t.Errorf("%d tokens passed, want %d or less than one request fewer", admitted, want)
 	}
 }
+
+// The first limit that refuses ends the request: there is one verdict and one body,
+// whatever stands behind it.
+func TestN19_ARefusalIsTheEndOfTheRequest(t *testing.T) {
+	w := newWorld(t, references)
+	w.mustPass(1, 1, "both=a")
+	answer := w.ask(request("both=a", "sixty=a"))
+	if answer.OverallCode != rls.RateLimitResponse_OVER_LIMIT || len(answer.Statuses) != 2 || len(answer.RawBody) == 0 {
+		t.Errorf("answered %v", answer)
+	}
+	w.expect(map[string]int{"d narrow denied": 1, "d sixty not_charged": 1, "d sixty tokens": 0})
+}

@@ -114,9 +114,7 @@ func TestABadChangeKeepsTheLastGoodRulesAndIsSeen(t *testing.T) {
 			t.Errorf("call %d: %v, %v; want %v", i, answer.OverallCode, err, want)
 		}
 	}
-	if !strings.Contains(r.log.String(), `"line":3,"column":33`) {
-		t.Errorf("the log does not name the place:\n%s", r.log)
-	}
+	eventually(t, time.Second, "the log names the place", func() bool { return strings.Contains(r.log.String(), `"line":3,"column":33`) })
 }
 
 // A good change is live within a second, and carries the tokens used.
