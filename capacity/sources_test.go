@@ -215,6 +215,14 @@ func TestG18_APoolOfAFixedSizeIsEnlargedBeforeThePeak(t *testing.T) {
 		if size() != 20 {
 			t.Errorf("after its time it has %d slots, want 20", size())
 		}
+		if _, err := r.SetByHand(t.Context(), slots, capacity.ByHand{Total: 10, TTL: 5 * time.Second}); err != nil {
+			t.Fatal(err)
+		}
+		pass(7 * time.Second)
+		if size() != 12 && size() != 14 {
+			t.Errorf("two seconds after its time it has %d slots of 20, want 12 or 14: it goes back in steps", size())
+		}
+		pass(10 * time.Second)
 		_, published, _ := s.sizes.Read(t.Context())
 		if names := slices.Sorted(maps.Keys(published)); len(names) != 1 {
 			t.Errorf("published are %q, want only the pool that follows something", names)
