@@ -151,14 +151,15 @@ func (j *jsonText) value() *yaml.Node {
 // writes the text in another way than it reads.
 func (j *jsonText) at(offset int) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.ScalarNode, Line: j.node.Line, Column: j.node.Column}
-	read := j.node.Value[:max(0, min(offset, len(j.node.Value)))]
+	offset = max(0, min(offset, len(j.node.Value)))
+	read := j.node.Value[:offset]
 	start := strings.LastIndex(read, "\n") + 1
 	whole, _, _ := strings.Cut(j.node.Value[start:], "\n")
 	line := j.node.Line + strings.Count(read, "\n")
 	if j.node.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
 		line++
 	}
-	if line > j.text.lines() {
+	if whole == "" || line > j.text.lines() {
 		return n
 	}
 	written := string(j.text.lineAt(line))
