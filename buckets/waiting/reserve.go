@@ -42,7 +42,9 @@ func (r *Room) reserve(ctx context.Context, charges []buckets.Charge, w Wait) ([
 	}
 	reserving := []buckets.Charge{charges[0]}
 	reserving[0].MayOwe = mayOwe(charges[0].Bucket.(buckets.TokenBucket), w.Max)
-	outcomes, err := r.store.Take(ctx, reserving)
+	asking, stop := steadfast(ctx)
+	defer stop()
+	outcomes, err := r.store.Take(asking, reserving)
 	if err != nil || !outcomes[0].Admitted || outcomes[0].Delay <= 0 {
 		r.leave(limit)
 		return outcomes, 0, err
@@ -50,6 +52,16 @@ func (r *Room) reserve(ctx context.Context, charges []buckets.Charge, w Wait) ([
 	r.began()
 	defer r.ended(limit)
 	return r.sleep(ctx, charges[0], outcomes, &w)
+}
+
+// steadfast is ctx without its end but for its deadline. A caller who leaves while
+// the store is asked for his reservation must learn of it, to give it back: nobody
+// else would, and its tokens would pass unused.
+func steadfast(ctx context.Context) (context.Context, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	}
+	return context.WithoutCancel(ctx), func() {}
 }
 
 // sleep holds the caller of a reservation until its instant has come.
