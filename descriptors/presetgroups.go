@@ -114,6 +114,13 @@ type jsonText struct {
 	text    *text
 	node    *yaml.Node // of the text
 	decoder *json.Decoder
+
+	// Where at has come to.
+	begun     bool
+	line      int // of the file, counted from that of the node
+	seen      int // offset in the text
+	column    int
+	asWritten bool // the line stands in the file as it reads
 }
 
 // value reads one value of JSON that is known to be sound.
@@ -147,24 +154,38 @@ func (j *jsonText) value() *yaml.Node {
 	return n
 }
 
-// at is a node at an offset of the text, or at its beginning where the file
-// writes the text in another way than it reads.
+// at is a node at an offset of the text, none before that of the last call; or at
+// the text's beginning where the file writes it in another way than it reads.
 func (j *jsonText) at(offset int) *yaml.Node {
-	n := &yaml.Node{Kind: yaml.ScalarNode, Line: j.node.Line, Column: j.node.Column}
 	offset = max(0, min(offset, len(j.node.Value)))
-	read := j.node.Value[:offset]
-	start := strings.LastIndex(read, "\n") + 1
-	whole, _, _ := strings.Cut(j.node.Value[start:], "\n")
-	line := j.node.Line + strings.Count(read, "\n")
-	if j.node.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
-		line++
+	if !j.begun {
+		j.enter(0)
 	}
-	if whole == "" || line > j.text.lines() {
-		return n
+	for i := strings.IndexByte(j.node.Value[j.seen:offset], '\n'); i >= 0; i = strings.IndexByte(j.node.Value[j.seen:offset], '\n') {
+		j.line++
+		j.enter(j.seen + i + 1)
 	}
-	written := string(j.text.lineAt(line))
-	if i := strings.Index(written, whole); i >= 0 && len(written) <= longestLine {
-		n.Line, n.Column = line, utf8.RuneCountInString(written[:i+offset-start])+1
+	j.column += utf8.RuneCountInString(j.node.Value[j.seen:offset])
+	j.seen = offset
+	if !j.asWritten {
+		return &yaml.Node{Kind: yaml.ScalarNode, Line: j.node.Line, Column: j.node.Column}
 	}
-	return n
+	return &yaml.Node{Kind: yaml.ScalarNode, Line: j.node.Line + j.line, Column: j.column}
+}
+
+// enter looks for the line of the text that begins at an offset where it should
+// stand in the file.
+func (j *jsonText) enter(start int) {
+	if !j.begun && j.node.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+		j.line++
+	}
+	j.begun, j.seen, j.asWritten = true, start, false
+	line, _, _ := strings.Cut(j.node.Value[start:], "\n")
+	if line == "" || j.node.Line+j.line > j.text.lines() {
+		return
+	}
+	written := string(j.text.lineAt(j.node.Line + j.line))
+	if i := strings.Index(written, line); i >= 0 && len(written) <= longestLine {
+		j.asWritten, j.column = true, utf8.RuneCountInString(written[:i])+1
+	}
 }
