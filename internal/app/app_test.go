@@ -257,7 +257,9 @@ func TestDrainLetsCallsUnderWayFinish(t *testing.T) {
 				_, err := r.call(wire("d", "user", "u"))
 				result <- err
 			}()
-			for range 2 { // the greeting and the call wait for a Redis that says nothing
+			// What is set was asked for at the start, and is again, with the sizes of
+			// pools; the greeting and the call wait too for a Redis that says nothing.
+			for range 5 {
 				conn, err := silent.Accept()
 				if err != nil {
 					t.Fatal(err)
