@@ -112,6 +112,23 @@ func TestRateIsExactAndEveryNumberBelow2To53(t *testing.T) {
 	})
 }
 
+// What stays used beyond a lowered capacity is counted as exactly as the rest: a
+// pool that shrinks does not come to a level that no store can count.
+func TestWhatIsKeptIsExactToo(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := specs.Draw(t, "spec")
+		kept := rapid.OneOf(rapid.Int64Range(0, 1000), rapid.Int64Range(0, buckets.MaxTicks)).Draw(t, "kept")
+		b, err := buckets.Terms{Tokens: s.tokens, Period: s.period, Capacity: s.capacity, Kept: kept}.TokenBucket()
+		whole, alone := buckets.NewTokenBucket(s.tokens, s.period, s.capacity+kept)
+		if (err == nil) != (alone == nil) {
+			t.Fatalf("%+v with %d kept: %v; of a capacity of both: %v", s, kept, err, alone)
+		}
+		if err == nil && (b.Deepest() != whole.Full() || b.TicksPerToken != whole.TicksPerToken || b.Quantum != whole.Quantum) {
+			t.Fatalf("%+v with %d kept is %+v, one of a capacity of both %+v", s, kept, b, whole)
+		}
+	})
+}
+
 func TestRatesWithoutABucketAreRefusedInWords(t *testing.T) {
 	for _, c := range []struct {
 		spec

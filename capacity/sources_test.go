@@ -1,15 +1,18 @@
 package capacity_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/weir-rls/weir/buckets"
 	"github.com/weir-rls/weir/capacity"
 	"github.com/weir-rls/weir/descriptors"
 )
@@ -253,10 +256,10 @@ func TestC07_TheFeedbackFollowsFailures(t *testing.T) {
 		}
 		var sizes []int64
 		for range 8 {
-			sizes = append(sizes, second(40, 20, 5).Size)
+			sizes = append(sizes, second(40, 5, 5).Size)
 		}
 		if want := []int64{90, 81, 72, 65, 59, 53, 50, 50}; !slices.Equal(sizes, want) {
-			t.Errorf("half of all fail: %v, want %v", sizes, want)
+			t.Errorf("more than a tenth fails: %v, want %v", sizes, want)
 		}
 		if s := second(40, 0, 0); s.Size != 50 {
 			t.Errorf("nobody wants more, and it holds %d", s.Size)
@@ -281,4 +284,33 @@ func TestC07_TheFeedbackFollowsFailures(t *testing.T) {
 			t.Errorf("not frozen any more it is %+v", s)
 		}
 	})
+}
+
+// Of several replicas one computes: it alone counts the instances, once a second.
+func TestC13_OnlyTheLeaderCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := inMemory(t)
+		looks := &lookingStore{Store: s.store}
+		s.store = looks
+		for range 3 {
+			start(t, s, rules)
+		}
+		pass(9*time.Second + 500*time.Millisecond)
+		if n := looks.calls.Load(); n != 10 {
+			t.Errorf("in 10 ticks three replicas counted %d times", n)
+		}
+	})
+}
+
+// lookingStore counts the questions that take nothing.
+type lookingStore struct {
+	buckets.Store
+	calls atomic.Int64
+}
+
+func (s *lookingStore) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.Outcome, error) {
+	if charges[0].Mode == buckets.Look {
+		s.calls.Add(1)
+	}
+	return s.Store.Take(ctx, charges)
 }
