@@ -19,6 +19,23 @@ type Store interface {
 	Take(ctx context.Context, charges []Charge) ([]Outcome, error)
 }
 
+// Starter is a [Store] that can be asked by who does not wait for it: who waits
+// beside it, and leaves when his time is over, needs no goroutine of his own for
+// each call.
+type Starter interface {
+	Store
+	// Start is Take that returns at once and tells asker the answer, once, when it
+	// is there. The charges must not be changed until then.
+	Start(charges []Charge, asker Asker)
+}
+
+// Asker is told what a [Starter] answers.
+type Asker interface {
+	// Answer takes what Take would return. It is called by who has other calls to
+	// answer next, and must not wait for anything.
+	Answer(outcomes []Outcome, err error)
+}
+
 // Forgetter is a [Store] that can make buckets as if they were never seen. What is
 // held of them, or reserved, is gone with them.
 type Forgetter interface {
