@@ -5,80 +5,85 @@ import (
 	"time"
 
 	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
-	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/structpb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/weir-rls/weir/descriptors"
 )
 
-// toEnvoy is the verdict in Envoy's terms. Body, content type and metadata are
-// for refusals alone: Envoy would append a content type to that of an admitted
+// appendTo appends the verdict as a RateLimitResponse in its wire form (field
+// numbers of envoy/service/ratelimit/v3/rls.proto). Body, content type and metadata
+// are for refusals alone: Envoy would append a content type to that of an admitted
 // request's response.
-func (v *verdict) toEnvoy(headers HeaderStyle) *rls.RateLimitResponse {
-	answer := &rls.RateLimitResponse{
-		OverallCode: code(v.over),
-		Statuses:    make([]*rls.RateLimitResponse_DescriptorStatus, len(v.statuses)),
+func (v *verdict) appendTo(b []byte, style HeaderStyle) []byte {
+	b = appendNumber(b, 1, code(v.over))
+	for i := range v.statuses {
+		var at int
+		b, at = beginMessage(b, 2)
+		b = endMessage(v.statuses[i].appendTo(b), at)
 	}
-	for i, s := range v.statuses {
-		answer.Statuses[i] = s.toEnvoy()
+	for _, h := range v.headers(style) {
+		b = h.appendTo(b)
 	}
-	answer.ResponseHeadersToAdd = v.headers(headers)
 	if v.over {
-		v.explainRefusal(answer)
+		b = v.appendRefusal(b)
 	}
 	if v.receipt != "" {
-		answer.DynamicMetadata = &structpb.Struct{Fields: map[string]*structpb.Value{"receipt": structpb.NewStringValue(v.receipt)}}
+		b = appendMetadata(b, metadata{"receipt", v.receipt})
 	}
-	return answer
+	return b
 }
 
-func (v *verdict) explainRefusal(answer *rls.RateLimitResponse) {
+func (v *verdict) appendRefusal(b []byte) []byte {
 	if delay, hope := v.retryAfter(); hope {
-		answer.ResponseHeadersToAdd = append(answer.ResponseHeadersToAdd, header("Retry-After", wholeSeconds(delay)))
+		b = numberHeader("Retry-After", wholeSeconds(delay)).appendTo(b)
 	}
-	fields := map[string]*structpb.Value{"reason": structpb.NewStringValue(v.reason)}
-	if v.reason == "limit" {
-		fields["limit"] = structpb.NewStringValue(v.decisive.Limit.Name)
-	}
-	answer.DynamicMetadata = &structpb.Struct{Fields: fields}
-
 	body, headers := v.render(v.response())
-	answer.RawBody = body
-	answer.ResponseHeadersToAdd = append(answer.ResponseHeadersToAdd, headers...)
+	for _, h := range headers {
+		b = h.appendTo(b)
+	}
+	b = appendBytes(b, 5, body)
+	if v.reason == "limit" {
+		return appendMetadata(b, metadata{"reason", v.reason}, metadata{"limit", v.decisive.Limit.Name})
+	}
+	return appendMetadata(b, metadata{"reason", v.reason})
 }
 
-func (s shown) toEnvoy() *rls.RateLimitResponse_DescriptorStatus {
-	status := &rls.RateLimitResponse_DescriptorStatus{Code: code(s.over)}
+// appendTo appends a DescriptorStatus.
+func (s *shown) appendTo(b []byte) []byte {
+	b = appendNumber(b, 1, code(s.over))
 	switch {
 	case s.met == nil || s.Blind && !s.over: // what is left is not known
-		return status
+		return b
 	case s.Blind:
-		status.CurrentLimit = currentLimit(s.Limit)
-		return status
+		return appendLimit(b, s.Limit)
 	case s.Limit.Unlimited:
-		status.LimitRemaining = math.MaxUint32
-		return status
+		return appendNumber(b, 3, math.MaxUint32)
 	}
-	status.CurrentLimit = currentLimit(s.Limit)
+	b = appendLimit(b, s.Limit)
 	if s.showsLevel() {
-		status.LimitRemaining = uint32(min(s.remaining(), math.MaxUint32))
+		b = appendNumber(b, 3, uint64(min(s.remaining(), math.MaxUint32)))
 	}
 	switch {
 	case s.hopeless || s.Charge.Bucket.Size() == 0 || s.timeless(): // there is no such time
+		return b
 	case s.over:
-		status.DurationUntilReset = durationpb.New(time.Duration(wholeSeconds(s.Delay)) * time.Second)
-	default:
-		status.DurationUntilReset = durationpb.New(s.Reset)
+		return appendDuration(b, time.Duration(wholeSeconds(s.Delay))*time.Second)
 	}
-	return status
+	return appendDuration(b, s.Reset)
 }
 
-func code(over bool) rls.RateLimitResponse_Code {
+// appendDuration appends the time until a limit is reset.
+func appendDuration(b []byte, d time.Duration) []byte {
+	b, at := beginMessage(b, 4)
+	b = appendNumber(b, 1, uint64(d/time.Second))
+	b = appendNumber(b, 2, uint64(d%time.Second))
+	return endMessage(b, at)
+}
+
+func code(over bool) uint64 {
 	if over {
-		return rls.RateLimitResponse_OVER_LIMIT
+		return uint64(rls.RateLimitResponse_OVER_LIMIT)
 	}
-	return rls.RateLimitResponse_OK
+	return uint64(rls.RateLimitResponse_OK)
 }
 
 // units are the periods of one length that Envoy can name, longest first.
@@ -93,33 +98,69 @@ var units = []struct {
 	{time.Second, rls.RateLimitResponse_RateLimit_SECOND},
 }
 
-// currentLimit is the limit's rate as Envoy shows it, nil where it has none or
-// its period is no whole number of seconds.
-func currentLimit(l *descriptors.Limit) *rls.RateLimitResponse_RateLimit {
-	requests := uint32(min(l.Requests, math.MaxUint32))
+// unitOf is the limit's period as Envoy shows it, so many times a unit: not at all
+// where it has no rate, as slots and breakers, or its period is no whole number of
+// seconds.
+func unitOf(l *descriptors.Limit) (unit rls.RateLimitResponse_RateLimit_Unit, times uint32, shown bool) {
 	switch l.CalendarUnit() {
 	case descriptors.Month:
-		return &rls.RateLimitResponse_RateLimit{Name: l.Name, RequestsPerUnit: requests, Unit: rls.RateLimitResponse_RateLimit_MONTH}
+		return rls.RateLimitResponse_RateLimit_MONTH, 1, true
 	case descriptors.Year:
-		return &rls.RateLimitResponse_RateLimit{Name: l.Name, RequestsPerUnit: requests, Unit: rls.RateLimitResponse_RateLimit_YEAR}
+		return rls.RateLimitResponse_RateLimit_YEAR, 1, true
 	}
-	if l.Period == 0 { // slots, and breakers
-		return nil
+	if l.Period == 0 {
+		return 0, 0, false
 	}
 	for _, u := range units {
-		if l.Period%u.length != 0 {
-			continue
+		if l.Period%u.length == 0 {
+			times := l.Period / u.length
+			return u.name, uint32(times), times <= math.MaxUint32
 		}
-		shown := &rls.RateLimitResponse_RateLimit{
-			Name: l.Name, RequestsPerUnit: requests, Unit: u.name,
-		}
-		if times := l.Period / u.length; times > 1 {
-			if times > math.MaxUint32 {
-				return nil
-			}
-			shown.UnitMultiplier = wrapperspb.UInt32(uint32(times))
-		}
-		return shown
 	}
-	return nil
+	return 0, 0, false
+}
+
+// appendLimit appends a RateLimit, the limit's rate.
+func appendLimit(b []byte, l *descriptors.Limit) []byte {
+	unit, times, shown := unitOf(l)
+	if !shown {
+		return b
+	}
+	b, at := beginMessage(b, 2)
+	b = appendNumber(b, 1, uint64(min(l.Requests, math.MaxUint32)))
+	b = appendNumber(b, 2, uint64(unit))
+	b = appendText(b, 3, l.Name)
+	if times > 1 {
+		var wrapped int
+		b, wrapped = beginMessage(b, 4)
+		b = endMessage(appendNumber(b, 1, uint64(times)), wrapped)
+	}
+	return endMessage(b, at)
+}
+
+// metadata is an entry of Envoy's dynamic metadata.
+type metadata struct{ name, value string }
+
+// appendMetadata appends a Struct (google/protobuf/struct.proto) of texts: a map,
+// whose entries are messages of a key and a Value.
+func appendMetadata(b []byte, entries ...metadata) []byte {
+	b, at := beginMessage(b, 6)
+	for _, e := range entries {
+		var entry, value int
+		b, entry = beginMessage(b, 1)
+		b = appendText(b, 1, e.name)
+		b, value = beginMessage(b, 2)
+		b = appendText(b, 3, e.value)
+		b = endMessage(endMessage(b, value), entry)
+	}
+	return endMessage(b, at)
+}
+
+// header is one of the response's headers.
+type header struct{ name, value string }
+
+// appendTo appends a HeaderValue to the headers that Envoy adds to the response.
+func (h header) appendTo(b []byte) []byte {
+	b, at := beginMessage(b, 3)
+	return endMessage(appendText(appendText(b, 1, h.name), 2, h.value), at)
 }

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 )
 
 // unbounded is the wait of a caller who leaves it to the rules and his deadline.
@@ -38,7 +39,7 @@ func (s *Service) AskJSON(ctx context.Context, body []byte, wait time.Duration) 
 	if fault != nil {
 		return fault.answer()
 	}
-	answer, err := s.ask(ctx, request, max(0, wait))
+	answer, err := s.askMessage(ctx, request, max(0, wait))
 	if err != nil {
 		return faultOf(err).answer()
 	}
@@ -53,6 +54,23 @@ func (s *Service) AskJSON(ctx context.Context, body []byte, wait time.Duration) 
 		code = http.StatusTooManyRequests
 	}
 	return code, header, answerJSON(answer)
+}
+
+// askMessage is ask with the messages of Envoy's API.
+func (s *Service) askMessage(ctx context.Context, r *rls.RateLimitRequest, wait time.Duration) (*rls.RateLimitResponse, error) {
+	c := call{most: s.options.MaxDescriptors}
+	wire, err := proto.Marshal(r)
+	if err == nil {
+		err = c.read(wire)
+	}
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	if err := s.ask(ctx, &c, wait); err != nil {
+		return nil, err
+	}
+	answer := &rls.RateLimitResponse{}
+	return answer, proto.Unmarshal(c.verdict.appendTo(nil, s.options.Headers), answer)
 }
 
 // answerJSON is what AskJSON says of an answer.

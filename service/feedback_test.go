@@ -133,16 +133,7 @@ func TestC07_APoolWithoutFeedbackCostsNothing(t *testing.T) {
 		t.Errorf("receipt %q", receipt)
 	}
 	w.tells(log)
-	r := request("plain=p")
-	plain := testing.AllocsPerRun(100, func() {
-		w.now = w.now.Add(time.Second)
-		w.ask(r)
-	})
-	r = request("follows=a")
-	follows := testing.AllocsPerRun(100, func() {
-		w.now = w.now.Add(time.Second)
-		w.ask(r)
-	})
+	plain, follows := w.allocations("plain=p"), w.allocations("follows=a")
 	if plain > maxAllocs || follows <= plain {
 		t.Errorf("a draw allocates %v times, more than %v; with feedback %v times", plain, maxAllocs, follows)
 	}

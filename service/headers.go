@@ -6,14 +6,12 @@ import (
 	"strings"
 	"time"
 
-	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-
 	"github.com/weir-rls/weir/buckets"
 	"github.com/weir-rls/weir/descriptors"
 )
 
 // headers tell the caller where he stands.
-func (v *verdict) headers(style HeaderStyle) []*core.HeaderValue {
+func (v *verdict) headers(style HeaderStyle) []header {
 	switch {
 	case style == HeadersLegacy && v.decisive != nil && v.decisive.showsLevel():
 		return legacyHeaders(v.decisive)
@@ -26,15 +24,15 @@ func (v *verdict) headers(style HeaderStyle) []*core.HeaderValue {
 // legacyHeaders tell the state of one limit in the three headers that most
 // clients know. The limit is the bucket's capacity, so that what remains is
 // never above it.
-func legacyHeaders(m *met) []*core.HeaderValue {
+func legacyHeaders(m *met) []header {
 	reset := m.Reset
 	if m.refuses && !m.hopeless {
 		reset = m.Delay
 	}
-	return []*core.HeaderValue{
-		header("X-RateLimit-Limit", m.Charge.Bucket.Size()),
-		header("X-RateLimit-Remaining", m.remaining()),
-		header("X-RateLimit-Reset", wholeSeconds(reset)),
+	return []header{
+		numberHeader("X-RateLimit-Limit", m.Charge.Bucket.Size()),
+		numberHeader("X-RateLimit-Remaining", m.remaining()),
+		numberHeader("X-RateLimit-Reset", wholeSeconds(reset)),
 	}
 }
 
@@ -43,7 +41,7 @@ func legacyHeaders(m *met) []*core.HeaderValue {
 // with an item for each limit's name. Of limits with one name it is the one that
 // tells more. Breakers have no quota, and a limit in shadow mode is nobody's
 // business yet.
-func (v *verdict) draft10Headers() []*core.HeaderValue {
+func (v *verdict) draft10Headers() []header {
 	var shown []*met
 	for i := range v.met {
 		m := &v.met[i]
@@ -70,9 +68,9 @@ func (v *verdict) draft10Headers() []*core.HeaderValue {
 			limits = append(limits, v.serviceLimit(m))
 		}
 	}
-	headers := []*core.HeaderValue{textHeader("RateLimit-Policy", strings.Join(policies, ", "))}
+	headers := []header{header{"RateLimit-Policy", strings.Join(policies, ", ")}}
 	if len(limits) > 0 {
-		headers = append(headers, textHeader("RateLimit", strings.Join(limits, ", ")))
+		headers = append(headers, header{"RateLimit", strings.Join(limits, ", ")})
 	}
 	return headers
 }
@@ -163,12 +161,8 @@ func structuredString(s string) string {
 // digits.
 func structuredInteger(n int64) int64 { return min(n, 999_999_999_999_999) }
 
-func header(name string, value int64) *core.HeaderValue {
-	return textHeader(name, strconv.FormatInt(value, 10))
-}
-
-func textHeader(name, value string) *core.HeaderValue {
-	return &core.HeaderValue{Key: name, Value: value}
+func numberHeader(name string, value int64) header {
+	return header{name, strconv.FormatInt(value, 10)}
 }
 
 // wholeSeconds rounds up: a client that comes back a moment early is refused again.

@@ -29,7 +29,7 @@ descriptors:
   - {key: free, rate_limit: {unlimited: true}}
 `
 
-func asksFor(texts ...string) descriptors.Request { return fromEnvoy(request(texts...)) }
+func asksFor(texts ...string) descriptors.Request { return modelRequest(request(texts...)) }
 
 // levels is what the request's limits say, by name.
 func (w *world) levels(texts ...string) map[string]Level {

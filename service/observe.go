@@ -39,7 +39,8 @@ type Observer struct {
 }
 
 // Refusal is a request that was refused by a limit, or because no rule admits it.
-// What it says is put together when it is asked for.
+// What it says is put together when it is asked for, which must be before the
+// observer returns.
 type Refusal struct {
 	Domain  string
 	Limit   string              // the limit that refused, or "unmatched"
@@ -124,7 +125,7 @@ func (s *Service) observeVerdict(v *verdict, waited time.Duration) {
 	}
 }
 
-func (s *Service) observeResolution(domain string, found descriptors.Resolution) {
+func (s *Service) observeResolution(domain string, found *descriptors.Resolution) {
 	if !found.KnownDomain {
 		s.options.Observe.UnknownDomain()
 		return

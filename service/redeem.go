@@ -63,7 +63,7 @@ func (m *met) life() time.Duration {
 func (r *receipt) fill(v *verdict, now time.Time) bool {
 	for i := range v.met {
 		m := &v.met[i]
-		if v.over || !m.Admitted || m.Blind || !endMatters(&m.Match) {
+		if v.over || !m.Admitted || m.Blind || !endMatters(m.Match) {
 			continue
 		}
 		_, slots := m.Charge.Bucket.(buckets.Slots)
@@ -83,8 +83,7 @@ func (r *receipt) fill(v *verdict, now time.Time) bool {
 
 // newReceipt has a random id if a stream's end may matter to one of the limits
 // that were met.
-func newReceipt(matches []descriptors.Match) *receipt {
-	r := &receipt{}
+func newReceipt(matches []descriptors.Match) (r receipt) {
 	for i := range matches {
 		if endMatters(&matches[i]) {
 			_, _ = rand.Read(r.id[:]) // it never fails
@@ -97,7 +96,7 @@ func newReceipt(matches []descriptors.Match) *receipt {
 
 // maxCharges is how many charges a request may have. One whose end matters leaves
 // room for the gate of its receipt.
-func maxCharges(r *receipt) int {
+func maxCharges(r receipt) int {
 	if r.needed {
 		return buckets.MaxCharges - 1
 	}
@@ -107,6 +106,9 @@ func maxCharges(r *receipt) int {
 // nameLeases gives every charge that the end of the stream decides over a lease of
 // its own, by which it is also known if nobody waits for the store's answer.
 func nameLeases(r *receipt, matches []descriptors.Match) {
+	if !r.needed {
+		return
+	}
 	for i := range matches {
 		if decidesLater(&matches[i]) {
 			matches[i].Charge.Lease = r.lease(byte(i))

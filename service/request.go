@@ -1,62 +1,198 @@
 package service
 
 import (
-	ratelimit "github.com/envoyproxy/go-control-plane/envoy/extensions/common/ratelimit/v3"
-	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
-	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"fmt"
+
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/weir-rls/weir/descriptors"
 )
 
-// fromEnvoy is the request in the terms of the rules. It accepts every message:
-// what makes no sense is left to the rules to judge.
-func fromEnvoy(r *rls.RateLimitRequest) descriptors.Request {
-	request := descriptors.Request{
-		Domain: r.GetDomain(), Hits: uint64(r.GetHitsAddend()),
-		Descriptors: make([]descriptors.Descriptor, len(r.GetDescriptors())),
+// message reads the wire form of a protocol buffers message. It is the message's
+// bytes and the same bytes as text, of which keys and values are cut without a copy
+// each.
+type message struct {
+	bytes []byte
+	text  string
+}
+
+// field is a field's number and wire type; one of another wire type than weir
+// expects is another field, and unknown.
+type field struct {
+	number protowire.Number
+	kind   protowire.Type
+}
+
+func bytesField(n protowire.Number) field  { return field{n, protowire.BytesType} }
+func varintField(n protowire.Number) field { return field{n, protowire.VarintType} }
+
+// next cuts off the first field: what it holds, or its number.
+func (m *message) next() (f field, holds message, number uint64, err error) {
+	id, kind, n := protowire.ConsumeTag(m.bytes)
+	if n < 0 {
+		return f, holds, 0, fmt.Errorf("read a field's tag: %w", protowire.ParseError(n))
 	}
-	for i, d := range r.GetDescriptors() {
-		request.Descriptors[i] = descriptors.Descriptor{
-			Entries: entriesFromEnvoy(d.GetEntries()),
-			HasHits: d.GetHitsAddend() != nil, Hits: d.GetHitsAddend().GetValue(),
-			Negative: d.GetIsNegativeHits(), Override: overrideFromEnvoy(d.GetLimit()),
+	m.skip(n)
+	switch kind {
+	case protowire.BytesType:
+		var content []byte
+		if content, n = protowire.ConsumeBytes(m.bytes); n >= 0 {
+			holds = message{content, m.text[n-len(content) : n]}
+		}
+	case protowire.VarintType:
+		number, n = protowire.ConsumeVarint(m.bytes)
+	default:
+		n = protowire.ConsumeFieldValue(id, kind, m.bytes)
+	}
+	if n < 0 {
+		return f, holds, 0, fmt.Errorf("read field %d: %w", id, protowire.ParseError(n))
+	}
+	m.skip(n)
+	return field{id, kind}, holds, number, nil
+}
+
+func (m *message) skip(n int) { m.bytes, m.text = m.bytes[n:], m.text[n:] }
+
+// decodeRequest reads the wire form of a RateLimitRequest (field numbers of
+// envoy/service/ratelimit/v3/rls.proto and
+// envoy/extensions/common/ratelimit/v3/ratelimit.proto) into r, whose memory it
+// uses again. It accepts every message: what makes no sense is left to the rules to
+// judge.
+//
+// Protocol buffers forbid text that is no UTF-8, and Go's decoder refuses the whole
+// message, but Envoy passes a header's bytes on as they are: with `x-user: \xff`
+// every call would fail, and Envoy admits what its limiter fails to judge. One byte
+// would be a way past all limits. So each text is taken as the bytes it is.
+//
+// Of more than most descriptors the rest is read and not kept: a message of 16 MiB
+// has room for eight million empty ones.
+func decodeRequest(wire []byte, r *descriptors.Request, most int) error {
+	r.Domain, r.Hits, r.Descriptors = "", 0, r.Descriptors[:0]
+	var beyond descriptors.Descriptor
+	for m := (message{wire, string(wire)}); len(m.bytes) > 0; {
+		f, holds, number, err := m.next()
+		if err != nil {
+			return err
+		}
+		switch f {
+		case bytesField(1):
+			r.Domain = holds.text
+		case bytesField(2):
+			d := &beyond
+			if d.Entries = d.Entries[:0]; len(r.Descriptors) <= most {
+				r.Descriptors = again(r.Descriptors)
+				d = &r.Descriptors[len(r.Descriptors)-1]
+			}
+			if err := decodeDescriptor(holds, d); err != nil {
+				return err
+			}
+		case varintField(3):
+			r.Hits = uint64(uint32(number))
 		}
 	}
-	return request
+	return nil
 }
 
-func entriesFromEnvoy(entries []*ratelimit.RateLimitDescriptor_Entry) []descriptors.Entry {
-	out := make([]descriptors.Entry, len(entries))
-	for i, e := range entries {
-		out[i] = descriptors.Entry{Key: e.GetKey(), Value: e.GetValue()}
+// again is all with one more, whose entries' memory is used again.
+func again(all []descriptors.Descriptor) []descriptors.Descriptor {
+	if len(all) == cap(all) {
+		return append(all, descriptors.Descriptor{})
 	}
-	return out
+	all = all[:len(all)+1]
+	last := &all[len(all)-1]
+	*last = descriptors.Descriptor{Entries: last.Entries[:0]}
+	return all
 }
 
-func overrideFromEnvoy(o *ratelimit.RateLimitDescriptor_RateLimitOverride) *descriptors.Override {
-	if o == nil {
-		return nil
+func decodeDescriptor(m message, d *descriptors.Descriptor) error {
+	for len(m.bytes) > 0 {
+		f, holds, number, err := m.next()
+		if err != nil {
+			return err
+		}
+		switch f {
+		case bytesField(1):
+			var e descriptors.Entry
+			err = decodeEntry(holds, &e)
+			d.Entries = append(d.Entries, e)
+		case bytesField(2):
+			if d.Override == nil {
+				d.Override = &descriptors.Override{}
+			}
+			err = decodeOverride(holds, d.Override)
+		case bytesField(3):
+			d.HasHits = true
+			err = decodeWrapped(holds, &d.Hits)
+		case varintField(4):
+			d.Negative = protowire.DecodeBool(number)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return &descriptors.Override{
-		Requests: o.GetRequestsPerUnit(), Unit: unitFromEnvoy(o.GetUnit()),
-		Multiplier: o.GetUnitMultiplier().GetValue(),
-	}
+	return nil
 }
 
-func unitFromEnvoy(u typev3.RateLimitUnit) descriptors.Unit {
-	switch u {
-	case typev3.RateLimitUnit_SECOND:
-		return descriptors.Second
-	case typev3.RateLimitUnit_MINUTE:
-		return descriptors.Minute
-	case typev3.RateLimitUnit_HOUR:
-		return descriptors.Hour
-	case typev3.RateLimitUnit_DAY:
-		return descriptors.Day
-	case typev3.RateLimitUnit_MONTH:
-		return descriptors.Month
-	case typev3.RateLimitUnit_YEAR:
-		return descriptors.Year
+func decodeEntry(m message, e *descriptors.Entry) error {
+	for len(m.bytes) > 0 {
+		f, holds, _, err := m.next()
+		if err != nil {
+			return err
+		}
+		switch f {
+		case bytesField(1):
+			e.Key = holds.text
+		case bytesField(2):
+			e.Value = holds.text
+		}
 	}
-	return descriptors.UnknownUnit
+	return nil
+}
+
+func decodeOverride(m message, o *descriptors.Override) error {
+	for len(m.bytes) > 0 {
+		f, holds, number, err := m.next()
+		if err != nil {
+			return err
+		}
+		switch f {
+		case varintField(1):
+			o.Requests = uint32(number)
+		case varintField(2):
+			o.Unit = unitFromEnvoy(int32(number))
+		case bytesField(3):
+			multiplier := uint64(o.Multiplier)
+			err = decodeWrapped(holds, &multiplier)
+			o.Multiplier = uint32(multiplier)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// decodeWrapped reads the number of a UInt32Value or UInt64Value.
+func decodeWrapped(m message, into *uint64) error {
+	for len(m.bytes) > 0 {
+		f, _, number, err := m.next()
+		if err != nil {
+			return err
+		}
+		if f == varintField(1) {
+			*into = number
+		}
+	}
+	return nil
+}
+
+// unitFromEnvoy is a unit by its number in envoy/type/v3/ratelimit_unit.proto.
+func unitFromEnvoy(number int32) descriptors.Unit {
+	units := [...]descriptors.Unit{
+		1: descriptors.Second, 2: descriptors.Minute, 3: descriptors.Hour, 4: descriptors.Day, 5: descriptors.Month, 6: descriptors.Year,
+	}
+	if number < 0 || int(number) >= len(units) {
+		return descriptors.UnknownUnit
+	}
+	return units[number]
 }

@@ -4,8 +4,6 @@ import (
 	"strconv"
 	"strings"
 
-	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-
 	"github.com/weir-rls/weir/buckets"
 	"github.com/weir-rls/weir/descriptors"
 )
@@ -20,12 +18,12 @@ func (v *verdict) response() *descriptors.Response {
 }
 
 // render fills in a response: its body, and its headers with the content type.
-func (v *verdict) render(r *descriptors.Response) (body []byte, headers []*core.HeaderValue) {
+func (v *verdict) render(r *descriptors.Response) (body []byte, headers []header) {
 	values, message := v.explain(r)
 	values[descriptors.MessageVariable] = message
-	headers = append(headers, textHeader("Content-Type", r.ContentType))
+	headers = append(headers, header{"Content-Type", r.ContentType})
 	for i := range r.Headers {
-		headers = append(headers, textHeader(r.Headers[i].Name, r.Headers[i].Value.Expand(&values)))
+		headers = append(headers, header{r.Headers[i].Name, r.Headers[i].Value.Expand(&values)})
 	}
 	if r.Problem {
 		return v.problem(message), headers

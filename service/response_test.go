@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
@@ -200,10 +201,14 @@ descriptors: [{key: user, limits: [{rate: 0/s, response: mine, name: 'a "name" \
 	rapid.Check(t, func(t *rapid.T) {
 		id := rapid.OneOf(rapid.String(), rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) }),
 			rapid.SampledFrom([]string{"\r\nX: y", `"}`, "\xff\xfe", strings.Repeat("é", 200), "{message}"})).Draw(t, "id")
-		r := request("user=u")
-		r.Descriptors[0].Entries = append(r.Descriptors[0].Entries, descriptor("request_id=").Entries...)
-		r.Descriptors[0].Entries[1].Value = id
-		answer := w.ask(r)
+		var entries [2][]byte
+		for i, e := range []header{{"user", "u"}, {"request_id", id}} {
+			entries[i] = protowire.AppendString(protowire.AppendTag(appendText(nil, 1, e.name), 2, protowire.BytesType), e.value)
+		}
+		answer, err := w.callWire(t.Context(), appendBytes(appendText(nil, 1, "d"), 2, appendBytes(appendBytes(nil, 1, entries[0]), 1, entries[1])))
+		if err != nil {
+			t.Fatal(err)
+		}
 		var body map[string]any
 		if err := json.Unmarshal(answer.RawBody, &body); err != nil {
 			t.Fatalf("%s: %v", answer.RawBody, err)

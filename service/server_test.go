@@ -32,7 +32,7 @@ func TestAPanicInAHandlerAnswersInternalAndIsCounted(t *testing.T) {
 		return rules()
 	}
 	server := grpc.NewServer(ServerOptions(slog.New(slog.NewJSONHandler(&log, nil)), func() { panics.Add(1) })...)
-	rls.RegisterRateLimitServiceServer(server, w.Service)
+	w.Register(server)
 	listener := bufconn.Listen(1 << 16)
 	go server.Serve(listener)
 	defer server.Stop()

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -42,11 +41,9 @@ const (
 	HeadersDraft10             // RateLimit-Policy and RateLimit of draft-ietf-httpapi-ratelimit-headers-10
 )
 
-// Service implements envoy.service.ratelimit.v3.RateLimitService.
-type Service struct {
-	rls.UnimplementedRateLimitServiceServer
-	options Options
-}
+// Service answers envoy.service.ratelimit.v3.RateLimitService, see
+// [Service.Register].
+type Service struct{ options Options }
 
 // New returns a service.
 func New(o Options) *Service {
@@ -65,47 +62,45 @@ func New(o Options) *Service {
 	return &Service{options: o}
 }
 
-// ShouldRateLimit judges one request.
+// ask judges one request, and holds it at most for longest.
 //
 // What a client can provoke is answered with a verdict, because Envoy admits a
 // request when its limiter fails. Errors are left for what only an operator can
 // cause: INVALID_ARGUMENT without a domain or descriptors, UNAVAILABLE while no
 // rules were ever loaded or when the store fails under `on_store_error: error`.
-func (s *Service) ShouldRateLimit(ctx context.Context, r *rls.RateLimitRequest) (*rls.RateLimitResponse, error) {
-	return s.ask(ctx, r, unbounded)
-}
-
-// ask judges one request, and holds it at most for longest.
-func (s *Service) ask(ctx context.Context, r *rls.RateLimitRequest, longest time.Duration) (*rls.RateLimitResponse, error) {
+func (s *Service) ask(ctx context.Context, c *call, longest time.Duration) error {
 	start := time.Now()
-	answer, result, err := s.decide(ctx, r, longest)
-	if err != nil {
+	err := s.decide(ctx, c, attempt{start: start, first: true, longest: longest})
+	result := ResultOK
+	switch {
+	case err != nil:
 		result = ResultError
+	case c.verdict.over:
+		result = ResultOverLimit
 	}
 	s.options.Observe.Request(result, time.Since(start))
-	return answer, err
+	return err
 }
 
-func (s *Service) decide(ctx context.Context, r *rls.RateLimitRequest, longest time.Duration) (*rls.RateLimitResponse, Result, error) {
-	rules := s.options.Rules()
+func (s *Service) decide(ctx context.Context, c *call, a attempt) error {
+	rules, request := s.options.Rules(), &c.request
 	switch {
-	case r.GetDomain() == "":
-		return nil, 0, status.Error(codes.InvalidArgument, "the rate limit domain must not be empty")
-	case len(r.GetDescriptors()) == 0:
-		return nil, 0, status.Error(codes.InvalidArgument, "the list of rate limit descriptors must not be empty")
+	case request.Domain == "":
+		return status.Error(codes.InvalidArgument, "the rate limit domain must not be empty")
+	case len(request.Descriptors) == 0:
+		return status.Error(codes.InvalidArgument, "the list of rate limit descriptors must not be empty")
 	case rules == nil:
-		return nil, 0, status.Error(codes.Unavailable, "no rate limit rules have been loaded")
-	case len(r.GetDescriptors()) > s.options.MaxDescriptors:
-		return s.excess(0, descriptors.Resolution{Response: rules.Response(r.GetDomain())})
+		return status.Error(codes.Unavailable, "no rate limit rules have been loaded")
+	case len(request.Descriptors) > s.options.MaxDescriptors:
+		s.excess(c, 0, &descriptors.Resolution{Response: rules.Response(request.Domain)})
+		return nil
 	}
-	request := fromEnvoy(r)
-	s.redeemAll(ctx, rules, &request)
-	for start, first := time.Now(), true; ; first = false {
-		changed := s.options.Room.Changed()
+	s.redeemAll(ctx, rules, request)
+	for ; ; a.first = false {
+		a.changed = s.options.Room.Changed()
 		rules = s.options.Rules() // asked for after changed, so that no change is missed
-		answer, result, err := s.judge(ctx, rules, &request, attempt{start, first, longest, changed})
-		if !errors.Is(err, waiting.ErrChanged) {
-			return answer, result, err
+		if err := s.judge(ctx, rules, c, a); !errors.Is(err, waiting.ErrChanged) {
+			return err
 		}
 	}
 }
@@ -120,17 +115,18 @@ type attempt struct {
 }
 
 // judge decides a request by the rules as they are now.
-func (s *Service) judge(ctx context.Context, rules *descriptors.Rules, request *descriptors.Request, a attempt) (*rls.RateLimitResponse, Result, error) {
-	found := rules.Resolve(request)
+func (s *Service) judge(ctx context.Context, rules *descriptors.Rules, c *call, a attempt) error {
+	found := rules.Resolve(&c.request)
 	if a.first {
-		s.observeResolution(request.Domain, found)
+		s.observeResolution(c.request.Domain, &found)
 	}
 	refused := found.DenyUnmatched && len(found.Unmatched) > 0
 	end := newReceipt(found.Matches)
-	nameLeases(end, found.Matches)
+	nameLeases(&end, found.Matches)
 	charges := chargesOf(found.Matches, refused)
 	if len(charges) > maxCharges(end) {
-		return s.excess(len(request.Descriptors), found)
+		s.excess(c, len(c.request.Descriptors), &found)
+		return nil
 	}
 	if !a.first {
 		askOnly(charges)
@@ -138,11 +134,12 @@ func (s *Service) judge(ctx context.Context, rules *descriptors.Rules, request *
 	outcomes, waited, err := s.options.Room.Take(ctx, charges, waitOf(ctx, found.Matches, a))
 	switch {
 	case errors.Is(err, waiting.ErrChanged):
-		return nil, 0, err
+		return err
 	case err != nil:
-		return nil, 0, storeError(ctx, err)
+		return storeError(ctx, err)
 	}
-	v := newVerdict(len(request.Descriptors), found, outcomes)
+	v := &c.verdict
+	v.decide(len(c.request.Descriptors), &found, outcomes)
 	if v.waited = waited > 0 || !a.first; v.waited {
 		waited = time.Since(a.start)
 	}
@@ -151,15 +148,15 @@ func (s *Service) judge(ctx context.Context, rules *descriptors.Rules, request *
 	}
 	s.observeVerdict(v, waited)
 	s.observeBreakers(rules, charges, outcomes)
-	s.observeRefusal(v, request, found.Unmatched)
+	s.observeRefusal(v, &c.request, found.Unmatched)
 	if ctx.Err() != nil {
 		s.handBack(ctx, rules, v)
-		return nil, 0, status.FromContextError(ctx.Err()).Err()
+		return status.FromContextError(ctx.Err()).Err()
 	}
-	if end.fill(v, s.options.Now()) {
-		v.receipt = s.options.Keys.seal(end)
+	if end.needed && end.fill(v, s.options.Now()) {
+		v.receipt = s.options.Keys.seal(&end)
 	}
-	return s.answer(v)
+	return nil
 }
 
 // askOnly makes charges that give back or settle do nothing: they were made when
@@ -176,14 +173,14 @@ func askOnly(charges []buckets.Charge) {
 // request that is refused whatever its buckets say only looks at them.
 func chargesOf(matches []descriptors.Match, refused bool) []buckets.Charge {
 	charges := make([]buckets.Charge, 0, len(matches))
-	for _, m := range matches {
-		if m.Limit.Unlimited {
+	for i := range matches {
+		if matches[i].Limit.Unlimited {
 			continue
 		}
-		if refused && m.Charge.Mode == buckets.Take {
-			m.Charge.Mode = buckets.Look
+		charges = append(charges, matches[i].Charge)
+		if last := &charges[len(charges)-1]; refused && last.Mode == buckets.Take {
+			last.Mode = buckets.Look
 		}
-		charges = append(charges, m.Charge)
 	}
 	return charges
 }
@@ -191,22 +188,14 @@ func chargesOf(matches []descriptors.Match, refused bool) []buckets.Charge {
 // excess answers a request that asks for more than one request may. For more
 // descriptors than are allowed it carries no statuses: a caller must not make
 // the answer large.
-func (s *Service) excess(statuses int, found descriptors.Resolution) (*rls.RateLimitResponse, Result, error) {
+func (s *Service) excess(c *call, statuses int, found *descriptors.Resolution) {
 	s.options.Observe.Excess()
-	v := &verdict{over: !s.options.AllowExcess, statuses: make([]shown, statuses), reason: "excess"}
-	v.fallback, v.requestID = found.Response, found.RequestID
+	v := &c.verdict
+	v.begin(statuses, found)
+	v.over, v.reason = !s.options.AllowExcess, "excess"
 	for i := range v.statuses {
 		v.statuses[i].over = v.over
 	}
-	return s.answer(v)
-}
-
-func (s *Service) answer(v *verdict) (*rls.RateLimitResponse, Result, error) {
-	result := ResultOK
-	if v.over {
-		result = ResultOverLimit
-	}
-	return v.toEnvoy(s.options.Headers), result, nil
 }
 
 // storeError is the status of a call whose store failed. A caller that has left

@@ -3,6 +3,7 @@ package service
 import (
 	"math"
 	"math/bits"
+	"slices"
 	"time"
 
 	"github.com/weir-rls/weir/buckets"
@@ -26,7 +27,7 @@ type verdict struct {
 
 // met is one limit that the request met and what its bucket said.
 type met struct {
-	descriptors.Match
+	*descriptors.Match
 	buckets.Outcome
 	hopeless bool // it can never admit what the request asks of it, however long one waits
 	refuses  bool // it is why the request does not pass
@@ -38,16 +39,33 @@ type shown struct {
 	over bool
 }
 
-func newVerdict(count int, found descriptors.Resolution, outcomes []buckets.Outcome) *verdict {
-	v := &verdict{met: make([]met, len(found.Matches)), statuses: make([]shown, count)}
+// begin makes v that of a request about which nothing is known but what the rules
+// found. It uses the memory of the verdict before.
+func (v *verdict) begin(descriptors int, found *descriptors.Resolution) {
+	*v = verdict{met: v.met[:0], statuses: slices.Grow(v.statuses[:0], descriptors)[:descriptors]}
+	clear(v.statuses)
 	v.fallback, v.requestID = found.Response, found.RequestID
-	for i, m := range found.Matches {
-		v.met[i].Match = m
+}
+
+// forget lets go of all that v refers to, and keeps its memory.
+func (v *verdict) forget() {
+	clear(v.met[:cap(v.met)])
+	clear(v.statuses[:cap(v.statuses)])
+	*v = verdict{met: v.met[:0], statuses: v.statuses[:0]}
+}
+
+// decide makes v the verdict on a request that met limits, by the outcomes of
+// those that have a bucket.
+func (v *verdict) decide(count int, found *descriptors.Resolution, outcomes []buckets.Outcome) {
+	v.begin(count, found)
+	for i := range found.Matches {
+		m := met{Match: &found.Matches[i]}
 		if m.Limit.Unlimited {
-			v.met[i].Admitted = true
+			m.Admitted = true
 		} else {
-			v.met[i].Outcome, outcomes = outcomes[0], outcomes[1:]
+			m.Outcome, outcomes = outcomes[0], outcomes[1:]
 		}
+		v.met = append(v.met, m)
 	}
 	quotasRefuse := v.quotasRefuse()
 	for i := range v.met {
@@ -74,7 +92,6 @@ func newVerdict(count int, found descriptors.Resolution, outcomes []buckets.Outc
 			}
 		}
 	}
-	return v
 }
 
 // isHopeless tells that limit i, with what the request asks of the same bucket

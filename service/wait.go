@@ -40,7 +40,7 @@ func (s *Service) handBack(ctx context.Context, rules *descriptors.Rules, v *ver
 	var charges []buckets.Charge
 	for i := range v.met {
 		m := &v.met[i]
-		if !v.over && m.Admitted && !m.Blind && decidesLater(&m.Match) {
+		if !v.over && m.Admitted && !m.Blind && decidesLater(m.Match) {
 			c := m.Charge
 			c.Mode, c.At = buckets.Refund, m.Now
 			charges = append(charges, c)

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,9 @@ import (
 
 	ratelimit "github.com/envoyproxy/go-control-plane/envoy/extensions/common/ratelimit/v3"
 	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/weir-rls/weir/buckets"
 	"github.com/weir-rls/weir/buckets/memory"
@@ -42,8 +46,11 @@ func (w *world) use(store buckets.Store) {
 
 func newWorld(t testing.TB, rules string) *world {
 	t.Helper()
+	return worldOf(t, loadRules(t, rules))
+}
+
+func worldOf(t testing.TB, loaded *descriptors.Rules) *world {
 	w := &world{t: t, now: time.Unix(1_800_000_000, 0), observed: map[string]int{}}
-	loaded := loadRules(t, rules)
 	w.Service = New(Options{
 		Rules: func() *descriptors.Rules { return loaded },
 		Keys:  NewKeys(testKey),
@@ -79,6 +86,39 @@ func loadRules(t testing.TB, rules string) *descriptors.Rules {
 		t.Fatalf("the rules have faults: %v", faults)
 	}
 	return loaded
+}
+
+// ShouldRateLimit asks as a gRPC client does, without the network: by the wire form
+// of the request and of its answer.
+func (s *Service) ShouldRateLimit(ctx context.Context, r *rls.RateLimitRequest) (*rls.RateLimitResponse, error) {
+	wire, err := proto.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	return s.callWire(ctx, wire)
+}
+
+func (s *Service) callWire(ctx context.Context, wire []byte) (*rls.RateLimitResponse, error) {
+	sent, err := s.exchange(ctx, testCodec(func() {}), wire)
+	if err != nil {
+		return nil, err
+	}
+	answer := &rls.RateLimitResponse{}
+	return answer, proto.Unmarshal(sent.Materialize(), answer)
+}
+
+// exchange is what a gRPC server does with a request.
+func (s *Service) exchange(ctx context.Context, c codec, wire []byte) (mem.BufferSlice, error) {
+	received := mem.BufferSlice{mem.SliceBuffer(wire)}
+	reply, err := s.handle(nil, ctx, func(v any) error { return c.Unmarshal(received, v) }, nil)
+	if err != nil {
+		return nil, err
+	}
+	return c.Marshal(reply)
+}
+
+func testCodec(onPanic func()) codec {
+	return codec{encoding.GetCodecV2("proto"), recovery{slog.New(slog.DiscardHandler), onPanic}}
 }
 
 func (w *world) ask(request *rls.RateLimitRequest) *rls.RateLimitResponse {

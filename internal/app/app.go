@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
@@ -221,7 +220,7 @@ func (a *App) newGRPCServer() *grpc.Server {
 		// theirs would close its connections under load.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 	)...)
-	rls.RegisterRateLimitServiceServer(server, a.judge)
+	a.judge.Register(server)
 	a.setHealth(healthpb.HealthCheckResponse_NOT_SERVING)
 	healthpb.RegisterHealthServer(server, a.health)
 	if s.GRPCReflection {
