@@ -154,7 +154,7 @@ func FuzzDecodeRequest(f *testing.F) {
 		f.Add(bytes.Replace(wire, []byte("@@@"), append([]byte(value), "@@@"[min(3, len(value)):]...), 1))
 	}
 	f.Add([]byte("\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")) // hits of 64 bits, which count as their last 32
-	var got descriptors.Request // used again and again, as a call's is
+	var got descriptors.Request                                   // used again and again, as a call's is
 	f.Fuzz(func(t *testing.T, wire []byte) {
 		strict := &rls.RateLimitRequest{}
 		strictErr, err := proto.Unmarshal(wire, strict), decodeRequest(wire, &got, 1<<20)

@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"github.com/weir-rls/weir/internal/app"
@@ -33,6 +36,9 @@ SIGTERM or Ctrl-C drains and stops; a second one stops at once.`,
 		log := telemetry.NewLogger(world.Stderr, settings.Level())
 		for _, warning := range warnings {
 			log.Warn("settings", "warning", warning)
+		}
+		if !slices.ContainsFunc(world.Environ, func(v string) bool { return strings.HasPrefix(v, "GOGC=") }) {
+			app.PaceCollector()
 		}
 		a, err := app.New(settings, app.Options{Log: log, Version: buildVersion()})
 		if err != nil {
