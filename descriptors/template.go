@@ -54,7 +54,12 @@ func (t *Template) Empty() bool { return len(t.parts) == 0 }
 // Expand puts values in place. Whatever they hold, JSON stays JSON and a header
 // stays one line.
 func (t *Template) Expand(v *Values) string {
+	size := 0
+	for i := range t.parts {
+		size += len(t.parts[i].text) + len(v[t.parts[i].variable])
+	}
 	var b strings.Builder
+	b.Grow(size)
 	for _, p := range t.parts {
 		b.WriteString(p.text)
 		if p.followed {
