@@ -34,6 +34,7 @@ var ErrFormat = errors.New("a bucket is stored in a format that this version of 
 // retry: MaxRetries: -1.
 type Client interface {
 	Process(ctx context.Context, cmd goredis.Cmder) error
+	Pipeline() goredis.Pipeliner
 	Ping(ctx context.Context) *goredis.StatusCmd
 	Close() error
 }
@@ -42,16 +43,21 @@ type Client interface {
 type Store struct {
 	client Client
 	clock  clock
+	queue  *queue
 	now    func() int64 // microseconds since the epoch, nil: the server's clock; only tests set it
 }
 
 var (
-	_ buckets.Store     = (*Store)(nil)
+	_ buckets.Starter   = (*Store)(nil)
 	_ buckets.Forgetter = (*Store)(nil)
 )
 
 // New returns a store on client, which it owns from then on.
-func New(client Client) *Store { return &Store{client: client, clock: clock{local: steadyClock()}} }
+func New(client Client) *Store {
+	s := &Store{client: client, clock: clock{local: steadyClock()}}
+	s.queue = newQueue(s.takeOff)
+	return s
+}
 
 // Open returns a store on the server that a URL names, as in
 // redis://user:password@host:6379/0, or rediss:// for TLS. Query parameters set
@@ -99,39 +105,62 @@ func (s *Store) Ping(ctx context.Context) error {
 }
 
 // Close closes the connections. Calls under way fail.
-func (s *Store) Close() error { return s.client.Close() }
+func (s *Store) Close() error {
+	s.queue.close()
+	return s.client.Close()
+}
 
 // mostAttempts bounds how often a call is made that is told that its windows are
 // over: twice is right, once more where a boundary lies between.
 const mostAttempts = 3
 
-// Take implements [buckets.Store].
+// Take implements [buckets.Store]. Calls that are made at the same moment are judged
+// together, see [queue]; when ctx ends its caller leaves, and the call is made all the
+// same.
 func (s *Store) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.Outcome, error) {
-	switch {
-	case len(charges) == 0:
-		return nil, nil
-	case len(charges) > buckets.MaxCharges:
-		return nil, fmt.Errorf("%d charges in one call, at most %d are allowed", len(charges), buckets.MaxCharges)
-	}
-	call, err := newCall(charges)
-	if err != nil {
+	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("take from Redis: %w", err)
 	}
-	script, guess := scriptFor(charges, call.kinds), s.clock.now()
-	for range mostAttempts {
-		reply, err := script.run(ctx, s.client, len(call.keys), call.arguments(s.now, guess))
-		if err != nil {
-			return nil, takeError(ctx, call.keys, err)
-		}
-		if len(reply) > 0 {
-			guess = reply[0]
-			s.clock.set(guess)
-		}
-		if len(reply) != 1 || !call.windows() {
-			return outcomes(charges, reply)
-		}
+	w := &waiter{answered: make(chan struct{})}
+	s.Start(charges, w)
+	select {
+	case <-w.answered:
+		return w.outcomes, w.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("take from Redis: %w", ctx.Err())
 	}
-	return nil, fmt.Errorf("take from Redis: the server's clock left the window that it named %d times: check that it does not jump", mostAttempts)
+}
+
+// waiter is an asker who waits.
+type waiter struct {
+	answered chan struct{}
+	outcomes []buckets.Outcome
+	err      error
+}
+
+// Answer implements [buckets.Asker].
+func (w *waiter) Answer(outcomes []buckets.Outcome, err error) {
+	w.outcomes, w.err = outcomes, err
+	close(w.answered)
+}
+
+// Start implements [buckets.Starter]. A call fails that takes longer than a second.
+func (s *Store) Start(charges []buckets.Charge, asker buckets.Asker) {
+	switch {
+	case len(charges) == 0:
+		asker.Answer(nil, nil)
+		return
+	case len(charges) > buckets.MaxCharges:
+		asker.Answer(nil, fmt.Errorf("%d charges in one call, at most %d are allowed", len(charges), buckets.MaxCharges))
+		return
+	}
+	r, err := newRequest(charges, asker)
+	if err == nil {
+		err = s.queue.add(r)
+	}
+	if err != nil {
+		asker.Answer(nil, fmt.Errorf("take from Redis: %w", err))
+	}
 }
 
 // Forget implements [buckets.Forgetter].
@@ -148,14 +177,6 @@ func (s *Store) Forget(ctx context.Context, keys []string) error {
 		return fmt.Errorf("forget %d buckets in Redis: %w", len(keys), withDeadline(ctx, err))
 	}
 	return nil
-}
-
-func takeError(ctx context.Context, keys []string, err error) error {
-	var number int // of the key; Redis 7 adds the script and its line
-	if _, scanned := fmt.Sscanf(err.Error(), "WEIRFORMAT %d", &number); scanned == nil && number >= 1 && number <= len(keys) {
-		return fmt.Errorf("take from Redis: %w: upgrade weir or delete the key %q", ErrFormat, keys[number-1])
-	}
-	return fmt.Errorf("take from Redis: %w", withDeadline(ctx, err))
 }
 
 // withDeadline makes a time-out of the connection that ctx caused an error of

@@ -1,7 +1,9 @@
 package redis
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/weir-rls/weir/buckets"
@@ -19,21 +21,112 @@ const (
 	verdicts
 )
 
+// read reads the answer to a call, of all its requests. stale tells that nothing was
+// done because a window that the call named was over.
+func (c *batchCall) read(s *Store) (all []buckets.Outcome, stale bool, err error) {
+	if c.inText() {
+		if all, err = c.readTokens(c.text.Val()); err == nil {
+			s.clock.set(all[0].Now)
+		}
+		return all, false, err
+	}
+	reply := c.ints.Val()
+	if len(reply) > 0 {
+		c.guess = reply[0]
+		s.clock.set(c.guess)
+	}
+	if len(reply) == 1 && c.kinds&(1<<fixed) != 0 {
+		return nil, true, nil
+	}
+	charges := make([]*buckets.Charge, 0, mostCharges)
+	for _, r := range c.requests {
+		for i := range r.charges {
+			charges = append(charges, &r.charges[i])
+		}
+	}
+	all, err = outcomes(charges, reply)
+	return all, false, err
+}
+
 // outcomes reads a script's reply: now, then each charge's numbers.
-func outcomes(charges []buckets.Charge, reply []int64) ([]buckets.Outcome, error) {
+func outcomes(charges []*buckets.Charge, reply []int64) ([]buckets.Outcome, error) {
 	if len(reply) != 1+perCharge*len(charges) {
 		return nil, fmt.Errorf("take from Redis: %d numbers answer %d charges, want %d", len(reply), len(charges), 1+perCharge*len(charges))
 	}
 	answer := make([]buckets.Outcome, len(charges))
-	for i := range charges {
+	for i, c := range charges {
 		numbers := [perCharge]int64(reply[1+perCharge*i:])
 		if numbers[0] < refused || numbers[0] >= verdicts {
 			return nil, fmt.Errorf("take from Redis: the verdict on charge %d is %d, want 0 to %d", i, numbers[0], verdicts-1)
 		}
-		answer[i] = outcome(&charges[i], numbers)
+		answer[i] = outcome(c, numbers)
 		answer[i].Now = reply[0]
 	}
 	return answer, nil
+}
+
+// readTokens reads what tokens.lua answers: now, and at which level each charge was
+// judged. That tells all else.
+func (c *batchCall) readTokens(reply string) ([]buckets.Outcome, error) {
+	if len(reply) != 8*(1+c.charges) {
+		return nil, fmt.Errorf("take from Redis: %d bytes answer %d charges, want %d", len(reply), c.charges, 8*(1+c.charges))
+	}
+	number := func(i int) int64 {
+		return int64(math.Float64frombits(binary.LittleEndian.Uint64([]byte(reply[8*i : 8*i+8]))))
+	}
+	now, at := number(0), 1
+	all := make([]buckets.Outcome, c.charges)
+	for rest, i := all, 0; i < len(c.requests); i++ {
+		charges := c.requests[i].charges
+		levels := rest[:len(charges)]
+		for j := range charges {
+			level := number(at)
+			if at++; level >= 0 {
+				levels[j].Admitted = true
+			} else {
+				level = -1 - level
+			}
+			levels[j].Used, levels[j].Now = level, now
+		}
+		tokenOutcomes(charges, levels)
+		rest = rest[len(charges):]
+	}
+	return all, nil
+}
+
+// tokenOutcomes completes the outcomes of a request that takes from token buckets,
+// of which the verdicts are known and the levels that they were judged at.
+func tokenOutcomes(charges []buckets.Charge, o []buckets.Outcome) {
+	passes := true
+	for i := range o {
+		passes = passes && o[i].Admitted
+		bucket := charges[i].Bucket.(buckets.TokenBucket)
+		if !charges[i].Hopeless() {
+			o[i].Delay = bucket.Refill(o[i].Used + charges[i].Ticks() - bucket.Full())
+		}
+	}
+	// A bucket that is charged more than once ends as its last charge leaves it, or as
+	// its first one found it.
+	for i := len(o) - 1; i >= 0 && passes; i-- {
+		o[i].Used += charges[i].Ticks()
+		for j := i + 1; j < len(o); j++ {
+			if charges[j].Key == charges[i].Key {
+				o[i].Used = o[j].Used
+				break
+			}
+		}
+	}
+	for i := 1; i < len(o) && !passes; i++ {
+		for j := range i {
+			if charges[j].Key == charges[i].Key {
+				o[i].Used = o[j].Used
+				break
+			}
+		}
+	}
+	for i := range o {
+		o[i].Reset = charges[i].Bucket.(buckets.TokenBucket).Refill(o[i].Used)
+	}
 }
 
 // outcome reads the numbers of one charge: the verdict, the level, the class's

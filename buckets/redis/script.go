@@ -8,8 +8,6 @@ import (
 	"strings"
 
 	goredis "github.com/redis/go-redis/v9"
-
-	"github.com/weir-rls/weir/buckets"
 )
 
 //go:embed lua
@@ -34,6 +32,9 @@ var (
 	takeFixed  = newScript(sourceOf("prelude", "fixedcount", "fixed1"))
 )
 
+// takeMany is for many requests that take from token buckets alone.
+var takeMany = newScript(sourceOf("prelude", "tokenlevel", "tokens"))
+
 // judges are the scripts for any charges, by the set of kinds that they know: a
 // script makes its functions anew in each call, which takes the server 0.1 us each.
 var judges = func() (scripts [1 << len(kindFiles)]script) {
@@ -50,19 +51,6 @@ var judges = func() (scripts [1 << len(kindFiles)]script) {
 }()
 
 var kindFiles = [...][]string{{"tokenlevel", "tokenbucket"}, {"fixedcount", "fixedwindow"}, {"slidingwindow"}, {"slots"}, {"breaker"}}
-
-// scriptFor is the cheapest script that judges charges of a set of kinds.
-func scriptFor(charges []buckets.Charge, kinds kindSet) script {
-	if c := &charges[0]; len(charges) == 1 && c.Mode == buckets.Take && c.Class == nil {
-		switch kinds {
-		case 1 << tokens:
-			return takeTokens
-		case 1 << fixed:
-			return takeFixed
-		}
-	}
-	return judges[kinds]
-}
 
 // script is a Lua script as a value. It is sent once to each server and called
 // by its digest from then on.
@@ -109,4 +97,13 @@ func (onceCmd) NoRetry() bool { return true }
 
 func (c onceCmd) Clone() goredis.Cmder {
 	return onceCmd{c.IntSliceCmd.Clone().(*goredis.IntSliceCmd)}
+}
+
+// onceText is one that answers a text.
+type onceText struct{ *goredis.StringCmd }
+
+func (onceText) NoRetry() bool { return true }
+
+func (c onceText) Clone() goredis.Cmder {
+	return onceText{c.StringCmd.Clone().(*goredis.StringCmd)}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
 	"time"
 
 	"github.com/weir-rls/weir/buckets"
@@ -32,57 +31,27 @@ const maxLease = 64
 // made twice.
 const lookAhead = int64(time.Second / time.Microsecond)
 
-// call is a request on its way: what does not change when it is sent again.
-type call struct {
-	charges []buckets.Charge
-	keys    []string // each charge's, behind it that of its class
-	kinds   kindSet
-}
-
-func newCall(charges []buckets.Charge) (call, error) {
-	c := call{charges: charges, keys: make([]string, 0, 2*len(charges))}
+// newRequest is a request of charges that can be sent.
+func newRequest(charges []buckets.Charge, asker buckets.Asker) (request, error) {
+	r := request{charges: charges, asker: asker, plain: true, slot: slotOf(charges[0].Key)}
 	for i := range charges {
 		charge := &charges[i]
 		kind := kindOf(charge.Bucket)
 		if kind < 0 {
-			return c, fmt.Errorf("a bucket of type %T is of no known kind", charge.Bucket)
+			return r, fmt.Errorf("a bucket of type %T is of no known kind", charge.Bucket)
 		}
-		c.kinds |= 1 << kind
-		c.keys = append(c.keys, charge.Key)
+		r.kinds |= 1 << kind
+		r.plain = r.plain && kind == tokens && charge.Mode == buckets.Take && charge.Role == buckets.Enforce && charge.Class == nil && charge.MayOwe == 0
 		if charge.Class != nil {
 			if kindOf(charge.Class.Guarantee) != kind {
-				return c, errors.New("a class's guarantee is of another kind than its pool")
+				return r, errors.New("a class's guarantee is of another kind than its pool")
 			}
-			c.keys = append(c.keys, charge.ClassKey)
 		}
 		if len(charge.Lease) > maxLease {
-			return c, fmt.Errorf("a lease of %d bytes: at most %d are allowed", len(charge.Lease), maxLease)
+			return r, fmt.Errorf("a lease of %d bytes: at most %d are allowed", len(charge.Lease), maxLease)
 		}
 	}
-	return c, nil
-}
-
-// windows tells that the call names bounds of windows.
-func (c *call) windows() bool { return c.kinds&(1<<fixed) != 0 }
-
-// arguments are a call's keys, then ARGV: the instant, which is empty but in
-// tests, and each charge as judge.lua reads it. Packed doubles carry integers
-// below 2^53 exactly and cost the server one call to read, where ten numbers in
-// text would cost ten. guess is what the server's clock may say.
-func (c *call) arguments(now func() int64, guess int64) []any {
-	args := make([]any, 0, len(c.keys)+1+len(c.charges))
-	for _, key := range c.keys {
-		args = append(args, key)
-	}
-	instant := ""
-	if now != nil {
-		instant = strconv.FormatInt(now(), 10)
-	}
-	args = append(args, instant)
-	for i := range c.charges {
-		args = append(args, packCharge(&c.charges[i], guess))
-	}
-	return args
+	return r, nil
 }
 
 func kindOf(b buckets.Bucket) int {
@@ -101,6 +70,9 @@ func kindOf(b buckets.Bucket) int {
 	return -1
 }
 
+// packCharge packs a charge as judge.lua reads it. Packed doubles carry integers
+// below 2^53 exactly and cost the server one call to read, where ten numbers in text
+// would cost ten. guess is what the server's clock may say.
 func packCharge(c *buckets.Charge, guess int64) []byte {
 	packed := make([]byte, 0, 5+9*8+1+len(c.Lease)+10*8)
 	packed = append(packed, byte(kindOf(c.Bucket)+1), byte(c.Mode), byte(c.Role), bit(c.Hopeless()))

@@ -1,8 +1,10 @@
--- Judges the charges of a request one after another on cells, then stores those
--- that changed. Says what buckets.Judge says in Go.
+-- Judges requests one after another, and of each the charges one after another, on
+-- cells, then stores those that changed. Says of each request what buckets.Judge
+-- says in Go.
 --
 -- KEYS are each charge's key, behind it that of its class if it has one. ARGV are
--- the instant and a packed text for each charge.
+-- the instant, a byte for each request, which is how many charges it has, and a
+-- packed text for each charge.
 -- Answers now, and for each charge five numbers: the verdict, the level then, that
 -- of the class, and two that Go reads by kind and mode: of a token bucket the levels
 -- that the bucket and the class were judged at, of others the delay and the reset;
@@ -138,45 +140,64 @@ local function apply(ask)
 end
 
 local asks = {}
-for i = 2, #ARGV do
-  asks[i - 1] = read(ARGV[i])
+for i = 3, #ARGV do
+  asks[i - 2] = read(ARGV[i])
 end
 if stale then
   return { now }
 end
 
-local closed, passes, quotas, met = false, true, false, false
-for _, ask in ipairs(asks) do
-  local verdict = PASSED_OVER
-  if not closed then
-    verdict = judge(ask)
-    local refused = verdict == REFUSED
-    closed = refused and ask.role == GATE
-    if ask.mode == TAKE or ask.mode == LOOK then
-      passes = passes and not (refused and ask.role == ENFORCE)
-      quotas, met = quotas or ask.role == QUOTA, met or not refused and ask.role == QUOTA
-    end
-  end
-  ask.verdict = verdict
+local reply = { now }
+local function report(ask, at)
+  local cell, class = ask.cell, ask.class
+  reply[at], reply[at + 1], reply[at + 2] = ask.verdict, cell.used, class and class.used or 0
+  reply[at + 3], reply[at + 4] = ask.told, class and ask.mine or cell.kind.reset(cell)
 end
 
-if passes and not closed and (met or not quotas) then
-  for _, ask in ipairs(asks) do
-    if ask.mode == TAKE and ask.verdict ~= REFUSED then
-      apply(ask)
+-- Decides a request, which is some of the asks, and tells where its buckets stand
+-- then.
+local function decide(first, last)
+  local closed, passes, quotas, met = false, true, false, false
+  for i = first, last do
+    local ask, verdict = asks[i], PASSED_OVER
+    if not closed then
+      verdict = judge(ask)
+      local refused = verdict == REFUSED
+      closed = refused and ask.role == GATE
+      if ask.mode == TAKE or ask.mode == LOOK then
+        passes = passes and not (refused and ask.role == ENFORCE)
+        quotas, met = quotas or ask.role == QUOTA, met or not refused and ask.role == QUOTA
+      end
+    end
+    ask.verdict = verdict
+  end
+  for i = first, last do
+    asks[i].cell.pending = 0
+    if asks[i].class then
+      asks[i].class.pending = 0
     end
   end
+  if passes and not closed and (met or not quotas) then
+    for i = first, last do
+      if asks[i].mode == TAKE and asks[i].verdict ~= REFUSED then
+        apply(asks[i])
+      end
+    end
+  end
+  for i = first, last do
+    report(asks[i], 5 * i - 3)
+  end
+end
+
+local first = 1
+for request = 1, #ARGV[2] do
+  local charges = ARGV[2]:byte(request)
+  decide(first, first + charges - 1)
+  first = first + charges
 end
 for _, cell in ipairs(cells) do
   if cell.changed or cell.used ~= cell.before then
     cell.kind.save(cell)
   end
-end
-
-local reply = { now }
-for i, ask in ipairs(asks) do
-  local cell, class, at = ask.cell, ask.class, 5 * i - 3
-  reply[at], reply[at + 1], reply[at + 2] = ask.verdict, cell.used, class and class.used or 0
-  reply[at + 3], reply[at + 4] = ask.told, class and ask.mine or cell.kind.reset(cell)
 end
 return reply

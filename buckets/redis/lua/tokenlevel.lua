@@ -32,17 +32,13 @@ local function scale_up(ticks, to, from, most)
   return remainder > 0 and quotient + 1 or quotient
 end
 
--- The ticks used now of the bucket that KEYS[index] names, and whether the
--- stored state says something else: it was written under another rate, or exceeds
+-- The ticks used now of a bucket by what is stored of it (false: nothing), and
+-- whether that says something else: it was written under another rate, or exceeds
 -- the deepest level because that was lowered or the clock went back. Such a state
 -- is written anew even by a refusal. Else a caller whom the new rate promises a
 -- token in 1 ms would go on to wait at the old one. So is a bucket seen for the
 -- first time that lacks tokens, for it refills from then on.
-local function token_level(index, full, deepest, missing, P, R, q)
-  if full == 0 then -- closed for a while; what is stored is kept for when it opens
-    return 0, false
-  end
-  local stored = redis.call('GET', KEYS[index])
+local function level_of(stored, index, deepest, missing, P, R, q)
   if not stored then
     return missing, missing > 0
   end
@@ -66,6 +62,15 @@ local function token_level(index, full, deepest, missing, P, R, q)
     return deepest, true
   end
   return used, other
+end
+
+-- The same of the bucket that KEYS[index] names. What is stored of one that is
+-- closed for a while is kept for when it opens.
+local function token_level(index, full, deepest, missing, P, R, q)
+  if full == 0 then
+    return 0, false
+  end
+  return level_of(redis.call('GET', KEYS[index]), index, deepest, missing, P, R, q)
 end
 
 -- Stores a bucket's ticks used. A full bucket is an absent one, so the key may
