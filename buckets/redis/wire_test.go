@@ -74,8 +74,8 @@ func TestStoredValueStaysShort(t *testing.T) {
 			t.Fatal(err)
 		}
 		value := admin.Get(t.Context(), "{m}1").Val()
-		if len(value) != 41 || value[0] != 1 {
-			t.Errorf("%d bytes of format %d are stored, want 41 of 1", len(value), value[0])
+		if len(value) != 41 || value[0] != 6 {
+			t.Errorf("%d bytes of format %d are stored, want 41 of 6", len(value), value[0])
 		}
 		if encoding := admin.ObjectEncoding(t.Context(), "{m}1").Val(); encoding != "embstr" {
 			t.Errorf("stored as %s, want embstr", encoding)

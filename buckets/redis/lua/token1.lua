@@ -6,7 +6,7 @@
 -- As CHARGE in judge.lua; x skips a byte.
 local hopeless, ticks, may_owe, full, deepest, missing, P, R, q =
   struct.unpack('<xxxBxddxxxxxxxxdddddd', ARGV[2])
-local used, changed = token_level(1, full, deepest, missing, P, R, q)
+local used, changed, expires = token_level(1, full, deepest, missing, P, R, q)
 
 local judged, verdict = used, 0
 -- used + ticks can pass 2^53, the difference cannot.
@@ -17,6 +17,6 @@ if hopeless == 0 and used - (full - ticks) <= may_owe then
   end
 end
 if changed then
-  token_keep(KEYS[1], used, missing, P, R, q)
+  token_keep(KEYS[1], used, missing, P, R, q, expires)
 end
 return { now, verdict, used, 0, judged, 0 }

@@ -3,7 +3,7 @@
 kinds[1] = {
   open = function(cell, _, missing, P, R, q)
     cell.missing, cell.P, cell.R, cell.q = missing, P, R, q
-    cell.used, cell.changed = token_level(cell.index, cell.full, cell.deepest, missing, P, R, q)
+    cell.used, cell.changed, cell.expires = token_level(cell.index, cell.full, cell.deepest, missing, P, R, q)
   end,
 
   add = function(cell, ticks)
@@ -38,6 +38,6 @@ kinds[1] = {
   reset = function() return 0 end,
 
   save = function(cell)
-    token_keep(cell.key, cell.used, cell.missing, cell.P, cell.R, cell.q)
+    token_keep(cell.key, cell.used, cell.missing, cell.P, cell.R, cell.q, cell.expires)
   end,
 }

@@ -28,12 +28,12 @@ if #absent > 0 and redis.call('EXISTS', unpack(absent)) > 0 then
   end
 end
 
-local levels, before, changed = {}, {}, {}
+local levels, before, changed, expires = {}, {}, {}, {}
 for i = 1, #KEYS do
   local at = numbers[terms_of + i]
   local level, other = 0, false
   if numbers[at] > 0 then -- else it is closed for a while
-    level, other = level_of(stored[i], i, numbers[at + 1], numbers[at + 2], numbers[at + 3], numbers[at + 4], numbers[at + 5])
+    level, other, expires[i] = level_of(stored[i], i, numbers[at + 1], numbers[at + 2], numbers[at + 3], numbers[at + 4], numbers[at + 5])
   end
   levels[i], before[i], changed[i] = level, level, other
 end
@@ -73,7 +73,7 @@ end
 for i = 1, #KEYS do
   if changed[i] or levels[i] ~= before[i] then
     local terms = numbers[terms_of + i]
-    token_keep(KEYS[i], levels[i], numbers[terms + 2], numbers[terms + 3], numbers[terms + 4], numbers[terms + 5])
+    token_keep(KEYS[i], levels[i], numbers[terms + 2], numbers[terms + 3], numbers[terms + 4], numbers[terms + 5], expires[i])
   end
 end
 return struct.pack('<' .. ('d'):rep(told), unpack(answer))
