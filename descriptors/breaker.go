@@ -22,7 +22,7 @@ func (w *walker) breaker(f field) *limitSpec {
 	if !ok {
 		return nil
 	}
-	s := &limitSpec{algorithm: breaker, at: at(w.text, f.key), limit: w.defaults}
+	s := &limitSpec{meaning: &meaning{algorithm: breaker, limit: w.defaults}, at: at(w.text, f.key)}
 	w.common(fields, s)
 	b := buckets.Breaker{Failures: 5, Probes: 1}
 	if f, ok := fields["failures"]; ok {

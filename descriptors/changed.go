@@ -9,7 +9,8 @@ import (
 
 // changed is s with what c sets.
 func (s *limitSpec) changed(c *Change) (*limitSpec, []ChangeFault) {
-	next := *s
+	next, own := *s, *s.meaning
+	next.meaning = &own
 	if c.Enabled != nil {
 		next.limit.Disabled = !*c.Enabled
 	}
@@ -73,7 +74,7 @@ func (s *poolSpec) changed(c *Change) (*poolSpec, []ChangeFault) {
 	if len(c.For) > 0 {
 		return nil, []ChangeFault{c.flawed("for", "a pool changes for all", "leave for out")}
 	}
-	alike := limitSpec{algorithm: tokenBucket}
+	alike := limitSpec{meaning: &meaning{algorithm: tokenBucket}}
 	if s.ofSlots() {
 		alike.algorithm = concurrency
 	}

@@ -1,6 +1,8 @@
 package descriptors
 
 import (
+	"reflect"
+
 	"go.yaml.in/yaml/v4"
 
 	"github.com/weir-rls/weir/buckets"
@@ -8,15 +10,51 @@ import (
 
 // limitSpec is a limit as a file states it.
 type limitSpec struct {
+	*meaning
+	name     string // empty if the file gives none
+	at       place  // of the name, else of the limit
+	draw     *drawSpec
+	replaces []replacement
+}
+
+// meaning is what a limit is, whatever it is called and wherever it stands. Limits of
+// a file that mean the same share it once the file is read, and it must not be changed
+// from then on: 100,000 limits of their own take 36 MB more.
+type meaning struct {
 	limit     Limit // without Domain and Name
 	algorithm string
-	name      string // empty if the file gives none
-	at        place  // of the name, else of the limit
-	reference bool   // of the form rate_limit, whose names need not be unique
-	terms     terms  // of what has a rate
-	heaviest  int64  // of its weights
-	draw      *drawSpec
-	replaces  []replacement
+	reference bool  // of the form rate_limit, whose names need not be unique
+	terms     terms // of what has a rate
+	heaviest  int64 // of its weights
+}
+
+// sharer has limits share what they mean.
+type sharer struct{ seen []*meaning }
+
+// mostMeanings bounds those that a limit is compared with: files state many limits of
+// few kinds, or each of a kind of its own.
+const mostMeanings = 16
+
+// share has the limits of rules, and of those below, share what they mean.
+func (s *sharer) share(rules []*rule) {
+	for _, r := range rules {
+		for _, spec := range r.limits {
+			s.one(spec)
+		}
+		s.share(r.children)
+	}
+}
+
+func (s *sharer) one(spec *limitSpec) {
+	for _, m := range s.seen {
+		if reflect.DeepEqual(m, spec.meaning) {
+			spec.meaning = m
+			return
+		}
+	}
+	if s.seen = append(s.seen, spec.meaning); len(s.seen) > mostMeanings {
+		s.seen = s.seen[1:]
+	}
 }
 
 // limits reads a list of limits.
@@ -45,7 +83,7 @@ func (w *walker) limit(n *yaml.Node) *limitSpec {
 	if !ok {
 		return nil
 	}
-	s := &limitSpec{algorithm: tokenBucket, at: at(w.text, n), limit: w.defaults, heaviest: 1}
+	s := &limitSpec{meaning: &meaning{algorithm: tokenBucket, limit: w.defaults, heaviest: 1}, at: at(w.text, n)}
 	w.common(fields, s)
 	w.waiting(fields, &s.limit)
 	room := anything

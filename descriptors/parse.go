@@ -57,6 +57,7 @@ func parse(t *text) *file {
 	}
 	w := newWalker(t)
 	w.file(resolved(root), f)
+	new(sharer).share(f.rules)
 	f.faults = w.faults
 	return f
 }

@@ -49,7 +49,7 @@ func (w *walker) pool(n *yaml.Node) *poolSpec {
 	if !ok {
 		return nil
 	}
-	l := &limitSpec{at: at(w.text, n), limit: w.defaults}
+	l := &limitSpec{meaning: &meaning{limit: w.defaults}, at: at(w.text, n)}
 	w.common(fields, l)
 	s := &poolSpec{limit: l.limit, name: l.name, at: l.at}
 	if _, ok := fields["name"]; !ok {
@@ -157,7 +157,7 @@ func (w *walker) draw(f field) *limitSpec {
 	}
 	here := at(w.text, f.value)
 	d := &drawSpec{at: here, heaviest: weighed{1, here}}
-	s := &limitSpec{algorithm: draw, at: at(w.text, f.key), limit: w.defaults, draw: d}
+	s := &limitSpec{meaning: &meaning{algorithm: draw, limit: w.defaults}, at: at(w.text, f.key), draw: d}
 	if p, ok := fields["pool"]; !ok {
 		w.fail(f.value, "name one, as in pool: units", "the draw has no pool")
 	} else {

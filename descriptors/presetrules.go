@@ -75,7 +75,7 @@ func (p *presetSpec) limits(name, suffix string, n counts) []*limitSpec {
 }
 
 func (p *presetSpec) window(name string, requests int64, success bool) *limitSpec {
-	s := &limitSpec{limit: p.limit, algorithm: slidingWindow, name: name, at: p.at, heaviest: 1}
+	s := &limitSpec{meaning: &meaning{limit: p.limit, algorithm: slidingWindow, heaviest: 1}, name: name, at: p.at}
 	s.limit.CountSuccess, s.limit.Disabled = success, !p.enabled
 	s.terms.rate = rate{tokens: requests, period: p.period}
 	s.make()

@@ -22,7 +22,7 @@ func (w *walker) rateLimit(f field) *limitSpec {
 	if !ok {
 		return nil
 	}
-	s := &limitSpec{algorithm: tokenBucket, at: at(w.text, f.key), reference: true, limit: w.defaults, heaviest: 1}
+	s := &limitSpec{meaning: &meaning{algorithm: tokenBucket, reference: true, limit: w.defaults, heaviest: 1}, at: at(w.text, f.key)}
 	if name, ok := fields["name"]; ok && !name.null() {
 		s.name, s.at = w.name(name), at(w.text, name.value)
 	}
