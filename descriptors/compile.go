@@ -189,6 +189,10 @@ func (c *compiler) limits(n *node, r *rule, way path) {
 		c.identify(&l, s.algorithm, way)
 		c.replace(&l, s)
 		n.limits = append(n.limits, &l)
+		if len(n.limits) == 1 {
+			n.one[0] = &l
+			n.limits = n.one[:1:1]
+		}
 		c.changing.note(&site{&l, s, n, way.rules})
 		c.domain.limits = append(c.domain.limits, &l)
 	}

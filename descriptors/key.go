@@ -100,8 +100,17 @@ func limitID(name, algorithm string) string {
 	if name != "" {
 		return marks[algorithm] + name
 	}
-	return "a:" + algorithm
+	return unnamed[algorithm]
 }
+
+// unnamed are the ids of limits without a name, the same text for all.
+var unnamed = func() map[string]string {
+	ids := map[string]string{draw: "a:" + draw}
+	for algorithm := range marks {
+		ids[algorithm] = "a:" + algorithm
+	}
+	return ids
+}()
 
 // overrideID is the id of a limit that came with a request. Its period tells
 // which algorithm it is of.

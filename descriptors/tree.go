@@ -7,6 +7,10 @@ import (
 
 // node is a place in the tree of descriptors.
 type node struct {
+	limits []*Limit
+	one    [1]*Limit // where limits are while there is one: beside the node, which is read anyway
+	states bool      // the rule has limits, if also none that is enabled
+
 	exact    map[Entry]*node
 	networks map[string]*networks // by key
 	patterns map[string][]pattern // by key, where it has no *
@@ -15,8 +19,6 @@ type node struct {
 	first    *firstOf             // before all others; nil if there is none
 	count    int                  // of patterns and globs
 	height   int                  // steps to the deepest rule with limits; only under `matching: best`
-	states   bool                 // the rule has limits, if also none that is enabled
-	limits   []*Limit
 }
 
 // pattern is a rule that is tried in the order of the file.
