@@ -83,8 +83,8 @@ var rules = []rule{
 		"everybody may have something to tell, so what tells it knows nobody; internal/app says what is an event",
 	},
 	{
-		"only buckets/redis imports go-redis",
-		only(prefixes("github.com/redis/"), "buckets/redis"),
+		"only buckets/redis imports go-redis, and the load generator to read counters",
+		only(prefixes("github.com/redis/"), "buckets/redis", "internal/bench"),
 		"a second place that talks to Redis would have its own time-outs, retries and keys",
 	},
 	{
@@ -98,14 +98,14 @@ var rules = []rule{
 		"who uses the library in a program of his own wants no rule files, settings or servers of weir in it",
 	},
 	{
-		"only service, envoy, internal/app and limiter/grpclimit import gRPC",
+		"only service, envoy, internal/app, limiter/grpclimit and the load generator import gRPC",
 		only(prefixes("google.golang.org/grpc", "google.golang.org/protobuf", "google.golang.org/genproto"),
-			"service", "envoy", "internal/app", "limiter/grpclimit"),
+			"service", "envoy", "internal/app", "limiter/grpclimit", "internal/bench"),
 		"a wire format that leaks inwards becomes the model of the domain; and who limits an HTTP server with the library wants no gRPC in it",
 	},
 	{
-		"only service, envoy and internal/app import Envoy's API",
-		only(prefixes("github.com/envoyproxy/", "github.com/cncf/xds"), "service", "envoy", "internal/app"),
+		"only service, envoy, internal/app and the load generator import Envoy's API",
+		only(prefixes("github.com/envoyproxy/", "github.com/cncf/xds"), "service", "envoy", "internal/app", "internal/bench"),
 		"a wire format that leaks inwards becomes the model of the domain, and every change of Envoy's API a change of everything",
 	},
 	{
@@ -129,9 +129,21 @@ var rules = []rule{
 		"internal/app wires all rooms; a room that imported it would import every other",
 	},
 	{
-		"only examples and tests import internal/parts",
+		"the load generator imports nothing of weir, and only internal/cli and tools/bench import it",
 		func(dir, path string) bool {
-			return within(strings.TrimPrefix(path, module), "internal/parts") && !within(dir, "internal/parts") && !within(dir, "examples") && dir != "internal/stage"
+			return dir == "internal/bench" && ours(path) || path == module+"internal/bench" && dir != "internal/cli" && dir != "tools/bench"
+		},
+		"it measures any rate limit service from outside; one that knew weir from inside could not compare it with others",
+	},
+	{
+		"tools/bench imports only the load generator and internal/parts",
+		roomImportsOnly("tools/bench", "internal/bench", "internal/parts"),
+		"what it measures are whole processes, started as users start them",
+	},
+	{
+		"only examples, tools/bench and tests import internal/parts",
+		func(dir, path string) bool {
+			return within(strings.TrimPrefix(path, module), "internal/parts") && !within(dir, "internal/parts") && !within(dir, "examples") && dir != "internal/stage" && dir != "tools/bench"
 		},
 		"it starts Envoy and Redis as child processes, which weir itself never does",
 	},
@@ -292,6 +304,16 @@ func TestImportRules_CatchWhatTheyForbid(t *testing.T) {
 		{"internal/app", "testing", false},
 		{"internal/app", module + "internal/parts", false},
 		{"examples/demo", module + "internal/parts", true},
+		{"internal/bench", module + "service", false},
+		{"internal/bench", module + "internal/parts", false},
+		{"internal/bench", "google.golang.org/grpc", true},
+		{"internal/bench", "github.com/redis/go-redis/v9", true},
+		{"internal/app", module + "internal/bench", false},
+		{"internal/cli", module + "internal/bench", true},
+		{"tools/bench", module + "internal/bench", true},
+		{"tools/bench", module + "internal/parts", true},
+		{"tools/bench", module + "internal/app", false},
+		{"tools/bench", "google.golang.org/grpc", false},
 		{"examples/demo", module + "internal/stage", true},
 		{"internal/stage", module + "internal/parts", true},
 		{"internal/stage", module + "buckets", false},

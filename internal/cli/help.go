@@ -21,7 +21,11 @@ func help(command *cobra.Command, _ []string) {
 	}
 	use := command.UseLine()
 	if command.HasAvailableSubCommands() {
-		use = command.CommandPath() + " COMMAND"
+		commands := command.CommandPath() + " COMMAND"
+		if command.HasParent() { // weir alone does nothing, weir bench does
+			commands = use + "\n  " + commands
+		}
+		use = commands
 	}
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s\n\nUsage:\n  %s\n", about, use)

@@ -33,12 +33,17 @@ func weirHere(t *testing.T, environ []string, args ...string) result {
 }
 
 // The help is a promise: a changed name or default shows here.
-func TestServeHelp_IsTheGoldenFile(t *testing.T) {
-	golden, err := filepath.Abs("testdata/serve-help.golden")
+func TestServeHelp_IsTheGoldenFile(t *testing.T) { isTheGoldenHelp(t, "serve") }
+
+func TestBenchHelp_IsTheGoldenFile(t *testing.T) { isTheGoldenHelp(t, "bench") }
+
+func isTheGoldenHelp(t *testing.T, command string) {
+	t.Helper()
+	golden, err := filepath.Abs("testdata/" + command + "-help.golden")
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := weir(t, nil, "serve", "--help")
+	got := weir(t, nil, command, "--help")
 	if got.code != exitOK || got.stderr != "" {
 		t.Errorf("exit code %d, stderr %q", got.code, got.stderr)
 	}
@@ -52,12 +57,12 @@ func TestServeHelp_IsTheGoldenFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got.stdout != string(want) {
-		t.Errorf("weir serve --help has changed; if that is meant: go test ./internal/cli -run TestServeHelp -update\n%s", got.stdout)
+		t.Errorf("weir %s --help has changed; if that is meant: go test ./internal/cli -run GoldenFile -update\n%s", command, got.stdout)
 	}
 }
 
 func TestHelp_FitsEightyOrSoColumnsAndNamesEveryFlag(t *testing.T) {
-	for _, args := range [][]string{{"--help"}, {"help"}, {"serve", "-h"}, {"check", "-h"}, {"rules", "-h"}, {"health", "-h"}, {"version", "-h"}} {
+	for _, args := range [][]string{{"--help"}, {"help"}, {"serve", "-h"}, {"check", "-h"}, {"rules", "-h"}, {"health", "-h"}, {"bench", "-h"}, {"bench", "floor", "-h"}, {"version", "-h"}} {
 		got := weir(t, nil, args...)
 		if got.code != exitOK || got.stderr != "" || !strings.Contains(got.stdout, "\nUsage:\n  weir") || !strings.Contains(got.stdout, "--help") {
 			t.Errorf("%v: %+v", args, got)
@@ -76,7 +81,7 @@ func TestWrongUsage_IsOneLineWithTheRemedy(t *testing.T) {
 	for line, want := range map[string]string{
 		"":                         "no command given: weir --help lists them, weir serve starts the service",
 		"serv":                     `unknown command "serv": did you mean serve?`,
-		"frobnicate":               `unknown command "frobnicate": the commands are check, health,`,
+		"frobnicate":               `unknown command "frobnicate": the commands are bench, check, health,`,
 		"serve --rulse x":          "unknown flag: --rulse: did you mean --rules?",
 		"serve --frobnicate":       "unknown flag: --frobnicate: weir serve --help lists the flags",
 		"serve --rules":            "flag needs an argument: --rules",

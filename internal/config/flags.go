@@ -44,7 +44,25 @@ func addFlag(flags *pflag.FlagSet, flag *pflag.Flag, group string) {
 	flags.AddFlag(flag)
 }
 
-// Usages describes the flags that AddFlags defined, group by group under its
+// GroupFlags puts flags that are no settings under a heading of the help, and
+// names what their values are, such as HOST:PORT, by the flag's name.
+func GroupFlags(flags *pflag.FlagSet, heading string, values map[string]string) {
+	for name, value := range values {
+		flag := flags.Lookup(name)
+		flag.Value = named{flag.Value, value}
+		flag.Annotations = map[string][]string{groupAnnotation: {heading}}
+	}
+}
+
+// named is a value with a name for the help.
+type named struct {
+	pflag.Value
+	name string
+}
+
+func (n named) Type() string { return n.name }
+
+// Usages describes the flags that AddFlags and GroupFlags defined, group by group under its
 // heading, in lines of at most columns. Each text stands below its flag: beside
 // names as long as --grpc-max-connection-age-grace there is no room to read.
 func Usages(flags *pflag.FlagSet, columns int) string {
