@@ -10,6 +10,7 @@ GOFUMPT := v0.12.0
 EXAMPLE ?= demo
 STORE ?= memory
 FUZZTIME ?= 60s
+BENCH ?= full
 
 TOOLS := $(CURDIR)/.tools
 STAMPS := $(TOOLS)/stamps
@@ -27,7 +28,7 @@ GOBUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)
 # model runs a quarter of its histories under the race detector, and all of them
 # without it.
 RACE := $(if $(shell command -v gcc || command -v clang || command -v cc),-race)
-PROCESSES := /e2e|/examples/|/internal/parts|/internal/stage
+PROCESSES := /e2e|/examples/|/internal/parts|/internal/stage|/tools/bench
 
 .PHONY: help
 help: ## List what can be made
@@ -54,6 +55,10 @@ test: tools ## Install what is missing and run all tests
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZTIME (60s)
 	@tools/fuzz.sh '$(FUZZTIME)'
+
+.PHONY: bench
+bench: build redis ## Measure weir beside a server that does nothing, into docs/performance.md: BENCH=short only shows that it runs
+	@go run -buildvcs=false ./tools/bench -weir bin/weir $(if $(filter short,$(BENCH)),-short)
 
 .PHONY: lint
 lint: $(STATICCHECK_STAMP) $(GOFUMPT_STAMP) ## go vet, staticcheck, gofumpt, import rules and sizes

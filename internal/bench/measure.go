@@ -42,12 +42,10 @@ type Probe struct {
 	Redis *Redis // nil: not measured
 }
 
-// Cost is what was used between two looks.
-type Cost struct {
-	Server *Usage         // CPU times used meanwhile, memory at the end
-	Redis  *RedisCounters // all counted meanwhile
-	// RedisMemory is Redis's memory at the end.
-	RedisMemory int64
+// cost is what was used between two looks.
+type cost struct {
+	server *Usage         // CPU times used meanwhile, memory at the end
+	redis  *RedisCounters // all counted meanwhile, memory at the end
 }
 
 // look is what had been used at one moment.
@@ -71,28 +69,28 @@ func (p Probe) look(ctx context.Context) (l look, err error) {
 	return l, err
 }
 
-// Measure does work and tells what it cost. Work is all that the server does
-// meanwhile: what it does beside it is counted too.
-func (p Probe) Measure(ctx context.Context, work func()) (Cost, error) {
+// Run runs a load and reports what it cost. What the server does beside it is
+// counted too.
+func (p Probe) Run(ctx context.Context, g *Generator, bound Bound) (Report, error) {
 	before, err := p.look(ctx)
 	if err != nil {
-		return Cost{}, err
+		return Report{}, err
 	}
-	work()
+	run := g.Run(ctx, bound)
 	after, err := p.look(ctx)
 	if err != nil {
-		return Cost{}, err
+		return Report{}, err
 	}
-	var cost Cost
+	var c cost
 	if p.PID != 0 {
-		cost.Server = &Usage{
+		c.server = &Usage{
 			User: after.server.User - before.server.User, System: after.server.System - before.server.System,
 			RSS: after.server.RSS, PeakRSS: after.server.PeakRSS,
 		}
 	}
 	if p.Redis != nil {
-		diff := after.redis.since(before.redis)
-		cost.Redis, cost.RedisMemory = &diff, after.redis.UsedMemory
+		diff := after.redis.Since(before.redis)
+		c.redis = &diff
 	}
-	return cost, nil
+	return newReport(g.load, run, p.PID, c), nil
 }

@@ -72,10 +72,10 @@ func parseInfo(text string) (RedisCounters, error) {
 	return counters, nil
 }
 
-// since is what was counted after earlier. Commands that were not called are
+// Since is what was counted after earlier, with the memory of now. Commands that were not called are
 // left out, and so are those of measuring and connecting.
-func (c RedisCounters) since(earlier RedisCounters) RedisCounters {
-	diff := RedisCounters{CPU: c.CPU - earlier.CPU, Commands: map[string]int64{}, UsedMemory: c.UsedMemory - earlier.UsedMemory}
+func (c RedisCounters) Since(earlier RedisCounters) RedisCounters {
+	diff := RedisCounters{CPU: c.CPU - earlier.CPU, Commands: map[string]int64{}, UsedMemory: c.UsedMemory}
 	for name, calls := range c.Commands {
 		first, _, _ := strings.Cut(name, "|")
 		if first == "info" || first == "hello" || first == "client" {
@@ -92,9 +92,9 @@ func (c RedisCounters) since(earlier RedisCounters) RedisCounters {
 // clients send.
 var scripts = []string{"evalsha", "eval", "evalsha_ro", "eval_ro", "fcall", "fcall_ro"}
 
-// sent is how many commands clients sent: the scripts where there were any,
+// Sent is how many commands clients sent: the scripts where there were any,
 // for what they called cannot be told from what was sent beside them, else all.
-func (c RedisCounters) sent() int64 {
+func (c RedisCounters) Sent() int64 {
 	var inScripts, all int64
 	for _, name := range scripts {
 		inScripts += c.Commands[name]

@@ -60,8 +60,7 @@ type RedisReport struct {
 
 func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
-// NewReport is the report of a run of a load and its cost.
-func NewReport(l Load, r Run, pid int, c Cost) Report {
+func newReport(l Load, r Run, pid int, c cost) Report {
 	report := Report{
 		Target: l.Target, Loop: "closed", Rate: l.Rate, InFlight: l.InFlight, Connections: min(l.Connections, l.InFlight),
 		Keys: l.Keys, Distribution: l.Distribution, Descriptors: len(l.Descriptors),
@@ -76,19 +75,19 @@ func NewReport(l Load, r Run, pid int, c Cost) Report {
 		report.Loop = "open"
 	}
 	decisions := float64(max(1, r.Answered()))
-	if c.Server != nil {
+	if c.server != nil {
 		report.ServerProcess = &ServerReport{
-			PID: pid, CPU: microseconds(c.Server.CPU()) / decisions,
-			User: microseconds(c.Server.User) / decisions, System: microseconds(c.Server.System) / decisions,
-			RSSBytes: c.Server.RSS, PeakRSSBytes: c.Server.PeakRSS,
+			PID: pid, CPU: microseconds(c.server.CPU()) / decisions,
+			User: microseconds(c.server.User) / decisions, System: microseconds(c.server.System) / decisions,
+			RSSBytes: c.server.RSS, PeakRSSBytes: c.server.PeakRSS,
 		}
 	}
-	if c.Redis != nil {
+	if c.redis != nil {
 		report.Redis = &RedisReport{
-			CPU: microseconds(c.Redis.CPU) / decisions, Commands: float64(c.Redis.sent()) / decisions,
-			ByCommand: map[string]float64{}, MemoryBytes: c.RedisMemory,
+			CPU: microseconds(c.redis.CPU) / decisions, Commands: float64(c.redis.Sent()) / decisions,
+			ByCommand: map[string]float64{}, MemoryBytes: c.redis.UsedMemory,
 		}
-		for name, calls := range c.Redis.Commands {
+		for name, calls := range c.redis.Commands {
 			report.Redis.ByCommand[name] = float64(calls) / decisions
 		}
 	}

@@ -150,16 +150,14 @@ func (f *benchFlags) run(ctx context.Context, world World) (bench.Report, error)
 		generator.Run(ctx, bench.Bound{Duration: f.warmup})
 		progress.stop()
 	}
-	var run bench.Run
-	progress := startProgress(world.Stderr, "measure", f.bound, generator.Sent)
-	cost, err := probe.Measure(ctx, func() { run = generator.Run(ctx, f.bound) })
-	progress.stop()
-	if err != nil {
-		return bench.Report{}, err
+	if ctx.Err() != nil {
+		return bench.Report{}, errors.New("stopped before anything was measured")
 	}
-	report := bench.NewReport(f.load, run, probe.PID, cost)
+	progress := startProgress(world.Stderr, "measure", f.bound, generator.Sent)
+	report, err := probe.Run(ctx, generator, f.bound)
+	progress.stop()
 	report.Notes = notes
-	return report, nil
+	return report, err
 }
 
 func newBenchFloor(world World) *cobra.Command {

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/weir-rls/weir/internal/bench"
+)
+
+// rulesRow is what a number of rules costs.
+type rulesRow struct {
+	count         int
+	ready, reload time.Duration // from the start to ready, from a changed file to its rules in force
+	heap          int64         // bytes that live after a collection, before the first bucket
+	peak          int64         // bytes resident at most, the reload included
+	cpu, ratio    figure        // microseconds for a decision, and as a multiple of those with the fewest rules
+	*server
+	file string
+}
+
+// rules measures rule files of different sizes in turn. The requests have the
+// same 100,000 keys with each, spread over all rules.
+func (h *house) rules(ctx context.Context, p plan) (rows []rulesRow, err error) {
+	var sides []*side
+	for _, count := range p.rules {
+		row, err := h.startWithRules(ctx, count)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, row.Stop()) }()
+		rows = append(rows, row)
+		load := bench.Load{
+			Domain: "bench", Descriptors: []string{fmt.Sprintf("rule=r%%{%d},user=%%d", count)},
+			Keys: p.rules[len(p.rules)-1], Distribution: bench.Uniform, InFlight: inFlight, Connections: 4,
+		}
+		s, err := against(ctx, p, row.server, load, nil)
+		if err != nil {
+			return nil, err
+		}
+		defer s.generator.Close()
+		sides = append(sides, s)
+	}
+	for range p.rounds {
+		var fewest float64
+		for i, s := range sides {
+			report, err := s.measure(ctx, p, ok)
+			if err != nil {
+				return nil, err
+			}
+			cpu := report.ServerProcess.CPU
+			if i == 0 {
+				fewest = cpu
+			}
+			rows[i].cpu.add(cpu)
+			rows[i].ratio.add(cpu / fewest)
+		}
+	}
+	for i := range rows {
+		if err := rows[i].changeRules(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
+// startWithRules times the start and looks at the heap that the rules take.
+func (h *house) startWithRules(ctx context.Context, count int) (row rulesRow, err error) {
+	var text strings.Builder
+	text.WriteString("domain: bench\ndescriptors:\n")
+	for i := range count {
+		fmt.Fprintf(&text, "  - {key: rule, value: r%d, descriptors: [{key: user, limits: [{rate: 1000/min, burst: 1000}]}]}\n", i)
+	}
+	row.count = count
+	if row.file, err = h.ruleFile(fmt.Sprintf("rules-%d.yaml", count), text.String()); err != nil {
+		return row, err
+	}
+	began := time.Now()
+	if row.server, err = h.startWeirOn(row.file, ""); err != nil {
+		return row, err
+	}
+	row.ready = time.Since(began)
+	if row.heap, err = row.settledHeap(ctx); err != nil {
+		return row, errors.Join(err, row.Stop())
+	}
+	return row, nil
+}
+
+// settledHeap is the live heap after collections that requests without a rule
+// bring about: they leave no bucket behind. Each takes some 3 kB of heap, and as
+// much as is live has to be taken for the next collection.
+func (s *server) settledHeap(ctx context.Context) (int64, error) {
+	load := bench.Load{Domain: "bench", Descriptors: []string{"nobody=%d"}, Keys: 1, Distribution: bench.Uniform, InFlight: inFlight, Connections: 4}
+	load.Target, load.Timeout = s.grpc, 5*time.Second
+	g, err := bench.Open(ctx, load)
+	if err != nil {
+		return 0, err
+	}
+	defer g.Close()
+	before, err := s.weir.Metric("go_gc_duration_seconds_count")
+	if err != nil {
+		return 0, err
+	}
+	const attempts, requests = 20, 20_000
+	for range attempts {
+		g.Run(ctx, bench.Bound{Requests: requests})
+		now, err := s.weir.Metric("go_gc_duration_seconds_count")
+		if err != nil {
+			return 0, err
+		}
+		if now >= before+2 { // the first may have begun before
+			return s.liveHeap()
+		}
+	}
+	return 0, fmt.Errorf("no two collections after %d requests", attempts*requests)
+}
+
+// changeRules adds a rule to the file and waits until it is in force.
+func (r *rulesRow) changeRules(ctx context.Context) error {
+	const reloads = `weir_rule_reloads_total{result="ok"}`
+	before, err := r.weir.Metric(reloads)
+	if err != nil {
+		return err
+	}
+	file, err := os.OpenFile(r.file, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	if _, err := file.WriteString("  - {key: more, limits: [{rate: 1/s}]}\n"); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	const within, pause = 30 * time.Second, 5 * time.Millisecond
+	for time.Since(began) < within && ctx.Err() == nil {
+		now, err := r.weir.Metric(reloads)
+		if err != nil {
+			return err
+		}
+		if now > before {
+			r.reload = time.Since(began)
+			usage, err := bench.UsageOf(r.Pid())
+			r.peak = usage.PeakRSS
+			return err
+		}
+		time.Sleep(pause)
+	}
+	return fmt.Errorf("%d rules: a changed file was not read within %v", r.count, within)
+}
+
+// keysRow is what kept buckets take.
+type keysRow struct {
+	keys     int
+	bytesPer float64 // for each key
+	keyBytes int     // length of a key in Redis
+	resident float64 // bytes of the process for each key
+}
+
+// keyRules let eight buckets be filled with one request. A bucket that is full is
+// forgotten, so these fill slowly; the names are so short that a key in Redis has
+// 24 bytes: {d}1:d,1:a=7:1000000/n:x.
+const keysAtOnce = 8
+
+func keyRules() string {
+	text := "domain: d\ndescriptors:\n"
+	for i := range keysAtOnce {
+		text += fmt.Sprintf("  - {key: %c, limits: [{name: x%d, rate: 1/hour, burst: 2}]}\n", 'a'+i, i)
+	}
+	return text
+}
+
+func keyLoad(p plan) bench.Load {
+	l := bench.Load{Domain: "d", Keys: p.keys / keysAtOnce, Distribution: bench.Sequence, InFlight: inFlight, Connections: 4}
+	for i := range keysAtOnce {
+		l.Descriptors = append(l.Descriptors, fmt.Sprintf("%c=%%d", 'a'+i))
+	}
+	return l
+}
+
+// fill takes a token from each of the plan's buckets.
+func (h *house) fill(ctx context.Context, p plan, weir *server) error {
+	l := keyLoad(p)
+	l.Target, l.Hits, l.Timeout = weir.grpc, 1, 5*time.Second
+	g, err := bench.Open(ctx, l)
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	report, err := bench.Probe{}.Run(ctx, g, bench.Bound{Requests: int64(l.Keys)})
+	if err != nil {
+		return err
+	}
+	return judged(report, ok)
+}
+
+func (h *house) keysInMemory(ctx context.Context, p plan) (row keysRow, err error) {
+	weir, err := h.startWeir(keyRules(), "", "--memory-max-buckets", fmt.Sprint(p.keys+p.keys/4))
+	if err != nil {
+		return row, err
+	}
+	defer func() { err = errors.Join(err, weir.Stop()) }()
+	before, err := weir.settledHeap(ctx)
+	if err != nil {
+		return row, err
+	}
+	if err := h.fill(ctx, p, weir); err != nil {
+		return row, err
+	}
+	kept, err := weir.weir.Metric("weir_memory_buckets")
+	if err != nil {
+		return row, err
+	}
+	if int(kept) != p.keys {
+		return row, fmt.Errorf("%d buckets are kept, not %d", kept, p.keys)
+	}
+	after, err := weir.settledHeap(ctx)
+	if err != nil {
+		return row, err
+	}
+	usage, err := bench.UsageOf(weir.Pid())
+	return keysRow{keys: p.keys, bytesPer: float64(after-before) / float64(kept), resident: float64(usage.RSS) / float64(kept)}, err
+}
+
+func (h *house) keysInRedis(ctx context.Context, p plan) (row keysRow, err error) {
+	redis, counters, err := h.startRedis()
+	if err != nil {
+		return row, err
+	}
+	defer func() { err = errors.Join(err, redis.Stop()) }()
+	defer counters.Close()
+	weir, err := h.startWeir(keyRules(), redis.URL)
+	if err != nil {
+		return row, err
+	}
+	defer func() { err = errors.Join(err, weir.Stop()) }()
+	before, err := counters.Counters(ctx)
+	if err != nil {
+		return row, err
+	}
+	if err := h.fill(ctx, p, weir); err != nil {
+		return row, err
+	}
+	after, err := counters.Counters(ctx)
+	if err != nil {
+		return row, err
+	}
+	row = keysRow{keys: p.keys, bytesPer: float64(after.UsedMemory-before.UsedMemory) / float64(p.keys)}
+	return row, weir.storeErrors()
+}
