@@ -35,6 +35,10 @@ type Generator struct {
 
 // Open checks the load, makes its requests and connects.
 func Open(ctx context.Context, load Load) (*Generator, error) {
+	return openWith(ctx, load)
+}
+
+func openWith(ctx context.Context, load Load, options ...grpc.DialOption) (*Generator, error) {
 	if err := load.Check(); err != nil {
 		return nil, err
 	}
@@ -49,7 +53,8 @@ func Open(ctx context.Context, load Load) (*Generator, error) {
 		}
 	}
 	for range min(load.Connections, load.InFlight) {
-		connection, err := grpc.NewClient(load.Target, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy())
+		all := append([]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy()}, options...)
+		connection, err := grpc.NewClient(load.Target, all...)
 		if err != nil {
 			g.Close()
 			return nil, fmt.Errorf("--target: %w", err)

@@ -18,7 +18,7 @@ const (
 var Distributions = []string{Uniform, Hot, Zipf, Sequence}
 
 // zipfExponent is near what is reported of web caches, 0.7 to 1.0, and above 1,
-// which the generator needs: of 10,000 keys the first gets 13 % of requests.
+// which the generator needs: of 10,000 keys the first gets 15 % of requests.
 const zipfExponent = 1.1
 
 // keyChooser answers a function that draws key numbers below keys for one

@@ -55,7 +55,8 @@ func (w *WeirProcess) listening() bool {
 // as weir_receipts_total{result="redeemed"}. As with [EnvoyProcess.Stat] one that
 // is absent is 0.
 func (w *WeirProcess) Metric(series string) (int64, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	// With 100,000 limits the page has 11 MB, and a busy machine needs seconds.
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	page, err := get(ctx, "http://"+w.HTTP+"/metrics")
 	if err != nil {

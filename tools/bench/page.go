@@ -90,8 +90,8 @@ func processor() string {
 // markdown is the measured part of the page.
 func (m measured) markdown() string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "Measured in %.0f s on: %s. Client, servers and Redis share the cores. Each figure is the median of %d rounds of %v,\n"+
-		"in which weir and the floor are loaded in turn; the range of ratios is over the rounds.\n\n",
+	fmt.Fprintf(&out, "Measured in %.0f s on: %s. Client, servers and Redis share the cores. Each figure is the median of rounds (%d)\n"+
+		"in which weir and the floor are loaded in turn for %v each; the range of ratios is over the rounds.\n\n",
 		m.took.Seconds(), strings.Join(m.machine, "; "), m.plan.rounds, m.plan.slice)
 	m.writeRows(&out)
 	m.writeLone(&out)
@@ -144,14 +144,14 @@ const (
 
 func (m measured) writeRules(out *strings.Builder) {
 	fmt.Fprintf(out, "\n### Rules, in memory, %d requests in flight\n\n", inFlight)
-	out.WriteString("| rules | CPU for a decision, us | ratio to the first row (range) | ready, s | changed file in force, s | live heap, MiB | resident at most, MiB | met |\n|---|---|---|---|---|---|---|---|\n")
+	out.WriteString("| rules | CPU for a decision, us | ratio to the first row (range) | ready, s | changed file in force, s | live heap, MiB | the same, each rule met, MiB | resident at most, MiB | met |\n|---|---|---|---|---|---|---|---|---|\n")
 	for i, r := range m.rules {
 		met := "-"
 		if i > 0 && i == len(m.rules)-1 {
 			met = verdict(r.ratio.median() <= rulesRatio && r.ready <= rulesReady && r.heap <= rulesHeap)
 		}
-		fmt.Fprintf(out, "| %d | %.1f | %.2f (%.2f to %.2f) | %.2f | %.2f | %.0f | %.0f | %s |\n", r.count, r.cpu.median(),
-			r.ratio.median(), slices.Min(r.ratio), slices.Max(r.ratio), r.ready.Seconds(), r.reload.Seconds(), mebibytes(r.heap), mebibytes(r.peak), met)
+		fmt.Fprintf(out, "| %d | %.1f | %.2f (%.2f to %.2f) | %.2f | %.2f | %.0f | %.0f | %.0f | %s |\n", r.count, r.cpu.median(),
+			r.ratio.median(), slices.Min(r.ratio), slices.Max(r.ratio), r.ready.Seconds(), r.reload.Seconds(), mebibytes(r.heap), mebibytes(r.heapMet), mebibytes(r.peak), met)
 	}
 	fmt.Fprintf(out, "\nTargets of the last row: ratio %.2f, ready in %.0f s, live heap %.0f MiB.\n", rulesRatio, rulesReady.Seconds(), mebibytes(rulesHeap))
 }
