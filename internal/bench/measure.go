@@ -84,7 +84,7 @@ func (p Probe) Run(ctx context.Context, g *Generator, bound Bound) (Report, erro
 	var c cost
 	if p.PID != 0 {
 		c.server = &Usage{
-			User: after.server.User - before.server.User, System: after.server.System - before.server.System,
+			CPU: after.server.CPU - before.server.CPU, User: after.server.User - before.server.User, System: after.server.System - before.server.System,
 			RSS: after.server.RSS, PeakRSS: after.server.PeakRSS,
 		}
 	}

@@ -9,21 +9,18 @@ import (
 	"time"
 )
 
-// tick is the unit of CPU times in /proc, 10 ms on every Linux that Go runs on.
-// Over a second of work that is an error of 1 %.
+// tick is the unit of user and system times in /proc, on every Linux that Go
+// runs on.
 const tick = 10 * time.Millisecond
 
 // Usage is what a process has used so far.
 type Usage struct {
-	User, System time.Duration // CPU time
+	CPU          time.Duration // user and system
+	User, System time.Duration // its parts, in steps of 10 ms
 	RSS, PeakRSS int64         // bytes of memory now, and at most since it began
 }
 
-// CPU is the time in user and system mode.
-func (u Usage) CPU() time.Duration { return u.User + u.System }
-
-// UsageOf reads the usage of a process of this machine from /proc, so on Linux
-// alone.
+// UsageOf reads the usage of a process of this machine, on Linux alone.
 func UsageOf(pid int) (Usage, error) {
 	dir := "/proc/" + strconv.Itoa(pid)
 	stat, err := os.ReadFile(dir + "/stat")
@@ -38,6 +35,9 @@ func UsageOf(pid int) (Usage, error) {
 		return Usage{}, fmt.Errorf("no usage of process %d: %s/stat has %d fields", pid, dir, len(fields))
 	}
 	var u Usage
+	if u.CPU, err = cpuTime(pid); err != nil {
+		return Usage{}, err
+	}
 	var faults []error
 	number := func(text string) int64 {
 		n, err := strconv.ParseInt(text, 10, 64)

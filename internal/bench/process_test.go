@@ -33,13 +33,17 @@ func TestListener_IsFoundAndItsWorkIsCounted(t *testing.T) {
 	}
 	// CPU time and not wall time passes here, however busy the machine.
 	now, deadline := before, time.Now().Add(time.Minute)
-	for now.CPU() < before.CPU()+100*time.Millisecond && time.Now().Before(deadline) {
+	for now.CPU < before.CPU+100*time.Millisecond && time.Now().Before(deadline) {
 		if now, err = UsageOf(os.Getpid()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if now.CPU() < before.CPU()+100*time.Millisecond || now.RSS < before.RSS+32<<20 || now.PeakRSS < now.RSS {
+	if now.CPU < before.CPU+100*time.Millisecond || now.RSS < before.RSS+32<<20 || now.PeakRSS < now.RSS {
 		t.Errorf("%+v after %+v: 100 ms of work and 64 MiB do not show", now, before)
+	}
+	// The clock and the ticks of /proc are of the same process.
+	if ticks := now.User + now.System; (now.CPU - ticks).Abs() > 50*time.Millisecond+now.CPU/10 {
+		t.Errorf("%v by the clock, %v by ticks", now.CPU, ticks)
 	}
 	if kept[1] != 1 {
 		t.Error("the memory was not kept")

@@ -77,7 +77,7 @@ func newReport(l Load, r Run, pid int, c cost) Report {
 	decisions := float64(max(1, r.Answered()))
 	if c.server != nil {
 		report.ServerProcess = &ServerReport{
-			PID: pid, CPU: microseconds(c.server.CPU()) / decisions,
+			PID: pid, CPU: microseconds(c.server.CPU) / decisions,
 			User: microseconds(c.server.User) / decisions, System: microseconds(c.server.System) / decisions,
 			RSSBytes: c.server.RSS, PeakRSSBytes: c.server.PeakRSS,
 		}

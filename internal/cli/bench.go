@@ -55,7 +55,15 @@ The target's rules should know the domain and descriptors that are sent, such as
 		if err := flags.check(); err != nil {
 			return err
 		}
-		report, err := flags.run(command.Context(), world)
+		var probe bench.Probe
+		if flags.redisURL != "" {
+			var err error
+			if probe.Redis, err = bench.OpenRedis(flags.redisURL); err != nil {
+				return err
+			}
+			defer probe.Redis.Close()
+		}
+		report, err := flags.run(command.Context(), world, probe)
 		if err != nil {
 			return failureError{err}
 		}
@@ -113,32 +121,29 @@ func (f *benchFlags) define(flags *pflag.FlagSet) {
 
 func (f *benchFlags) check() error {
 	faults := []error{f.load.Check()}
-	if f.bound.Duration < 0 || f.warmup < 0 || f.bound.Requests < 0 || f.pid < 0 {
-		faults = append(faults, errors.New("--duration, --requests, --warmup and --pid are not below 0"))
+	notBelow0 := func(flag string, value any, below bool) {
+		if below {
+			faults = append(faults, fmt.Errorf("--%s: %v is below 0", flag, value))
+		}
 	}
+	notBelow0("duration", f.bound.Duration, f.bound.Duration < 0)
+	notBelow0("requests", f.bound.Requests, f.bound.Requests < 0)
+	notBelow0("warmup", f.warmup, f.warmup < 0)
+	notBelow0("pid", f.pid, f.pid < 0)
 	if f.bound == (bench.Bound{}) {
 		faults = append(faults, errors.New("--duration and --requests are both 0, so that the load would not end: set one"))
 	}
 	return errors.Join(faults...)
 }
 
-// run warms the target up and measures it.
-func (f *benchFlags) run(ctx context.Context, world World) (bench.Report, error) {
+// run warms the target up and measures it, and what probe has to look at.
+func (f *benchFlags) run(ctx context.Context, world World, probe bench.Probe) (bench.Report, error) {
 	var notes []string
-	probe := bench.Probe{PID: f.pid}
-	if probe.PID == 0 && runtime.GOOS == "linux" {
+	if probe.PID = f.pid; probe.PID == 0 && runtime.GOOS == "linux" {
 		var err error
 		if probe.PID, err = bench.ListenerOf(f.load.Target); err != nil {
 			notes = append(notes, fmt.Sprintf("the server's CPU time is not measured: %v: --pid names its process", err))
 		}
-	}
-	if f.redisURL != "" {
-		redis, err := bench.OpenRedis(f.redisURL)
-		if err != nil {
-			return bench.Report{}, err
-		}
-		defer redis.Close()
-		probe.Redis = redis
 	}
 	generator, err := bench.Open(ctx, f.load)
 	if err != nil {
@@ -174,6 +179,9 @@ address, and ends with Ctrl-C.`,
 	address := command.Flags().String("listen", "127.0.0.1:0", "Where to listen; port 0 is any free one.")
 	config.GroupFlags(command.Flags(), "Addresses", map[string]string{"listen": "HOST:PORT"})
 	command.RunE = func(command *cobra.Command, _ []string) error {
+		if _, _, err := net.SplitHostPort(*address); err != nil {
+			return fmt.Errorf("--listen: %q is not HOST:PORT", *address)
+		}
 		listener, err := net.Listen("tcp", *address)
 		if err != nil {
 			return failureError{fmt.Errorf("--listen: %w", err)}

@@ -131,8 +131,17 @@ func noArguments(command *cobra.Command, args []string) error {
 	return fmt.Errorf("unknown command %q: the commands are %s", args[0], strings.Join(names, ", "))
 }
 
-// flagError adds the flag that may be meant to the fault of an unknown one.
+// flagError adds the flag that may be meant to the fault of an unknown one, and
+// says of a wrong value what is wanted instead of what the parser stumbled over.
 func flagError(command *cobra.Command, err error) error {
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		wanted := invalid.GetFlag().Value.Type()
+		if wanted == "DURATION" {
+			wanted += ", such as 500ms or 10s"
+		}
+		return fmt.Errorf("--%s: %q is not %s", invalid.GetFlag().Name, invalid.GetValue(), wanted)
+	}
 	var unknown *pflag.NotExistError
 	if !errors.As(err, &unknown) {
 		return err

@@ -34,7 +34,7 @@ func inserted(page []byte, part string) ([]byte, error) {
 type measured struct {
 	machine               []string
 	plan                  plan
-	rows                  []row
+	rows                  []result
 	lone                  lone
 	rules                 []rulesRow
 	replicas              []replicaRow

@@ -58,8 +58,8 @@ func (s scenario) load() bench.Load {
 	return bench.Load{Domain: "bench", Descriptors: s.descriptors, Keys: s.keys, Distribution: bench.Uniform, InFlight: inFlight, Connections: 4}
 }
 
-// row is what was measured of a scenario: medians of its rounds.
-type row struct {
+// result is what was measured of a scenario: medians of its rounds.
+type result struct {
 	scenario
 	floor, weir, ratioOf figure // CPU microseconds for a decision, and weir's as a multiple of the floor's
 	floorP50, weirP50    figure // microseconds
@@ -69,7 +69,7 @@ type row struct {
 
 // scenario measures weir and the floor in turn, round for round, so that a noisy
 // moment meets both.
-func (h *house) scenario(ctx context.Context, p plan, s scenario) (r row, err error) {
+func (h *house) scenario(ctx context.Context, p plan, s scenario) (r result, err error) {
 	r.scenario = s
 	url := ""
 	var counters *bench.Redis
