@@ -108,7 +108,7 @@ func (s *server) settledHeap(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	const attempts, requests = 20, 20_000
+	const attempts, requests = 60, 20_000
 	for range attempts {
 		g.Run(ctx, bench.Bound{Requests: requests})
 		now, err := s.weir.Metric("go_gc_duration_seconds_count")
