@@ -109,6 +109,7 @@ func measureAll(ctx context.Context, p plan, binary string, log io.Writer) (m me
 		name string
 		do   func() error
 	}{
+		{"the floor, collecting garbage as weir does", func() (err error) { m.calm, err = house.calmFloor(ctx, p); return }},
 		{"one in flight on Redis", func() (err error) { m.lone, err = house.lone(ctx, p); return }},
 		{"rules", func() (err error) { m.rules, err = house.rules(ctx, p); return }},
 		{"replicas on one Redis", func() (err error) { m.replicas, err = house.replicas(ctx, p); return }},

@@ -35,6 +35,7 @@ type measured struct {
 	machine               []string
 	plan                  plan
 	rows                  []result
+	calm                  result // of a floor that collects as weir does, in the place of weir
 	lone                  lone
 	rules                 []rulesRow
 	replicas              []replicaRow
@@ -94,6 +95,9 @@ func (m measured) markdown() string {
 		"in which weir and the floor are loaded in turn for %v each; the range of ratios is over the rounds.\n\n",
 		m.took.Seconds(), strings.Join(m.machine, "; "), m.plan.rounds, m.plan.slice)
 	m.writeRows(&out)
+	fmt.Fprintf(&out, "\nThe floor has Go's default garbage collection, which collects its few MB dozens of times a second. One that collects as seldom as weir\n"+
+		"(%s) takes %.1f us where that takes %.1f: %.2f (%.2f to %.2f).\n",
+		calmGOGC, m.calm.weir.median(), m.calm.floor.median(), m.calm.ratioOf.median(), slices.Min(m.calm.ratioOf), slices.Max(m.calm.ratioOf))
 	m.writeLone(&out)
 	m.writeRules(&out)
 	m.writeKeys(&out)

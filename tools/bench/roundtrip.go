@@ -59,7 +59,7 @@ func command(words ...string) []byte {
 func (c *lineConn) line() (string, error) {
 	line, err := c.answers.ReadString('\n')
 	if strings.HasPrefix(line, "-") {
-		err = fmt.Errorf("Redis answered %s", strings.TrimSpace(line)) //nolint:staticcheck // a name
+		err = fmt.Errorf("the answer of Redis is %s", strings.TrimSpace(line))
 	}
 	return strings.TrimSpace(line), err
 }

@@ -155,15 +155,15 @@ func (r *rulesRow) changeRules(ctx context.Context) error {
 type keysRow struct {
 	keys     int
 	bytesPer float64 // for each key
-	keyBytes int     // length of a key in Redis
 	resident float64 // bytes of the process for each key
 }
 
-// keyRules let eight buckets be filled with one request. A bucket that is full is
-// forgotten, so these fill slowly; the names are so short that a key in Redis has
-// 24 bytes: {d}1:d,1:a=7:1000000/n:x.
+// keysAtOnce is how many buckets are filled with one request.
 const keysAtOnce = 8
 
+// keyRules are limits whose names are so short that a key in Redis has 24 bytes,
+// such as {d}1:d,1:a=6:v54321/n:x0. A bucket that is full is forgotten, so these
+// fill slowly.
 func keyRules() string {
 	text := "domain: d\ndescriptors:\n"
 	for i := range keysAtOnce {
@@ -175,7 +175,7 @@ func keyRules() string {
 func keyLoad(p plan) bench.Load {
 	l := bench.Load{Domain: "d", Keys: p.keys / keysAtOnce, Distribution: bench.Sequence, InFlight: inFlight, Connections: 4}
 	for i := range keysAtOnce {
-		l.Descriptors = append(l.Descriptors, fmt.Sprintf("%c=%%d", 'a'+i))
+		l.Descriptors = append(l.Descriptors, fmt.Sprintf("%c=v%%d", 'a'+i))
 	}
 	return l
 }

@@ -111,6 +111,36 @@ func (h *house) scenario(ctx context.Context, p plan, s scenario) (r result, err
 	return r, weir.storeErrors()
 }
 
+// calmGOGC lets a Go program allocate 64 MB between two collections at least, as
+// weir does: 16 times the 4 MB that is Go's least heap.
+const calmGOGC = "GOGC=1600"
+
+// calmFloor compares a floor that collects as seldom as weir with the floor that
+// has Go's defaults, so that nobody takes for the request path what is the
+// collector's.
+func (h *house) calmFloor(ctx context.Context, p plan) (r result, err error) {
+	calm, err := startFloor("env", calmGOGC, h.binary)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, calm.Stop()) }()
+	sides, err := pair(ctx, p, h.floor, calm, scenario{descriptors: oneDescriptor, keys: keys}.load(), nil)
+	if err != nil {
+		return r, err
+	}
+	defer sides.close()
+	for round := range p.rounds {
+		floor, own, err := sides.round(ctx, p, round, ok)
+		if err != nil {
+			return r, err
+		}
+		r.floor.add(floor.ServerProcess.CPU)
+		r.weir.add(own.ServerProcess.CPU)
+		r.ratioOf.add(own.ServerProcess.CPU / floor.ServerProcess.CPU)
+	}
+	return r, nil
+}
+
 // sides are the floor and a weir with the same load.
 type sides struct{ floor, weir *side }
 

@@ -52,9 +52,10 @@ func (h *house) close() error {
 	return errors.Join(err, os.RemoveAll(h.dir))
 }
 
-// startFloor starts the server that does nothing.
-func startFloor(binary string) (*server, error) {
-	process, err := parts.Start(binary, "", "bench", "floor", "--listen", "127.0.0.1:0")
+// startFloor starts the server that does nothing. What comes before its command
+// may be env with variables.
+func startFloor(command ...string) (*server, error) {
+	process, err := parts.Start(command[0], "", append(command[1:], "bench", "floor", "--listen", "127.0.0.1:0")...)
 	if err != nil {
 		return nil, err
 	}
