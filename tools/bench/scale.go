@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -18,7 +19,8 @@ type rulesRow struct {
 	heap          int64         // bytes that live after a collection, before the first bucket
 	heapMet       int64         // the same when each rule has been met: with the buckets and the metrics of all
 	peak          int64         // bytes resident at most, the reload included
-	cpu, ratio    figure        // microseconds for a decision, and as a multiple of those with the fewest rules
+	cpu           float64       // microseconds for a decision, over all rounds: a collection of 300 MB meets one round of many
+	rounds        figure        // the same, round for round
 	*server
 	file string
 }
@@ -45,20 +47,20 @@ func (h *house) rules(ctx context.Context, p plan) (rows []rulesRow, err error) 
 		defer s.generator.Close()
 		sides = append(sides, s)
 	}
+	decisions := make([]float64, len(sides))
 	for range p.rounds {
-		var fewest float64
 		for i, s := range sides {
 			report, err := s.measure(ctx, p, ok)
 			if err != nil {
 				return nil, err
 			}
-			cpu := report.ServerProcess.CPU
-			if i == 0 {
-				fewest = cpu
-			}
-			rows[i].cpu.add(cpu)
-			rows[i].ratio.add(cpu / fewest)
+			rows[i].rounds.add(report.ServerProcess.CPU)
+			rows[i].cpu += report.ServerProcess.CPU * float64(report.Requests)
+			decisions[i] += float64(report.Requests)
 		}
+	}
+	for i := range rows {
+		rows[i].cpu /= decisions[i]
 	}
 	for i := range rows {
 		if rows[i].heapMet, err = rows[i].settledHeap(ctx); err != nil {
@@ -93,25 +95,33 @@ func (h *house) startWithRules(ctx context.Context, count int) (row rulesRow, er
 	return row, nil
 }
 
-// settledHeap is the live heap after collections that requests without a rule
-// bring about: they leave no bucket behind. Each takes some 3 kB of heap, and as
-// much as is live has to be taken for the next collection.
+// settledHeap is the live heap after collections, which requests with a header of
+// half a megabyte bring about: they leave nothing behind, and need no more than
+// weir's HTTP server to become garbage. As much as is live has to be allocated for
+// the next collection.
 func (s *server) settledHeap(ctx context.Context) (int64, error) {
-	load := bench.Load{Domain: "bench", Descriptors: []string{"nobody=%d"}, Keys: 1, Distribution: bench.Uniform, InFlight: inFlight, Connections: 4}
-	load.Target, load.Timeout = s.grpc, 5*time.Second
-	g, err := bench.Open(ctx, load)
+	const collections = "go_gc_duration_seconds_count"
+	before, err := s.weir.Metric(collections)
 	if err != nil {
 		return 0, err
 	}
-	defer g.Close()
-	before, err := s.weir.Metric("go_gc_duration_seconds_count")
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.weir.HTTP+"/readyz", nil)
 	if err != nil {
 		return 0, err
 	}
-	const attempts, requests = 60, 20_000
+	request.Header.Set("X-Garbage", strings.Repeat("x", 500_000))
+	const attempts, requests = 100, 50
 	for range attempts {
-		g.Run(ctx, bench.Bound{Requests: requests})
-		now, err := s.weir.Metric("go_gc_duration_seconds_count")
+		for range requests {
+			answer, err := http.DefaultClient.Do(request)
+			if err != nil {
+				return 0, err
+			}
+			if err := answer.Body.Close(); err != nil {
+				return 0, err
+			}
+		}
+		now, err := s.weir.Metric(collections)
 		if err != nil {
 			return 0, err
 		}
@@ -119,7 +129,7 @@ func (s *server) settledHeap(ctx context.Context) (int64, error) {
 			return s.liveHeap()
 		}
 	}
-	return 0, fmt.Errorf("no two collections after %d requests", attempts*requests)
+	return 0, fmt.Errorf("no two collections after %d large requests", attempts*requests)
 }
 
 // changeRules adds a rule to the file and waits for the event that tells that it
