@@ -62,6 +62,9 @@ func openWith(ctx context.Context, load Load, options ...grpc.DialOption) (*Gene
 		g.connections = append(g.connections, connection)
 		if err := connected(ctx, connection); err != nil {
 			g.Close()
+			if ctx.Err() != nil { // which is not the server's fault
+				return nil, fmt.Errorf("stopped before %s was connected: %w", load.Target, ctx.Err())
+			}
 			return nil, fmt.Errorf("no gRPC server answers on %s (%w): is it running? --target names its address", load.Target, err)
 		}
 	}

@@ -214,4 +214,9 @@ func TestOpen_TellsThatNobodyListens(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "no gRPC server answers on 127.0.0.1:1") || !strings.Contains(err.Error(), "--target") {
 		t.Error(err)
 	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Open(ctx, l); err == nil || !strings.Contains(err.Error(), "stopped before 127.0.0.1:1 was connected") {
+		t.Error(err)
+	}
 }

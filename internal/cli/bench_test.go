@@ -6,11 +6,16 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"os"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	rlsv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
+	"google.golang.org/grpc"
 
 	"github.com/weir-rls/weir/internal/bench"
 	"github.com/weir-rls/weir/internal/parts"
@@ -69,17 +74,37 @@ func TestBench_ReportsWhatItSentToTheFloor(t *testing.T) {
 	}
 }
 
+// interrupting answers OK, and calls back at its hundredth request.
+type interrupting struct {
+	rlsv3.UnimplementedRateLimitServiceServer
+	asked *atomic.Int64
+	call  func()
+}
+
+func (i interrupting) ShouldRateLimit(context.Context, *rlsv3.RateLimitRequest) (*rlsv3.RateLimitResponse, error) {
+	if i.asked.Add(1) == 100 {
+		i.call()
+	}
+	return &rlsv3.RateLimitResponse{OverallCode: rlsv3.RateLimitResponse_OK}, nil
+}
+
 // Ctrl-C ends the load, not the report.
 func TestBench_ThatIsInterruptedReports(t *testing.T) {
-	floor := startFloor(t)
 	for warmup, want := range map[string]string{"0s": "\nverdicts     ok ", "1h": "stopped before anything was measured"} {
-		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		ctx, cancel := context.WithCancel(t.Context())
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := grpc.NewServer()
+		rlsv3.RegisterRateLimitServiceServer(server, interrupting{asked: new(atomic.Int64), call: cancel})
+		go func() { _ = server.Serve(listener) }()
 		var stdout, stderr bytes.Buffer
 		code := Run(ctx, World{
-			Args:  []string{"bench", "--target", floor, "--duration", "1h", "--warmup", warmup},
+			Args:  []string{"bench", "--target", listener.Addr().String(), "--duration", "1h", "--warmup", warmup},
 			Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr,
 		})
-		cancel()
+		server.Stop()
 		if !strings.Contains(stdout.String()+stderr.String(), want) || (code == exitOK) != (warmup == "0s") {
 			t.Errorf("warm-up of %s: exit code %d\n%s%s", warmup, code, &stdout, &stderr)
 		}
