@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -143,6 +144,32 @@ func TestRoundTrip_IsOneScriptCall(t *testing.T) {
 		if took, err := trip.median(20 * time.Millisecond); err != nil || took <= 0 {
 			t.Errorf("%v, %v", took, err)
 		}
+	}
+}
+
+// What Go writes of its collections is read beside what weir logs.
+func TestLiveHeaps_AreWhatCollectionsLeft(t *testing.T) {
+	numbers, live := liveHeaps(`gc 9 @0.1s 2%: 0.01+1.2+0.003 ms clock, 0.03+0.4/0.9/0+0.007 ms cpu, 212->219->198 MB, 217 MB goal, 0 MB stacks, 0 MB globals, 2 P
+{"level":"INFO","msg":"gc 10 @ 1->2->3 MB,"}
+gc 11 @0.2s 2%: 0.01+1.2+0.003 ms clock, 0.03+0.4/0.9/0+0.007 ms cpu, 3->4->2 MB, 4 MB goal, 0 MB stacks, 0 MB globals, 2 P
+gc 12 @0.3s 2%: cut o`)
+	if !slices.Equal(numbers, []int{9, 11}) || !slices.Equal(live, []int64{198, 2}) {
+		t.Errorf("%v, %v", numbers, live)
+	}
+}
+
+// The variables of one server are not those of the next.
+func TestFrugal_SetsItsVariablesForOneStart(t *testing.T) {
+	t.Setenv("GODEBUG", "panicnil=1")
+	seen := ""
+	if _, err := frugal(func() (*server, error) {
+		seen = os.Getenv("GOGC") + os.Getenv("GODEBUG")
+		return nil, nil
+	}); err != nil || seen != "10gctrace=1" {
+		t.Errorf("%v: %s", err, seen)
+	}
+	if _, set := os.LookupEnv("GOGC"); set || os.Getenv("GODEBUG") != "panicnil=1" {
+		t.Error("the variables stay")
 	}
 }
 

@@ -171,7 +171,6 @@ const (
 func (m measured) writeKeys(out *strings.Builder) {
 	out.WriteString("\n### Keys\n\n| where | keys | bytes for each | target | met |\n|---|---|---|---|---|\n")
 	fmt.Fprintf(out, "| memory, live heap | %d | %.0f | %d | %s |\n", m.memoryKeys.keys, m.memoryKeys.bytesPer, memoryKeyBytes, verdict(m.memoryKeys.bytesPer <= memoryKeyBytes))
-	fmt.Fprintf(out, "| memory, resident in all | %d | %.0f | - | - |\n", m.memoryKeys.keys, m.memoryKeys.resident)
 	fmt.Fprintf(out, "| Redis, keys of 24 bytes | %d | %.0f | %d | %s |\n", m.redisKeys.keys, m.redisKeys.bytesPer, redisKeyBytes, verdict(m.redisKeys.bytesPer <= redisKeyBytes))
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -30,17 +29,13 @@ type rulesRow struct {
 func (h *house) rules(ctx context.Context, p plan) (rows []rulesRow, err error) {
 	var sides []*side
 	for _, count := range p.rules {
-		row, err := h.startWithRules(ctx, count)
+		row, err := h.startWithRules(count)
 		if err != nil {
 			return nil, err
 		}
 		defer func() { err = errors.Join(err, row.Stop()) }()
 		rows = append(rows, row)
-		load := bench.Load{
-			Domain: "bench", Descriptors: []string{fmt.Sprintf("rule=r%%{%d},user=%%d", count)},
-			Keys: p.rules[len(p.rules)-1], Distribution: bench.Uniform, InFlight: inFlight, Connections: 4,
-		}
-		s, err := against(ctx, p, row.server, load, nil)
+		s, err := against(ctx, p, row.server, rulesLoad(p, count), nil)
 		if err != nil {
 			return nil, err
 		}
@@ -63,7 +58,7 @@ func (h *house) rules(ctx context.Context, p plan) (rows []rulesRow, err error) 
 		rows[i].cpu /= decisions[i]
 	}
 	for i := range rows {
-		if rows[i].heapMet, err = rows[i].settledHeap(ctx); err != nil {
+		if err := h.heapOfRules(ctx, p, &rows[i]); err != nil {
 			return nil, err
 		}
 		if err := rows[i].changeRules(ctx); err != nil {
@@ -73,8 +68,16 @@ func (h *house) rules(ctx context.Context, p plan) (rows []rulesRow, err error) 
 	return rows, nil
 }
 
-// startWithRules times the start and looks at the heap that the rules take.
-func (h *house) startWithRules(ctx context.Context, count int) (row rulesRow, err error) {
+// rulesLoad has the same keys for any number of rules, spread over all of them.
+func rulesLoad(p plan, count int) bench.Load {
+	return bench.Load{
+		Domain: "bench", Descriptors: []string{fmt.Sprintf("rule=r%%{%d},user=%%d", count)},
+		Keys: p.rules[len(p.rules)-1], Distribution: bench.Uniform, InFlight: inFlight, Connections: 4,
+	}
+}
+
+// startWithRules times the start.
+func (h *house) startWithRules(count int) (row rulesRow, err error) {
 	var text strings.Builder
 	text.WriteString("domain: bench\ndescriptors:\n")
 	for i := range count {
@@ -89,47 +92,27 @@ func (h *house) startWithRules(ctx context.Context, count int) (row rulesRow, er
 		return row, err
 	}
 	row.ready = time.Since(began)
-	if row.heap, err = row.settledHeap(ctx); err != nil {
-		return row, errors.Join(err, row.Stop())
-	}
 	return row, nil
 }
 
-// settledHeap is the live heap after collections, which requests with a header of
-// half a megabyte bring about: they leave nothing behind, and need no more than
-// weir's HTTP server to become garbage. As much as is live has to be allocated for
-// the next collection.
-func (s *server) settledHeap(ctx context.Context) (int64, error) {
-	const collections = "go_gc_duration_seconds_count"
-	before, err := s.weir.Metric(collections)
+// heapOfRules looks at the heap of another server with the row's rules, before
+// and after each key was met once.
+func (h *house) heapOfRules(ctx context.Context, p plan, row *rulesRow) (err error) {
+	weir, err := frugal(func() (*server, error) { return h.startWeirOn(row.file, "") })
 	if err != nil {
-		return 0, err
+		return err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.weir.HTTP+"/readyz", nil)
-	if err != nil {
-		return 0, err
+	defer func() { err = errors.Join(err, weir.Stop()) }()
+	if row.heap, err = weir.settledHeap(ctx); err != nil {
+		return err
 	}
-	request.Header.Set("X-Garbage", strings.Repeat("x", 500_000))
-	const attempts, requests = 100, 50
-	for range attempts {
-		for range requests {
-			answer, err := http.DefaultClient.Do(request)
-			if err != nil {
-				return 0, err
-			}
-			if err := answer.Body.Close(); err != nil {
-				return 0, err
-			}
-		}
-		now, err := s.weir.Metric(collections)
-		if err != nil {
-			return 0, err
-		}
-		if now >= before+2 { // the first may have begun before
-			return s.liveHeap()
-		}
+	load := rulesLoad(p, row.count)
+	load.Distribution = bench.Sequence
+	if err := fill(ctx, weir, load); err != nil {
+		return err
 	}
-	return 0, fmt.Errorf("no two collections after %d large requests", attempts*requests)
+	row.heapMet, err = weir.settledHeap(ctx)
+	return err
 }
 
 // changeRules adds a rule to the file and waits for the event that tells that it
@@ -165,7 +148,6 @@ func (r *rulesRow) changeRules(ctx context.Context) error {
 type keysRow struct {
 	keys     int
 	bytesPer float64 // for each key
-	resident float64 // bytes of the process for each key
 }
 
 // keysAtOnce is how many buckets are filled with one request.
@@ -190,9 +172,8 @@ func keyLoad(p plan) bench.Load {
 	return l
 }
 
-// fill takes a token from each of the plan's buckets.
-func (h *house) fill(ctx context.Context, p plan, weir *server) error {
-	l := keyLoad(p)
+// fill sends each request of a load once.
+func fill(ctx context.Context, weir *server, l bench.Load) error {
 	l.Target, l.Hits, l.Timeout = weir.grpc, 1, 5*time.Second
 	g, err := bench.Open(ctx, l)
 	if err != nil {
@@ -207,7 +188,9 @@ func (h *house) fill(ctx context.Context, p plan, weir *server) error {
 }
 
 func (h *house) keysInMemory(ctx context.Context, p plan) (row keysRow, err error) {
-	weir, err := h.startWeir(keyRules(), "", "--memory-max-buckets", fmt.Sprint(p.keys+p.keys/4))
+	weir, err := frugal(func() (*server, error) {
+		return h.startWeir(keyRules(), "", "--memory-max-buckets", fmt.Sprint(p.keys+p.keys/4))
+	})
 	if err != nil {
 		return row, err
 	}
@@ -216,7 +199,7 @@ func (h *house) keysInMemory(ctx context.Context, p plan) (row keysRow, err erro
 	if err != nil {
 		return row, err
 	}
-	if err := h.fill(ctx, p, weir); err != nil {
+	if err := fill(ctx, weir, keyLoad(p)); err != nil {
 		return row, err
 	}
 	kept, err := weir.weir.Metric("weir_memory_buckets")
@@ -227,11 +210,7 @@ func (h *house) keysInMemory(ctx context.Context, p plan) (row keysRow, err erro
 		return row, fmt.Errorf("%d buckets are kept, not %d", kept, p.keys)
 	}
 	after, err := weir.settledHeap(ctx)
-	if err != nil {
-		return row, err
-	}
-	usage, err := bench.UsageOf(weir.Pid())
-	return keysRow{keys: p.keys, bytesPer: float64(after-before) / float64(kept), resident: float64(usage.RSS) / float64(kept)}, err
+	return keysRow{keys: p.keys, bytesPer: float64(after-before) / float64(kept)}, err
 }
 
 func (h *house) keysInRedis(ctx context.Context, p plan) (row keysRow, err error) {
@@ -250,7 +229,7 @@ func (h *house) keysInRedis(ctx context.Context, p plan) (row keysRow, err error
 	if err != nil {
 		return row, err
 	}
-	if err := h.fill(ctx, p, weir); err != nil {
+	if err := fill(ctx, weir, keyLoad(p)); err != nil {
 		return row, err
 	}
 	after, err := counters.Counters(ctx)

@@ -169,20 +169,6 @@ func (s *server) storeErrors() error {
 	return nil
 }
 
-// liveHeap is what of a weir's heap was in use after its last collection: half
-// of the size at which the next one begins, with the usual setting of 100 %.
-func (s *server) liveHeap() (int64, error) {
-	next, err := s.weir.Metric("go_memstats_next_gc_bytes")
-	if err != nil {
-		return 0, err
-	}
-	percent, err := s.weir.Metric("go_gc_gogc_percent")
-	if err != nil {
-		return 0, err
-	}
-	return next * 100 / (100 + percent), nil
-}
-
 // ruleFile writes a rule file and answers its name.
 func (h *house) ruleFile(name, rules string) (string, error) {
 	path := filepath.Join(h.dir, name)
