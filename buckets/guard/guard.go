@@ -6,7 +6,7 @@ package guard
 import (
 	"context"
 	"errors"
-	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,15 +17,16 @@ const (
 	// margin is what a caller's deadline leaves for the answer's way back.
 	margin = 5 * time.Millisecond
 
-	// patience is how long a call to the store may go on after its caller was
-	// answered without it. To cut it off at the caller's 10 ms would close its
-	// connection, and a new one, that needs several round trips until it can be
+	// patience is how long a call to a store that is waited for may go on after its
+	// caller was answered without it. To cut it off at the caller's 10 ms would close
+	// its connection, and a new one, that needs several round trips until it can be
 	// used, would not be ready within the next caller's 10 ms either.
 	patience = time.Second
 
-	// maxUnderWay bounds the calls that wait for the store: 4096 of them hold
-	// some 40 MB. With more the store is not keeping up, and the next caller is
-	// answered without it at once.
+	// maxUnderWay bounds the calls that wait for the store: 4096 of them, with a
+	// goroutine each if the store cannot be asked otherwise, hold some 40 MB. With
+	// more the store is not keeping up, and the next caller is answered without it at
+	// once.
 	maxUnderWay = 4096
 )
 
@@ -45,7 +46,9 @@ type Options struct {
 // error.
 type Guard struct {
 	options  Options
-	underWay chan struct{}
+	store    buckets.Starter
+	underWay atomic.Int64
+	calls    sync.Pool // of *call
 }
 
 var (
@@ -54,7 +57,15 @@ var (
 )
 
 // New returns a guard.
-func New(o Options) *Guard { return &Guard{options: o, underWay: make(chan struct{}, maxUnderWay)} }
+func New(o Options) *Guard {
+	g := &Guard{options: o}
+	starter, ok := o.Store.(buckets.Starter)
+	if !ok {
+		starter = waiter{o.Store, max(patience, o.Timeout)}
+	}
+	g.store = starter
+	return g
+}
 
 // Take asks the store and, when it fails or does not answer in time, each
 // charge's [buckets.OnStoreError]. It returns the store's error only for a
@@ -90,89 +101,6 @@ func (g *Guard) handBackAlone(ctx context.Context, charges []buckets.Charge) {
 		if slots && charges[i].Mode == buckets.Refund {
 			_, _ = g.options.Local.Take(ctx, charges[i:i+1]) // it fails only for too many charges
 		}
-	}
-}
-
-type answer struct {
-	outcomes []buckets.Outcome
-	err      error
-}
-
-// underway is a call to the store whose caller may leave. Its answer is received
-// once: by the caller, or by whoever finds that there is none any more.
-type underway struct {
-	answers chan answer
-	left    atomic.Bool
-}
-
-// ask waits for the store's answer, and leaves the call to itself when the wait
-// is over.
-func (g *Guard) ask(ctx context.Context, wait time.Duration, charges []buckets.Charge) ([]buckets.Outcome, error) {
-	if wait <= 0 {
-		return nil, context.DeadlineExceeded
-	}
-	select {
-	case g.underWay <- struct{}{}:
-	default:
-		return nil, ErrBusy
-	}
-	call := &underway{answers: make(chan answer, 1)}
-	go g.call(context.WithoutCancel(ctx), charges, call)
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	err := context.DeadlineExceeded
-	select {
-	case a := <-call.answers:
-		return a.outcomes, a.err
-	case <-timer.C:
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
-	call.left.Store(true)
-	select {
-	case a := <-call.answers: // it came at the same moment
-		return a.outcomes, a.err
-	default:
-		return nil, err
-	}
-}
-
-// call makes the call. It runs outside the handler's recovery, so a panic in the
-// store becomes its error here.
-func (g *Guard) call(ctx context.Context, charges []buckets.Charge, call *underway) {
-	defer func() { <-g.underWay }()
-	defer func() {
-		if cause := recover(); cause != nil {
-			call.answers <- answer{err: fmt.Errorf("the bucket store panicked: %v", cause)}
-		}
-	}()
-	ctx, cancel := context.WithTimeout(ctx, max(patience, g.options.Timeout))
-	defer cancel()
-	outcomes, err := g.options.Store.Take(ctx, charges)
-	call.answers <- answer{outcomes, err}
-	if !call.left.Load() {
-		return
-	}
-	select {
-	case <-call.answers:
-		g.handBack(ctx, charges, outcomes)
-	default:
-	}
-}
-
-// handBack gives back what a call holds whose caller had left: nobody knows of it,
-// and a slot would stay taken until its time is over. Whoever connects and leaves
-// at once could so empty a pool of slots.
-func (g *Guard) handBack(ctx context.Context, charges []buckets.Charge, outcomes []buckets.Outcome) {
-	var held []buckets.Charge
-	for i, c := range charges {
-		if c.Mode == buckets.Take && c.Lease != "" && i < len(outcomes) && outcomes[i].Admitted {
-			c.Mode, c.Role, c.At = buckets.Refund, buckets.Enforce, outcomes[i].Now
-			held = append(held, c)
-		}
-	}
-	if len(held) > 0 {
-		_, _ = g.options.Store.Take(ctx, held) // what is not given back is free when its time is over
 	}
 }
 
