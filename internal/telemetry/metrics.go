@@ -15,8 +15,7 @@ import (
 type Metrics struct {
 	registry *prometheus.Registry
 
-	decisions     *prometheus.CounterVec
-	tokens        *prometheus.CounterVec
+	decisions     *decisions
 	abandoned     *prometheus.CounterVec
 	requests      *prometheus.HistogramVec
 	unmatched     *prometheus.CounterVec
@@ -44,8 +43,7 @@ var latency = []float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .0
 func NewMetrics(version string) *Metrics {
 	m := &Metrics{
 		registry:      prometheus.NewRegistry(),
-		decisions:     counters("decisions_total", "Limits that requests met, by what became of each.", "domain", "limit", "outcome"),
-		tokens:        counters("charged_tokens_total", "Tokens that requests were charged; of slots, how many they held.", "domain", "limit"),
+		decisions:     newDecisions(),
 		abandoned:     counters("abandoned_reservations_total", "Reservations whose callers left while they waited, by what became of the tokens.", "fate"),
 		requests:      histograms("request_duration_seconds", "Time to answer ShouldRateLimit, by result.", "result"),
 		unmatched:     counters("unmatched_descriptors_total", "Descriptors that no rule of their domain limits.", "domain"),
@@ -66,7 +64,7 @@ func NewMetrics(version string) *Metrics {
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "weir", Name: "build_info", Help: "Always 1."}, []string{"version"})
 	info.WithLabelValues(version).Set(1)
 	m.registry.MustRegister(m.decisions, m.requests, m.unmatched, m.badOverrides, m.unknownDomain, m.excess, m.panics,
-		m.tokens, m.abandoned, m.waits, m.writtenOff, m.receipts,
+		m.abandoned, m.waits, m.writtenOff, m.receipts,
 		m.store, m.storeErrors, m.reloads, m.faults, m.lastReload, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.registry.MustRegister(m.live.collectors()...)
@@ -87,10 +85,7 @@ func (m *Metrics) Request(result string, took time.Duration) {
 // it charged. Domain and limit are those of the rules, outcome is one of a few
 // words.
 func (m *Metrics) Decision(domain, limit, outcome string, tokens int64) {
-	m.decisions.WithLabelValues(domain, limit, outcome).Inc()
-	if tokens > 0 {
-		m.tokens.WithLabelValues(domain, limit).Add(float64(tokens))
-	}
+	m.decisions.count(domain, limit, outcome, tokens)
 }
 
 // Unmatched records descriptors that no rule of a known domain limits.
