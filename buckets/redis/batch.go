@@ -32,10 +32,14 @@ func (f *flight) next(slot uint16, plain bool) *batchCall {
 	return c
 }
 
-// board puts a request into a call of its slot that has room for it.
+// board puts a request into the last call of its slot if that has room for it, so that
+// requests of one script are judged in the order in which they came.
 func (f *flight) board(r *request) {
-	for _, c := range f.calls[:f.used] {
-		if c.slot == r.slot && c.plain == r.plain && c.fits(r) {
+	for i := f.used - 1; i >= 0; i-- {
+		if c := f.calls[i]; c.slot == r.slot && c.plain == r.plain {
+			if !c.fits(r) {
+				break
+			}
 			c.add(r)
 			return
 		}

@@ -1,6 +1,10 @@
 package redis
 
-import "github.com/weir-rls/weir/buckets"
+import (
+	"context"
+
+	"github.com/weir-rls/weir/buckets"
+)
 
 // SetNow makes the store send the instant (microseconds since the epoch) that
 // the scripts judge at. Only tests can: this file is in no other build.
@@ -18,3 +22,28 @@ func Outcomes(charges []buckets.Charge, reply []int64) ([]buckets.Outcome, error
 	}
 	return outcomes(all, reply)
 }
+
+// TakeTogether judges requests in one batch, in order.
+func (s *Store) TakeTogether(ctx context.Context, all [][]buckets.Charge) ([][]buckets.Outcome, []error) {
+	var batch []request
+	waiters := make([]*waiter, len(all))
+	for i, charges := range all {
+		waiters[i] = &waiter{answered: make(chan struct{})}
+		r, err := newRequest(charges, waiters[i])
+		if err != nil {
+			panic(err)
+		}
+		batch = append(batch, r)
+	}
+	var f flight
+	s.takeOff(ctx, batch, &f)
+	outcomes, errs := make([][]buckets.Outcome, len(all)), make([]error, len(all))
+	for i, w := range waiters {
+		<-w.answered
+		outcomes[i], errs[i] = w.outcomes, w.err
+	}
+	return outcomes, errs
+}
+
+// SlotOf is the hash slot of a key.
+var SlotOf = slotOf
