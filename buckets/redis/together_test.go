@@ -53,6 +53,7 @@ func newCrowd(t *testing.T, seed uint64, plain bool) *crowd {
 	for i, b := range kinds {
 		c.of = append(c.of, buckets.Charge{Key: fmt.Sprint(c.prefix, i), Bucket: b})
 	}
+	c.of = append(c.of, buckets.Charge{Key: c.prefix + "0", Bucket: bucket(14, 10, 0, 0)}) // of rules that changed meanwhile
 	return c
 }
 
@@ -61,6 +62,11 @@ func (c *crowd) request() []buckets.Charge {
 	for i := range charges {
 		charges[i] = c.of[c.random.IntN(len(c.of))]
 		charge := &charges[i]
+		for _, before := range charges[:i] { // one request is of one version of the rules
+			if before.Key == charge.Key {
+				charge.Bucket = before.Bucket
+			}
+		}
 		charge.Limit, charge.Cost = "l", c.random.Int64N(8)
 		if c.random.IntN(20) == 0 {
 			charge.Cost = 1 << 40
@@ -138,6 +144,11 @@ func TestAnUnreadableBucketFailsItsOwnRequestsAlone(t *testing.T) {
 			if !errors.Is(errs[1], redis.ErrFormat) || !strings.HasSuffix(errs[1].Error(), `"{m}odd"`) {
 				t.Errorf("%v, want ErrFormat with the key", errs[1])
 			}
+		}
+		charge := func(key string) buckets.Charge { return buckets.Charge{Key: "{m}" + key, Bucket: tenPerSecond(t), Cost: 1} }
+		_, errs := s.TakeTogether(t.Context(), [][]buckets.Charge{{charge("list"), charge("c")}, {charge("c")}})
+		if errs[0] == nil || errs[1] != nil || admin.Type(t.Context(), "{m}list").Val() != "list" {
+			t.Errorf("beside a bucket of another type: %v", errs)
 		}
 		if used := got(t, s, "{m}a"); used != 4 {
 			t.Errorf("%d tokens of the good bucket are used, want the 4 of good requests", used)
