@@ -183,8 +183,9 @@ type Outcome struct {
 	// the epoch.
 	Now int64
 
-	// Blind marks a verdict of [OnStoreError] on a store that did not answer:
-	// the numbers say nothing. Alone marks one of this process's own memory in such
-	// a case: the store knows nothing of it.
+	// Blind marks a verdict without the bucket, of which the numbers say nothing: that
+	// of [OnStoreError] on a store that did not answer, or admitted beside a charge that
+	// was known to be refused, so that nobody asked. Alone marks one of this process's
+	// own memory while the store does not answer, which knows nothing of it.
 	Blind, Alone bool
 }

@@ -19,7 +19,9 @@ type question struct {
 	asker   buckets.Asker
 }
 
-func (c connection) Start(charges []buckets.Charge, asker buckets.Asker) { c <- question{charges, asker} }
+func (c connection) Start(charges []buckets.Charge, asker buckets.Asker) {
+	c <- question{charges, asker}
+}
 
 type waits chan []buckets.Outcome
 

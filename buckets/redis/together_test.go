@@ -153,7 +153,9 @@ func TestAnUnreadableBucketFailsItsOwnRequestsAlone(t *testing.T) {
 				t.Errorf("%v, want ErrFormat with the key", errs[1])
 			}
 		}
-		charge := func(key string) buckets.Charge { return buckets.Charge{Key: "{m}" + key, Bucket: tenPerSecond(t), Cost: 1} }
+		charge := func(key string) buckets.Charge {
+			return buckets.Charge{Key: "{m}" + key, Bucket: tenPerSecond(t), Cost: 1}
+		}
 		_, errs := s.TakeTogether(t.Context(), [][]buckets.Charge{{charge("list"), charge("c")}, {charge("c")}})
 		if errs[0] == nil || errs[1] != nil || admin.Type(t.Context(), "{m}list").Val() != "list" {
 			t.Errorf("beside a bucket of another type: %v", errs)

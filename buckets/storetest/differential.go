@@ -31,6 +31,7 @@ type comparison struct {
 	*history
 	tb    testing.TB
 	held  func(testing.TB, string) (Record, bool) // nil: nobody looks
+	blind bool                                    // buckets beside one that refuses need not be asked
 	store buckets.Store
 	clock *Clock
 	model *model
@@ -48,11 +49,12 @@ type exchange struct {
 }
 
 // tally is what was compared.
-type tally struct{ histories, calls, charges, refused, borrowed, written int }
+type tally struct{ histories, calls, charges, refused, borrowed, written, unasked int }
 
 func (t *tally) add(o tally) {
 	t.histories, t.calls, t.charges = t.histories+o.histories, t.calls+o.calls, t.charges+o.charges
 	t.refused, t.borrowed, t.written = t.refused+o.refused, t.borrowed+o.borrowed, t.written+o.written
+	t.unasked += o.unasked
 }
 
 // runDifferential compares a store with the model, operation by operation, for
@@ -70,7 +72,7 @@ func runDifferential(t *testing.T, s Subject) {
 			var group sync.WaitGroup
 			for i := range workers {
 				group.Go(func() {
-					c := comparison{tb: t, store: stores[i], clock: clocks[i]}
+					c := comparison{tb: t, store: stores[i], clock: clocks[i], blind: s.MayNotAsk}
 					if i == workers-1 {
 						c.held = s.Held
 					}
@@ -81,8 +83,8 @@ func runDifferential(t *testing.T, s Subject) {
 				})
 			}
 			group.Wait()
-			t.Logf("%d histories, %d calls, %d operations, %d of them refused and %d borrowed, %d buckets written",
-				all.histories, all.calls, all.charges, all.refused, all.borrowed, all.written)
+			t.Logf("%d histories, %d calls, %d operations, %d of them refused, %d borrowed and %d not asked, %d buckets written",
+				all.histories, all.calls, all.charges, all.refused, all.borrowed, all.unasked, all.written)
 		})
 	}
 }
@@ -147,9 +149,14 @@ func (c *comparison) call(request []charge) (wrote map[string]bool) {
 		return wrote
 	}
 	c.told = c.told[:0]
+	refused := c.blind && refusedByOneAsked(request, got, want)
 	for i := range request {
 		ch := &request[i]
 		c.charges++
+		if refused && got[i].Blind && got[i].Admitted && ch.Mode == buckets.Take {
+			c.unasked++
+			continue
+		}
 		if !got[i].Admitted {
 			c.refused++
 		}
@@ -163,6 +170,16 @@ func (c *comparison) call(request []charge) (wrote map[string]bool) {
 		c.note(ch, &got[i])
 	}
 	return wrote
+}
+
+// refusedByOneAsked tells that a charge refuses the request whose bucket was asked.
+func refusedByOneAsked(request []charge, got []buckets.Outcome, want []verdict) bool {
+	for i := range request {
+		if request[i].Asks() && request[i].Role == buckets.Enforce && !want[i].admitted && !got[i].Blind {
+			return true
+		}
+	}
+	return false
 }
 
 var (

@@ -26,6 +26,10 @@ type Subject struct {
 	// anything is. Nil where nobody can see it.
 	Held func(tb testing.TB, key string) (Record, bool)
 
+	// MayNotAsk tells that buckets beside one that refuses need not be asked: their
+	// outcomes may be admitted and Blind.
+	MayNotAsk bool
+
 	// Disturb does to the stores opened last what operators do and no caller may
 	// notice. It runs again and again beside concurrent calls. May be nil.
 	Disturb func(tb testing.TB)
