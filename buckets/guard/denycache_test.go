@@ -108,7 +108,7 @@ func TestARefusalFromTheCacheIsTheStoresOwn(t *testing.T) {
 		random, d := rand.New(rand.NewPCG(seed, 1)), newDenying(t)
 		local := 0
 		for range 2000 {
-			d.clock.Advance(time.Duration(random.ExpFloat64() * float64(4*time.Millisecond)))
+			d.clock.Advance(time.Duration(random.ExpFloat64() * float64(time.Millisecond)))
 			charges := make([]buckets.Charge, 0, 3)
 			for range 1 + random.IntN(3) {
 				c := deniable(random, random.IntN(6))

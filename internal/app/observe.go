@@ -14,9 +14,15 @@ import (
 	"github.com/weir-rls/weir/service"
 )
 
+// changed tells those who remember or wait that other rules are in force.
+func (a *App) changed() {
+	a.store.rulesChanged()
+	a.room.Change()
+}
+
 // reloaded is told of each reading of the rule files that found a change.
 func (a *App) reloaded(r descriptors.Report) {
-	a.room.Change()
+	a.changed()
 	a.tell.reloaded(r)
 	a.live.book.Refit()
 	for _, fault := range r.Faults {
@@ -85,7 +91,7 @@ func (a *App) observer() service.Observer {
 
 // applied is told that other changes than before are in force.
 func (a *App) applied(live int, leftOut []error) {
-	a.room.Change()
+	a.changed()
 	misfits := map[string]bool{}
 	for _, err := range leftOut {
 		a.log.Warn("a change that is set is left out", "error", err.Error())
@@ -99,7 +105,7 @@ func (a *App) applied(live int, leftOut []error) {
 // resize gives the pools of this replica the sizes that are published.
 func (a *App) resize(sizes map[descriptors.PoolID]int64) {
 	a.rules.Resize(sizes)
-	a.room.Change()
+	a.changed()
 	a.metrics.PoolSizes(func(yield func([2]string, int64) bool) {
 		for _, pool := range a.pools() {
 			if size, set := sizes[pool.PoolID]; set && !yield([2]string{pool.Domain, pool.Name}, size) {

@@ -19,7 +19,8 @@ import (
 // behind a guard that falls back on memory.
 type store struct {
 	buckets.Store
-	redis *redis.Store
+	redis   *redis.Store
+	denials *guard.DenyCache // nil: there is none
 }
 
 func openStore(s config.Settings, metrics *telemetry.Metrics, log *slog.Logger) (*store, error) {
@@ -33,9 +34,22 @@ func openStore(s config.Settings, metrics *telemetry.Metrics, log *slog.Logger) 
 		return nil, err
 	}
 	watch := &storeWatch{metrics: metrics, log: log}
-	return &store{redis: shared, Store: guard.New(guard.Options{
+	opened := &store{redis: shared, Store: guard.New(guard.Options{
 		Store: shared, Local: local, Timeout: s.StoreTimeout, Observe: watch.observe,
-	})}, nil
+	})}
+	if s.DenyCache { // before the guard, whose timer an answer of this replica's does not need
+		opened.denials = guard.NewDenyCache(guard.DenyCacheOptions{Store: opened.Store})
+		opened.Store = opened.denials
+		metrics.DeniedFromCache(opened.denials.Answered)
+	}
+	return opened, nil
+}
+
+// rulesChanged ends what was remembered of refusals by other rules.
+func (s *store) rulesChanged() {
+	if s.denials != nil {
+		s.denials.Drop()
+	}
 }
 
 // greet asks Redis whether it is there, so that a wrong address is in the log

@@ -88,6 +88,10 @@ var table = []setting{
 		usage: "Longest wait for the store; then each limit's on_store_error decides. Never beyond the caller's deadline.",
 	},
 	{
+		name: "deny-cache", group: "Store", def: true,
+		usage: "Remember what the shared store refused until it would be admitted, at most 100 ms, and refuse it again without asking. What another replica gives back is seen that much later.",
+	},
+	{
 		name: "memory-max-buckets", group: "Store", value: "N", def: 1_000_000, check: atLeast(1),
 		usage: "Most buckets kept in memory; beyond them new values of a limit share one bucket. A token bucket takes about 220 bytes with a key of 63 and 720 with one of 524, about the longest; a sliding window up to 1.2 kB more, slots some 350 bytes more and 100 for each that is held.",
 	},

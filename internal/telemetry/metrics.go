@@ -139,6 +139,14 @@ func (m *Metrics) Store(took time.Duration, kind string) {
 	m.store.WithLabelValues(result).Observe(took.Seconds())
 }
 
+// DeniedFromCache publishes how many requests were refused by what was known of
+// earlier ones, read whenever metrics are.
+func (m *Metrics) DeniedFromCache(count func() uint64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Namespace: "weir", Name: "denied_from_cache_total", Help: "Requests that were refused without asking the bucket store, because it had just refused the same.",
+	}, func() float64 { return float64(count()) }))
+}
+
 // Reload records one reading of the rule files and the faults it met.
 func (m *Metrics) Reload(faults int) {
 	m.faults.Set(float64(faults))
