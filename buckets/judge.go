@@ -17,15 +17,18 @@ package buckets
 // A gate that refuses stops the judging: nothing in the call stands but what came
 // before the gate, and what follows it is not admitted.
 func Judge(charges []Charge, states, classes []*State, now int64) []Outcome {
-	t := table{now: now, cells: make([]cell, 0, 2*len(charges))}
+	var cells [few]cell // on the stack: most requests have few charges
+	var first [few]ask
+	t := table{now: now, cells: cells[:0]}
 	outcomes := make([]Outcome, len(charges))
-	asks := make([]ask, len(charges))
+	asks := first[:0]
 	for i := range charges {
 		c := &charges[i]
-		asks[i] = ask{Charge: c, cell: t.cell(c.Key, c.Bucket, states[i]), class: none}
+		a := ask{Charge: c, cell: t.cell(c.Key, c.Bucket, states[i]), class: none}
 		if c.Class != nil {
-			asks[i].class = t.cell(c.ClassKey, c.Class.Guarantee, classes[i])
+			a.class = t.cell(c.ClassKey, c.Class.Guarantee, classes[i])
 		}
+		asks = append(asks, a)
 	}
 	closed := false
 	for i := range asks {
@@ -48,6 +51,10 @@ func Judge(charges []Charge, states, classes []*State, now int64) []Outcome {
 	}
 	return outcomes
 }
+
+// few is how many charges and buckets a call may have that Judge needs no heap for.
+// Clearing room for [MaxCharges] would cost each call more than its judging.
+const few = 4
 
 // passes tells whether the request is admitted as a whole.
 func passes(charges []Charge, outcomes []Outcome) bool {
@@ -102,19 +109,22 @@ func (t *table) cell(key string, b Bucket, s *State) int {
 
 // used is the level of a cell with what the request has asked of it so far.
 func (t *table) used(i int, b Bucket) int64 {
-	return b.level(t.cells[i].state, t.now) + min(t.cells[i].pending, t.room(i, b))
+	level, pending := b.level(t.cells[i].state, t.now), t.cells[i].pending
+	if pending > 0 {
+		pending = min(pending, room(b, level))
+	}
+	return level + pending
 }
 
-// room is how many ticks a request may count for a cell beyond its level. One that
+// room is how many ticks a request may count for a bucket beyond its level. One that
 // asks for more than a full bucket can never pass, so past that and the deepest
 // level nothing counts, and the numbers stay exact.
-func (t *table) room(i int, b Bucket) int64 {
-	return max(0, b.Full()+b.Deepest()-b.level(t.cells[i].state, t.now))
-}
+func room(b Bucket, level int64) int64 { return max(0, b.Full()+b.Deepest()-level) }
 
 // demand counts ticks that the request asks of a cell.
 func (t *table) demand(i int, b Bucket, ticks int64) {
-	t.cells[i].pending = min(t.cells[i].pending+ticks, t.room(i, b))
+	c := &t.cells[i]
+	c.pending = min(c.pending+ticks, room(b, b.level(c.state, t.now)))
 }
 
 func (t *table) judge(a *ask, o *Outcome) {
