@@ -19,17 +19,17 @@ package buckets
 func Judge(charges []Charge, states, classes []*State, now int64) []Outcome {
 	var cells [few]cell // on the stack: most requests have few charges
 	var first [few]ask
-	t := table{now: now, cells: cells[:0]}
 	outcomes := make([]Outcome, len(charges))
-	asks := first[:0]
+	asks, met := first[:0], cells[:0]
 	for i := range charges {
-		c := &charges[i]
-		a := ask{Charge: c, cell: t.cell(c.Key, c.Bucket, states[i]), class: none}
-		if c.Class != nil {
-			a.class = t.cell(c.ClassKey, c.Class.Guarantee, classes[i])
+		a := ask{Charge: &charges[i], class: none}
+		met, a.cell = meet(met, a.Key, a.Bucket, states[i], now)
+		if a.Class != nil {
+			met, a.class = meet(met, a.ClassKey, a.Class.Guarantee, classes[i], now)
 		}
 		asks = append(asks, a)
 	}
+	t := table{now: now, cells: met}
 	closed := false
 	for i := range asks {
 		outcomes[i].Now = now
@@ -96,15 +96,15 @@ type ask struct {
 
 const none = -1
 
-func (t *table) cell(key string, b Bucket, s *State) int {
-	for i := range t.cells {
-		if t.cells[i].key == key {
-			return i
+// meet is the number of a key's cell among cells, a new one at their end if need be.
+func meet(cells []cell, key string, b Bucket, s *State, now int64) ([]cell, int) {
+	for i := range cells {
+		if cells[i].key == key {
+			return cells, i
 		}
 	}
-	t.cells = append(t.cells, cell{key: key, state: s})
-	b.level(s, t.now)
-	return len(t.cells) - 1
+	b.level(s, now)
+	return append(cells, cell{key: key, state: s}), len(cells)
 }
 
 // used is the level of a cell with what the request has asked of it so far.

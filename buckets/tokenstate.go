@@ -76,6 +76,9 @@ func (b TokenBucket) level(s *State, now int64) int64 {
 	if b.Capacity == 0 { // closed for a while; what the bucket owes is kept for when it opens
 		return 0
 	}
+	if b.Missing == 0 && s.token.Quantum == 0 {
+		return 0
+	}
 	used := b.Used(s.token, now)
 	b.put(s, used, now)
 	return used

@@ -49,6 +49,7 @@ type Store struct {
 	owedUntil  int64 // no forgotten bucket is full later than this
 	shared     int   // how many of those held are overflow buckets
 	overflowed uint64
+	seats      seats // of the call that is made
 }
 
 var (
@@ -65,7 +66,9 @@ func New(o Options) *Store {
 	if o.Now != nil {
 		clock = func() int64 { return o.Now().UnixMicro() }
 	}
-	return &Store{max: o.MaxBuckets, clock: clock, held: map[string]*bucket{}}
+	s := &Store{max: o.MaxBuckets, clock: clock, held: map[string]*bucket{}}
+	s.seats.store = s
+	return s
 }
 
 // steadyClock reads the machine's clock once and counts on monotonically, so
@@ -86,7 +89,8 @@ func (s *Store) Take(_ context.Context, charges []buckets.Charge) ([]buckets.Out
 	now := s.clock()
 	s.forgetFull(now, maxSifts)
 
-	t := seats{store: s, now: now}
+	t := &s.seats
+	t.now = now
 	for i := range charges {
 		c := &charges[i]
 		t.find(c.Key)

@@ -78,13 +78,15 @@ func (t *seats) withKey(key string) *seat {
 	return nil
 }
 
-// write stores what the call has changed.
+// write stores what the call has changed, and leaves the seats to the next.
 func (t *seats) write() {
-	for _, s := range t.taken {
-		if s.kind != nil {
+	for i := range t.taken {
+		if s := &t.taken[i]; s.kind != nil {
 			t.store.write(s.bucket, s.kind)
 		}
 	}
+	clear(t.taken) // nothing of the call is kept alive
+	t.taken = t.taken[:0]
 }
 
 // place finds a bucket for a key that is not held: one of its own if there is
