@@ -44,8 +44,8 @@ type Store struct {
 	clock func() int64 // microseconds since the epoch
 
 	mu         sync.Mutex
-	held       map[string]*bucket
-	byFullAt   queue
+	table      table
+	byFullAt   slab[uint32] // the buckets held, as a heap
 	owedUntil  int64 // no forgotten bucket is full later than this
 	shared     int   // how many of those held are overflow buckets
 	overflowed uint64
@@ -66,7 +66,7 @@ func New(o Options) *Store {
 	if o.Now != nil {
 		clock = func() int64 { return o.Now().UnixMicro() }
 	}
-	s := &Store{max: o.MaxBuckets, clock: clock, held: map[string]*bucket{}}
+	s := &Store{max: o.MaxBuckets, clock: clock, table: newTable()}
 	s.seats.store = s
 	return s
 }
@@ -90,7 +90,7 @@ func (s *Store) Take(_ context.Context, charges []buckets.Charge) ([]buckets.Out
 	s.forgetFull(now, maxSifts)
 
 	t := &s.seats
-	t.now = now
+	t.now, t.taken = now, t.taken[:0]
 	for i := range charges {
 		c := &charges[i]
 		t.find(c.Key)
@@ -127,7 +127,7 @@ func (s *Store) Forget(_ context.Context, keys []string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, key := range keys {
-		if b := s.held[key]; b != nil {
+		if b := s.table.get(key); b != nil {
 			s.forget(b)
 		}
 	}
@@ -151,7 +151,8 @@ func (s *Store) sweep(now int64) (held int, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.forgetFull(now, 128)
-	return len(s.held), len(s.byFullAt) > 0 && s.byFullAt[0].queued <= now
+	soonest := s.first()
+	return s.table.size, soonest != nil && soonest.queued <= now
 }
 
 // Overflowed counts the charges that were judged on an overflow bucket.

@@ -1,7 +1,6 @@
 package memory
 
 import (
-	"container/heap"
 	"fmt"
 	"math"
 	"strings"
@@ -16,11 +15,13 @@ import (
 // refund or a faster rate, is put right at once.
 type bucket struct {
 	key    string
-	shared bool // an overflow bucket
 	state  buckets.State
-	full   int64 // from this instant on (microseconds) it is as good as absent
-	queued int64 // full at this instant (microseconds), as of when it was queued
-	place  int   // in the queue, or one of the following
+	full   int64  // from this instant on (microseconds) it is as good as absent
+	queued int64  // full at this instant (microseconds), as of when it was queued
+	place  int32  // in the queue, or one of the following
+	id     uint32 // its number in the table
+	next   uint32 // the number of the next entry of its chain, 0: none
+	shared bool   // an overflow bucket
 }
 
 const (
@@ -49,7 +50,7 @@ type seat struct {
 
 // find takes a bucket that is held, before any of the call makes room for another.
 func (t *seats) find(key string) {
-	if b := t.store.held[key]; b != nil && t.withKey(key) == nil {
+	if b := t.store.table.get(key); b != nil && t.withKey(key) == nil {
 		t.taken = append(t.taken, seat{bucket: b, key: key})
 	}
 }
@@ -81,8 +82,12 @@ func (t *seats) withKey(key string) *seat {
 // write stores what the call has changed, and leaves the seats to the next.
 func (t *seats) write() {
 	for i := range t.taken {
-		if s := &t.taken[i]; s.kind != nil {
+		s := &t.taken[i]
+		if s.kind != nil {
 			t.store.write(s.bucket, s.kind)
+		}
+		if s.place < 0 {
+			t.store.table.release(s.bucket)
 		}
 	}
 	clear(t.taken) // nothing of the call is kept alive
@@ -95,12 +100,12 @@ func (t *seats) write() {
 // begins with what the overflow bucket owes.
 func (t *seats) place(key, limit string, kind buckets.Bucket) *bucket {
 	s := t.store
-	room := len(s.held) < s.max
+	room := s.table.size < s.max
 	if room && s.shared == 0 {
 		return s.newcomer(key, kind, nil, t.now)
 	}
 	overflow := overflowKey(limit, kind)
-	shared := s.held[overflow]
+	shared := s.table.get(overflow)
 	if shared == nil {
 		if seat := t.withKey(overflow); seat != nil {
 			shared = seat.bucket
@@ -152,7 +157,8 @@ func (t *seats) makeRoom() bool {
 // tokens, at most what it recovers until owedUntil, or been judged on a shared
 // bucket.
 func (s *Store) newcomer(key string, kind buckets.Bucket, shared *bucket, now int64) *bucket {
-	b := &bucket{key: key, place: notHeld}
+	b := s.table.allot()
+	b.key, b.place = key, notHeld
 	if shared != nil {
 		b.state = shared.state.Clone()
 	}
@@ -164,15 +170,17 @@ func (s *Store) newcomer(key string, kind buckets.Bucket, shared *bucket, now in
 // keep.
 func (s *Store) write(b *bucket, kind buckets.Bucket) {
 	if b.state.Empty() {
-		s.forget(b)
+		if b.place >= 0 {
+			s.drop(b)
+		}
 		return
 	}
 	b.full = buckets.Until(kind, &b.state)
 	switch {
 	case b.place == notHeld:
 		b.queued = b.full
-		s.held[b.key] = b
-		heap.Push(&s.byFullAt, b)
+		s.table.add(b)
+		s.enqueue(b)
 		if b.shared {
 			s.shared++
 		}
@@ -181,14 +189,18 @@ func (s *Store) write(b *bucket, kind buckets.Bucket) {
 	}
 }
 
-// forget drops a held bucket; one that is not held needs nothing.
+// forget drops a held bucket that no call is about.
 func (s *Store) forget(b *bucket) {
-	if b.place >= 0 {
-		heap.Remove(&s.byFullAt, b.place)
-		delete(s.held, b.key)
-		if b.shared {
-			s.shared--
-		}
+	s.drop(b)
+	s.table.release(b)
+}
+
+// drop makes a held bucket one that is not held.
+func (s *Store) drop(b *bucket) {
+	s.dequeue(b)
+	s.table.remove(b)
+	if b.shared {
+		s.shared--
 	}
 }
 
@@ -198,8 +210,16 @@ const maxSifts = 4 * buckets.MaxCharges
 
 // forgetFull drops buckets that are full at now, at most limit of them.
 func (s *Store) forgetFull(now int64, limit int) {
-	for ; limit > 0 && len(s.byFullAt) > 0 && s.byFullAt[0].queued <= now; limit-- {
-		if b := s.byFullAt[0]; b.full <= now {
+	for ; limit > 0; limit-- {
+		b := s.first()
+		if b == nil {
+			s.shrink()
+			return
+		}
+		if b.queued > now {
+			return
+		}
+		if b.full <= now {
 			s.forget(b)
 		} else {
 			s.requeue(b)
@@ -207,11 +227,19 @@ func (s *Store) forgetFull(now int64, limit int) {
 	}
 }
 
+// shrink gives memory back that an empty store has no use for.
+func (s *Store) shrink() {
+	if len(s.table.entries.chunks) > 1 {
+		s.table.clear()
+		s.byFullAt = slab[uint32]{}
+	}
+}
+
 // nearlyFull is the held bucket that is full before all others, if that is near
 // and found at once.
 func (s *Store) nearlyFull(now int64) *bucket {
 	for range maxSifts {
-		b := s.byFullAt[0]
+		b := s.first()
 		switch {
 		case b.queued-now > nearFull.Microseconds():
 			return nil
@@ -225,33 +253,5 @@ func (s *Store) nearlyFull(now int64) *bucket {
 
 func (s *Store) requeue(b *bucket) {
 	b.queued = b.full
-	heap.Fix(&s.byFullAt, b.place)
-}
-
-// queue is a heap of buckets, the one queued as soonest full first.
-type queue []*bucket
-
-func (q queue) Len() int           { return len(q) }
-func (q queue) Less(i, j int) bool { return q[i].queued < q[j].queued }
-
-func (q queue) Swap(i, j int) {
-	q[i], q[j] = q[j], q[i]
-	q[i].place, q[j].place = i, j
-}
-
-// Push implements [heap.Interface].
-func (q *queue) Push(x any) {
-	b := x.(*bucket)
-	b.place = len(*q)
-	*q = append(*q, b)
-}
-
-// Pop implements [heap.Interface].
-func (q *queue) Pop() any {
-	last := len(*q) - 1
-	b := (*q)[last]
-	(*q)[last] = nil
-	*q = (*q)[:last]
-	b.place = notHeld
-	return b
+	s.fix(b, uint32(b.place))
 }

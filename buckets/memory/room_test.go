@@ -36,12 +36,16 @@ func take(t interface{ Fatal(...any) }, s *Store, charges ...buckets.Charge) []b
 
 // check holds the store against its own bookkeeping.
 func (s *Store) check(t interface{ Fatal(...any) }) {
-	if len(s.held) != len(s.byFullAt) {
-		t.Fatal("held", len(s.held), "buckets but queued", len(s.byFullAt))
+	if s.table.size != int(s.byFullAt.size) {
+		t.Fatal("held", s.table.size, "buckets but queued", s.byFullAt.size)
 	}
-	for i, b := range s.byFullAt {
-		if b.place != i || s.held[b.key] != b {
-			t.Fatal("the queue and the map disagree on", b.key)
+	for i := range s.byFullAt.size {
+		b := s.table.entries.at(*s.byFullAt.at(i))
+		if b.place != int32(i) || s.table.get(b.key) != b {
+			t.Fatal("the queue and the table disagree on", b.key)
+		}
+		if above := s.table.entries.at(*s.byFullAt.at((max(i, 1) - 1) / 2)); above.queued > b.queued {
+			t.Fatal("the queue has", b.key, "below one that is full later")
 		}
 	}
 }
@@ -68,7 +72,7 @@ func TestARefundToFullForgetsTheBucket(t *testing.T) {
 	take(t, s, charge)
 	charge.Mode, charge.Cost = buckets.Refund, 100
 	take(t, s, charge)
-	if len(s.held) != 0 {
+	if s.table.size != 0 {
 		t.Error("a bucket filled by a refund is still held")
 	}
 }
@@ -77,7 +81,7 @@ func TestARefusedNewcomerIsNotHeld(t *testing.T) {
 	c := newClock()
 	s := New(Options{Now: func() time.Time { return c.now }})
 	take(t, s, buckets.Charge{Key: "{k}", Bucket: bucket10(t, 10), Cost: 11})
-	if len(s.held) != 0 {
+	if s.table.size != 0 {
 		t.Error("a refused charge grew the store")
 	}
 }
@@ -102,7 +106,7 @@ func TestM23_RotatingValuesAtTheCapBuysOneBurst(t *testing.T) {
 	if got := s.Overflowed(); got != 10_000 {
 		t.Errorf("%d charges counted as overflowed, want 10,000", got)
 	}
-	if got := len(s.held); got != 101 {
+	if got := s.table.size; got != 101 {
 		t.Errorf("%d buckets held, want the cap of 100 and one overflow bucket", got)
 	}
 	if other := take(t, s, buckets.Charge{Key: "{new}", Limit: "other", Bucket: bucket10(t, 50), Cost: 50}); !other[0].Admitted {
@@ -163,8 +167,8 @@ func TestOverridesOfDifferentRatesDoNotMixAtTheCap(t *testing.T) {
 		take(t, s, buckets.Charge{Key: fmt.Sprint("{any}", tokens), Limit: fmt.Sprint("override", tokens), Bucket: rate(tokens + 2), Cost: 1})
 	}
 	take(t, s, buckets.Charge{Key: "{back}", Limit: "override back", Bucket: rate(999_999), Cost: 1, Mode: buckets.Refund})
-	if len(s.held) > maxShared+2 {
-		t.Errorf("%d buckets held: rates that a caller chooses grow the store", len(s.held))
+	if s.table.size > maxShared+2 {
+		t.Errorf("%d buckets held: rates that a caller chooses grow the store", s.table.size)
 	}
 }
 
@@ -178,8 +182,8 @@ func TestRefundsDoNotGrowTheStore(t *testing.T) {
 	for i := range 1000 {
 		take(t, s, buckets.Charge{Key: fmt.Sprint("{r}", i), Limit: "l", Bucket: bucket10(t, 100), Cost: 1, Mode: buckets.Refund})
 	}
-	if len(s.held) > 11 {
-		t.Errorf("%d buckets held, want at most the cap of 10 and an overflow bucket", len(s.held))
+	if s.table.size > 11 {
+		t.Errorf("%d buckets held, want at most the cap of 10 and an overflow bucket", s.table.size)
 	}
 }
 
@@ -256,8 +260,9 @@ func TestOneCallPutsFewBucketsRight(t *testing.T) {
 			}
 		}
 		before := map[string]int64{}
-		for key, b := range s.held {
-			before[key] = b.queued
+		for i := range s.byFullAt.size {
+			b := s.table.entries.at(*s.byFullAt.at(i))
+			before[b.key] = b.queued
 		}
 		c.now = c.now.Add(350 * time.Millisecond) // queued as full in 50 ms
 		if !again {
@@ -266,7 +271,7 @@ func TestOneCallPutsFewBucketsRight(t *testing.T) {
 		take(t, s, buckets.Charge{Key: "{k}one", Limit: "l", Bucket: bucket10(t, 10), Cost: 1})
 		touched := 0
 		for key, queued := range before {
-			if b := s.held[key]; b == nil || b.queued != queued {
+			if b := s.table.get(key); b == nil || b.queued != queued {
 				touched++
 			}
 		}
@@ -344,8 +349,8 @@ func TestRotatingValuesAtTheCapBuysOneOfEachKind(t *testing.T) {
 				admitted++
 			}
 		}
-		if admitted != 50 || len(s.held) != 101 {
-			t.Errorf("%T: 1,000 new values were admitted %d times with %d buckets held, want 50 and 101", kind, admitted, len(s.held))
+		if admitted != 50 || s.table.size != 101 {
+			t.Errorf("%T: 1,000 new values were admitted %d times with %d buckets held, want 50 and 101", kind, admitted, s.table.size)
 		}
 		c.now = c.now.Add(25 * time.Hour)
 		if s.Held() != 0 {
