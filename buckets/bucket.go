@@ -35,7 +35,7 @@ type Bucket interface {
 // The zero State is that of a bucket never seen. A State must not be copied
 // while it is in use: see [State.Clone].
 type State struct {
-	token TokenState
+	token tokenLevel
 	other otherState // of the kinds that are no token bucket
 }
 
@@ -47,7 +47,7 @@ type otherState interface {
 
 // Empty tells that there is nothing to keep.
 func (s *State) Empty() bool {
-	return s.token.Quantum == 0 && (s.other == nil || s.other.empty())
+	return !s.token.seen() && (s.other == nil || s.other.empty())
 }
 
 // Clone is a copy that shares nothing with s.

@@ -3,6 +3,7 @@ package buckets
 import (
 	"math"
 	"time"
+	"unique"
 )
 
 // TokenState is what is kept of one token bucket between requests. The
@@ -11,6 +12,36 @@ import (
 type TokenState struct {
 	Place
 	TicksPerToken, TicksPerQuantum, Quantum int64 // the parameters that the place was written with
+}
+
+// rate is how a token bucket counts.
+type rate struct{ TicksPerToken, TicksPerQuantum, Quantum int64 }
+
+// tokenLevel is a [TokenState] in 24 bytes instead of 40: buckets of one rate share
+// it. Package unique forgets a rate with its last bucket, so rates that come with
+// requests do not pile up. The zero tokenLevel is a bucket never seen.
+type tokenLevel struct {
+	Place
+	rate unique.Handle[rate]
+}
+
+func (l tokenLevel) seen() bool { return l.rate != unique.Handle[rate]{} }
+
+func (l tokenLevel) state() TokenState {
+	if !l.seen() {
+		return TokenState{}
+	}
+	r := l.rate.Value()
+	return TokenState{l.Place, r.TicksPerToken, r.TicksPerQuantum, r.Quantum}
+}
+
+// set makes l say what s says, a bucket that was seen.
+func (l *tokenLevel) set(s TokenState) {
+	l.Place = s.Place
+	r := rate{s.TicksPerToken, s.TicksPerQuantum, s.Quantum}
+	if !l.seen() || l.rate.Value() != r {
+		l.rate = unique.Make(r)
+	}
 }
 
 // Place is a point in a token bucket's time line: where its level ends, or a
@@ -76,24 +107,25 @@ func (b TokenBucket) level(s *State, now int64) int64 {
 	if b.Capacity == 0 { // closed for a while; what the bucket owes is kept for when it opens
 		return 0
 	}
-	if b.Missing == 0 && s.token.Quantum == 0 {
+	if b.Missing == 0 && !s.token.seen() {
 		return 0
 	}
-	used := b.Used(s.token, now)
+	used := b.Used(s.token.state(), now)
 	b.put(s, used, now)
 	return used
 }
 
 func (b TokenBucket) put(s *State, used, now int64) {
-	s.token = TokenState{}
 	if used > 0 || b.Missing > 0 {
-		s.token = b.State(used, now)
+		s.token.set(b.State(used, now))
+		return
 	}
+	s.token = tokenLevel{}
 }
 
 func (b TokenBucket) add(s *State, _ *Charge, ticks, now int64) {
 	if ticks > 0 && b.Capacity > 0 {
-		b.put(s, b.Used(s.token, now)+ticks, now)
+		b.put(s, b.Used(s.token.state(), now)+ticks, now)
 	}
 }
 
@@ -105,14 +137,14 @@ func (b TokenBucket) give(s *State, c *Charge, ticks, now int64) {
 	if b.Capacity == 0 || c.At != 0 && time.Duration(now-c.At)*time.Microsecond > b.Refill(ticks) {
 		return
 	}
-	b.put(s, max(0, b.Used(s.token, now)-ticks), now)
+	b.put(s, max(0, b.Used(s.token.state(), now)-ticks), now)
 }
 
 func (b TokenBucket) settle(s *State, _ *Charge, ticks, now int64) (lost int64) {
 	if b.Capacity == 0 {
 		return ticks
 	}
-	used := b.Used(s.token, now)
+	used := b.Used(s.token.state(), now)
 	taken := min(ticks, max(0, b.Full()+b.Debt-used))
 	b.put(s, used+taken, now)
 	return ticks - taken
@@ -123,10 +155,10 @@ func (b TokenBucket) settle(s *State, _ *Charge, ticks, now int64) (lost int64) 
 // wait for the time they were told.
 func cancel(c *Charge, s *State, ticks, now int64) bool {
 	b, ok := c.Bucket.(TokenBucket)
-	if !ok || b.Capacity == 0 || s.token.Place != c.Place || s.token.Quantum == 0 {
+	if !ok || b.Capacity == 0 || s.token.Place != c.Place || !s.token.seen() {
 		return false
 	}
-	b.put(s, max(0, b.Used(s.token, now)-ticks), now)
+	b.put(s, max(0, b.Used(s.token.state(), now)-ticks), now)
 	return true
 }
 
@@ -134,11 +166,11 @@ func (b TokenBucket) delay(_ *State, over, _ int64) time.Duration {
 	return b.Refill(over)
 }
 
-func (b TokenBucket) reset(s *State, now int64) time.Duration { return b.Refill(b.Used(s.token, now)) }
+func (b TokenBucket) reset(s *State, now int64) time.Duration { return b.Refill(b.Used(s.token.state(), now)) }
 
 func (b TokenBucket) until(s *State) int64 {
-	full := s.token.FullAt()
-	if b.Missing > 0 && s.token.Quantum > 0 && full < math.MaxInt64-idle {
+	full := s.token.state().FullAt()
+	if b.Missing > 0 && s.token.seen() && full < math.MaxInt64-idle {
 		return full + idle
 	}
 	return full
@@ -152,7 +184,7 @@ func (b TokenBucket) owe(s *State, until, now int64) {
 	if quanta < owed/b.TicksPerQuantum {
 		owed = quanta * b.TicksPerQuantum
 	}
-	if b.Used(s.token, now) < owed {
+	if b.Used(s.token.state(), now) < owed {
 		b.put(s, owed, now)
 	}
 }
