@@ -166,7 +166,9 @@ func (b TokenBucket) delay(_ *State, over, _ int64) time.Duration {
 	return b.Refill(over)
 }
 
-func (b TokenBucket) reset(s *State, now int64) time.Duration { return b.Refill(b.Used(s.token.state(), now)) }
+func (b TokenBucket) reset(s *State, now int64) time.Duration {
+	return b.Refill(b.Used(s.token.state(), now))
+}
 
 func (b TokenBucket) until(s *State) int64 {
 	full := s.token.state().FullAt()

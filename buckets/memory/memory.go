@@ -46,8 +46,8 @@ type Store struct {
 	mu         sync.Mutex
 	table      table
 	byFullAt   slab[uint32] // the buckets held, as a heap
-	owedUntil  int64 // no forgotten bucket is full later than this
-	shared     int   // how many of those held are overflow buckets
+	owedUntil  int64        // no forgotten bucket is full later than this
+	shared     int          // how many of those held are overflow buckets
 	overflowed uint64
 	seats      seats // of the call that is made
 }
