@@ -12,7 +12,7 @@ import (
 	"github.com/weir-rls/weir/buckets"
 )
 
-// DefaultMaxBuckets is the cap that [New] uses where none is given: 208 MB of
+// DefaultMaxBuckets is the cap that [New] uses where none is given: 159 MB of
 // live heap with keys of 63 bytes.
 const DefaultMaxBuckets = 1_000_000
 
