@@ -25,7 +25,6 @@ type crowd struct {
 	plain  bool // takes from token buckets alone
 	prefix string
 	of     []buckets.Charge // one for each bucket
-	leases int
 }
 
 func newCrowd(t *testing.T, seed uint64, plain bool) *crowd {
