@@ -1,6 +1,7 @@
 package descriptors
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -81,7 +82,7 @@ func list(path string) ([]string, error) {
 
 // readFile reads and parses a rule file; that it cannot be read is a fault too.
 func readFile(name string) *file {
-	content, err := readBounded(name)
+	content, err := readBounded(name, nil)
 	if err != nil {
 		return unreadable(name, err)
 	}
@@ -99,15 +100,51 @@ func unreadable(name string, err error) *file {
 }
 
 // readBounded reads a file, but no further than what parse needs to see that
-// it is too large.
-func readBounded(name string) ([]byte, error) {
+// it is too large. It answers before itself if the file still holds that: files
+// are looked at all the time, and a copy of 10 MB each time would have all rules
+// walked by the garbage collector every few looks.
+func readBounded(name string, before []byte) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	r := io.LimitReader(f, maxFileSize+1)
+	same, differs, err := compare(r, before)
+	switch {
+	case err != nil:
+		return nil, err
+	case same == len(before) && len(differs) == 0 && before != nil:
+		return before, nil
+	}
+	var content bytes.Buffer
+	if info, err := f.Stat(); err == nil {
+		content.Grow(int(min(max(info.Size(), 0), maxFileSize)) + bytes.MinRead)
+	}
+	content.Write(before[:same])
+	content.Write(differs)
+	_, err = content.ReadFrom(r)
+	return content.Bytes(), err
 }
+
+// compare reads r as far as it holds what before does, in chunks: same bytes, and
+// the chunk after them, which is empty where r ends.
+func compare(r io.Reader, before []byte) (same int, differs []byte, err error) {
+	chunk := make([]byte, compared)
+	for {
+		n, err := io.ReadFull(r, chunk)
+		if ended := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF); err != nil && !ended {
+			return 0, nil, err
+		}
+		if n == 0 || !bytes.HasPrefix(before[same:], chunk[:n]) {
+			return same, chunk[:n], nil
+		}
+		same += n
+	}
+}
+
+// compared is how much of a file is compared at a time.
+const compared = 32 << 10
 
 // fileFault says that a file or directory could not be read.
 func fileFault(name string, err error) Fault {

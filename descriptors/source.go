@@ -125,7 +125,11 @@ func (s *Source) read(names []string) (files map[string]*file, changed bool) {
 	changed = len(names) != len(s.files)
 	for _, name := range names {
 		before := s.files[name]
-		content, err := readBounded(name)
+		var held []byte
+		if before != nil {
+			held = before.raw
+		}
+		content, err := readBounded(name, held)
 		switch {
 		case err != nil:
 			now := unreadable(name, err)
