@@ -100,9 +100,7 @@ func (n *node) measure() (visits int) {
 	for e, child := range n.exact {
 		byKey[e.Key] = max(byKey[e.Key], below(child))
 	}
-	for key, child := range n.any {
-		byKey[key] += below(child)
-	}
+	n.any.each(func(key string, child *node) { byKey[key] += below(child) })
 	for key, list := range n.patterns {
 		for _, p := range list {
 			byKey[key] += below(p.node)

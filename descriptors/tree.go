@@ -15,10 +15,47 @@ type node struct {
 	networks map[string]*networks // by key
 	patterns map[string][]pattern // by key, where it has no *
 	globs    []pattern            // where the key has one
-	any      map[string]*node     // by key: whatever the value
+	any      byKey                // whatever the value
 	first    *firstOf             // before all others; nil if there is none
 	count    int                  // of patterns and globs
 	height   int                  // steps to the deepest rule with limits; only under `matching: best`
+}
+
+// byKey leads from keys to nodes. Below most rules there is one key, and a map for it
+// would take 300 bytes.
+type byKey struct {
+	key  string
+	node *node // nil: there is none
+	more map[string]*node
+}
+
+func (k *byKey) add(key string, n *node) {
+	switch {
+	case k.node == nil || k.key == key:
+		k.key, k.node = key, n
+	case k.more == nil:
+		k.more = map[string]*node{key: n}
+	default:
+		k.more[key] = n
+	}
+}
+
+func (k *byKey) get(key string) *node {
+	if k.node != nil && k.key == key {
+		return k.node
+	}
+	return k.more[key]
+}
+
+// each calls visit with every key and its node.
+func (k *byKey) each(visit func(key string, n *node)) {
+	if k.node == nil {
+		return
+	}
+	visit(k.key, k.node)
+	for key, n := range k.more {
+		visit(key, n)
+	}
 }
 
 // pattern is a rule that is tried in the order of the file.
@@ -57,17 +94,15 @@ func (n *node) add(r *rule, child *node) {
 		if n.networks[r.key] == nil {
 			n.networks[r.key] = &networks{nodes: map[netip.Prefix]*node{}}
 		}
-		n.networks[r.key].add(r.network, child)
+		network, _ := parseNetwork(r.text) // which the file's reader has written
+		n.networks[r.key].add(network, child)
 	case r.kind == oneValue:
 		if n.exact == nil {
 			n.exact = map[Entry]*node{}
 		}
 		n.exact[entry] = child
 	default:
-		if n.any == nil {
-			n.any = map[string]*node{}
-		}
-		n.any[r.key] = child
+		n.any.add(r.key, child)
 	}
 }
 
@@ -120,7 +155,7 @@ func (c *choices) next() (*node, step) {
 	}
 	if c.stage == 2 {
 		c.stage = 3
-		return n.any[e.Key], step{e.Key, e.Value, plainStep}
+		return n.any.get(e.Key), step{e.Key, e.Value, plainStep}
 	}
 	return nil, step{}
 }

@@ -1,7 +1,6 @@
 package descriptors
 
 import (
-	"net/netip"
 	"regexp"
 	"regexp/syntax"
 	"strings"
@@ -9,11 +8,10 @@ import (
 
 // values are the values that a rule meets.
 type values struct {
-	kind    valueKind
-	text    string // what the file states; of a network its one text
-	glob    glob
-	network netip.Prefix
-	regex   *regexp.Regexp
+	kind  valueKind
+	text  string // what the file states; of a network its one text
+	glob  *glob
+	regex *regexp.Regexp
 }
 
 type valueKind uint8
@@ -92,7 +90,8 @@ func (w *walker) values(fields map[string]field, r *rule) bool {
 		return w.regex(stated, r)
 	}
 	if r.kind = oneValue; strings.Contains(text, "*") {
-		r.kind, r.glob = globValue, newGlob(text)
+		pattern := newGlob(text)
+		r.kind, r.glob = globValue, &pattern
 	}
 	return true
 }
@@ -120,7 +119,7 @@ func (w *walker) network(f field, r *rule) bool {
 	case p != p.Masked():
 		w.warn(f.value, "write "+networkText(p), "%s is taken as %s", quote(r.text), networkText(p))
 	}
-	r.kind, r.network, r.text = networkValue, p.Masked(), networkText(p)
+	r.kind, r.text = networkValue, networkText(p)
 	return true
 }
 
