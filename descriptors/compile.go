@@ -223,6 +223,7 @@ func (c *compiler) identify(l *Limit, algorithm string, way path) {
 		l.id += "\x00" + way.exact
 	}
 	c.ids[l.id] = struct{}{}
+	l.Name = l.id[len(l.Domain)+1:][:len(l.Name)] // the same text, held once
 }
 
 // unique reports a name that another limit, pool or class of the domain has.

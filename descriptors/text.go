@@ -20,7 +20,7 @@ type text struct {
 // characters; line 0 is the file as a whole.
 type place struct {
 	text         *text
-	line, column int
+	line, column int32
 }
 
 // String is the place as other messages name it.
@@ -36,9 +36,9 @@ func newText(file string, content []byte) *text {
 func (p place) fault(s Severity, message, remedy string) Fault {
 	f := Fault{File: printable(p.text.file, maxShown), Severity: s, Message: message, Remedy: remedy}
 	if p.line > 0 {
-		f.Line, f.Column = min(p.line, p.text.lines()), max(p.column, 1)
+		f.Line, f.Column = min(int(p.line), p.text.lines()), max(int(p.column), 1)
 		line := p.text.lineAt(f.Line)
-		if f.Line < p.line || len(line) < f.Column {
+		if f.Line < int(p.line) || len(line) < f.Column {
 			// The YAML library places the end of a file on a line of its own.
 			f.Column = utf8.RuneCount(line) + 1
 		}

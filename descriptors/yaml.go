@@ -44,7 +44,9 @@ func readYAML(t *text) (*yaml.Node, *Fault) {
 	return first.Content[0], nil
 }
 
-func at(t *text, n *yaml.Node) place { return place{text: t, line: n.Line, column: n.Column} }
+func at(t *text, n *yaml.Node) place {
+	return place{text: t, line: int32(n.Line), column: int32(n.Column)}
+}
 
 func emptyFault(t *text) *Fault {
 	f := place{text: t, line: 1, column: 1}.fault(Error, "the file is empty", `it needs at least "domain: NAME"`)
@@ -90,19 +92,19 @@ func syntaxFault(t *text, err error) *Fault {
 		switch {
 		case le.ContextMark.Line > 0 && strings.Contains(le.Message, "end of stream"):
 			// Where the file ends is no news; what is not closed began here.
-			p.line, p.column = le.ContextMark.Line, le.ContextMark.Column
+			p.line, p.column = int32(le.ContextMark.Line), int32(le.ContextMark.Column)
 		case le.Mark.Line > 0:
-			p.line, p.column = le.Mark.Line, le.Mark.Column
+			p.line, p.column = int32(le.Mark.Line), int32(le.Mark.Column)
 		case le.ContextMark.Line > 0:
-			p.line, p.column = le.ContextMark.Line, le.ContextMark.Column
+			p.line, p.column = int32(le.ContextMark.Line), int32(le.ContextMark.Column)
 		}
 		if le.ContextMsg != "" {
 			message += " " + le.ContextMsg
 		}
-		if le.ContextMark.Line > 0 && le.ContextMark.Line < p.line {
+		if le.ContextMark.Line > 0 && int32(le.ContextMark.Line) < p.line {
 			message += fmt.Sprintf(" that began at %d:%d", le.ContextMark.Line, le.ContextMark.Column)
 		}
-		if line := t.lineAt(min(p.line, t.lines())); bytes.ContainsRune(line[:len(line)-len(bytes.TrimLeft(line, " \t"))], '\t') {
+		if line := t.lineAt(min(int(p.line), t.lines())); bytes.ContainsRune(line[:len(line)-len(bytes.TrimLeft(line, " \t"))], '\t') {
 			remedy = "indent with spaces, YAML does not allow tabs"
 		}
 	}
