@@ -110,8 +110,11 @@ func (b TokenBucket) level(s *State, now int64) int64 {
 	if b.Missing == 0 && !s.token.seen() {
 		return 0
 	}
-	used := b.Used(s.token.state(), now)
-	b.put(s, used, now)
+	held := s.token.state()
+	used := b.Used(held, now)
+	if used == 0 || used == b.Deepest() || held.TicksPerToken != b.TicksPerToken || held.TicksPerQuantum != b.TicksPerQuantum || held.Quantum != b.Quantum {
+		b.put(s, used, now) // else s says so already
+	}
 	return used
 }
 

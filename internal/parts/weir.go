@@ -1,6 +1,7 @@
 package parts
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,11 +40,13 @@ func (w *WeirProcess) ready(ctx context.Context) error {
 	return err
 }
 
-// listening reads the addresses from the log line that announces them.
+// listening reads the addresses from the log line that announces them. What Go's
+// runtime writes, if it is told to trace, may stand in the same line before it.
 func (w *WeirProcess) listening() bool {
 	for _, line := range w.log.Lines() {
 		var event struct{ Msg, GRPC, HTTP, Line string }
-		if json.Unmarshal(line, &event) == nil && event.Msg == "listening" {
+		begin := max(0, bytes.IndexByte(line, '{'))
+		if json.Unmarshal(line[begin:], &event) == nil && event.Msg == "listening" {
 			w.GRPC, w.HTTP, w.Line = event.GRPC, event.HTTP, event.Line
 			return true
 		}
