@@ -68,7 +68,7 @@ func (v *verdict) draft10Headers() []header {
 			limits = append(limits, v.serviceLimit(m))
 		}
 	}
-	headers := []header{header{"RateLimit-Policy", strings.Join(policies, ", ")}}
+	headers := []header{{"RateLimit-Policy", strings.Join(policies, ", ")}}
 	if len(limits) > 0 {
 		headers = append(headers, header{"RateLimit", strings.Join(limits, ", ")})
 	}
