@@ -115,8 +115,8 @@ func TestN6_W15_EveryKeyHasATimeToLive(t *testing.T) {
 		}
 		for _, key := range keys {
 			ttl, err := admin.PTTL(t.Context(), key).Result()
-			if err != nil || ttl <= 0 || ttl > 22*time.Second {
-				t.Errorf("%q lives for %v, %v, want at most until it is full, and a second or two", key, ttl, err)
+			if err != nil || ttl <= 0 || ttl > 26*time.Second { // on the grid of tokenlevel.lua
+				t.Errorf("%q lives for %v, %v, want at most until it is full, and five seconds", key, ttl, err)
 			}
 		}
 		leave()
