@@ -93,7 +93,7 @@ var table = []setting{
 	},
 	{
 		name: "memory-max-buckets", group: "Store", value: "N", def: 1_000_000, check: atLeast(1),
-		usage: "Most buckets kept in memory; beyond them new values of a limit share one bucket. A token bucket takes about 160 bytes with a key of 63 and 660 with one of 524, about the longest; a sliding window up to 1.2 kB more, slots some 350 bytes more and 100 for each that is held.",
+		usage: "Most buckets kept in memory; beyond them new values of a limit share one bucket. A token bucket takes about 160 bytes with a key of 63 and 670 with one of 524, about the longest; a sliding window up to 1.2 kB more, slots some 350 bytes more and 100 for each that is held.",
 	},
 
 	{
