@@ -38,3 +38,17 @@ descriptors:
 		}
 	}
 }
+
+// Who is told, and does not look, pays nothing.
+func TestBudget_WhoDoesNotLookAtARefusalPaysNothing(t *testing.T) {
+	w := newWorld(t, observedRules)
+	r := request("user=u", "service=s")
+	allocs := func() float64 { return testing.AllocsPerRun(100, func() { w.ask(r) }) }
+	allocs()
+	before := allocs()
+	w.options.Observe.Refusal = func(Refusal) {}
+	w.options.Observe.Breaker = func(_, _, _, _ string, _ int64) {}
+	if after := allocs(); after > before {
+		t.Errorf("%v allocations of a refusal, %v when somebody is told", before, after)
+	}
+}
