@@ -48,7 +48,7 @@ demo: build $(if $(ENVOY),,$(VENV_STAMP)) $(if $(filter redis,$(STORE)),redis) #
 test: tools ## Install what is missing and run all tests
 	@packages=$$(go list ./...); failed=0; \
 	go test $(RACE) -timeout 15m $$(grep -vE '$(PROCESSES)' <<<"$$packages") || failed=1; \
-	go test -count=1 -timeout 15m -run "Conformance|Budget|Bytes" ./buckets/memory ./buckets/redis ./descriptors ./service || failed=1; \
+	go test -count=1 -timeout 15m -run "Conformance|Budget|Bytes|Simulation" ./buckets/guard ./buckets/memory ./buckets/redis ./descriptors ./service || failed=1; \
 	go test -count=1 -timeout 15m $$(grep -E '$(PROCESSES)' <<<"$$packages") || failed=1; \
 	exit $$failed
 

@@ -74,6 +74,9 @@ type Charge struct {
 	Place Place
 
 	OnStoreError OnStoreError
+	// Exact wants the store to judge the charge, whatever this replica may have taken
+	// of the bucket ahead.
+	Exact bool
 }
 
 // Hopeless tells that the charge can never be admitted, however long one waits:

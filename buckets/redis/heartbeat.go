@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// heartbeatLife is how long a heartbeat counts: three of the seconds after which
-// [Store.Alive] is to be called again, so that one that is lost or late does not
-// make a replica vanish.
+// heartbeatLife is how long a heartbeat counts. Some that are lost or late do not make a
+// replica vanish.
 const heartbeatLife = 3 * time.Second
 
 // One member a replica, its score the millisecond of its last heartbeat. A server
@@ -28,7 +27,7 @@ return { redis.call('ZCARD', KEYS[1]) }
 `)
 
 // Alive says that the replica id is alive and answers how many are, itself included,
-// by the server's clock. It is to be called every second: a replica that has not
+// by the server's clock. A replica that has not said so
 // for 3 seconds does not count any more. One that was started again under another
 // id counts twice until then. After an error nobody knows how many there are.
 func (s *Store) Alive(ctx context.Context, id string) (int64, error) {
