@@ -71,7 +71,6 @@ func TestTheReferencePageNamesWhatIsNotSupported(t *testing.T) {
 		"detailed_metric": "descriptors: [{key: k, detailed_metric: true}]",
 		"value_to_metric": "descriptors: [{key: k, value_to_metric: true}]",
 		"share_threshold": "descriptors: [{key: k, value: 'a*', share_threshold: true}]",
-		"lease":           "descriptors: [{key: k, limits: [{rate: 1/s, lease: off}]}]",
 	} {
 		if !strings.Contains(section, "`"+field+"`") {
 			t.Errorf("docs/rules.md does not name %s", field)

@@ -42,7 +42,7 @@ var (
 		"algorithm": works, "rate": works, "burst": works, "weight": works, "name": works, "shadow_mode": works,
 		"on_store_error": works, "response": works, "replaces": works, "enabled": works, "enforce_percent": works,
 		"initial": works, "count": works, "max_debt": works, "max_wait": works, "max_waiters": works, "slots": works,
-		"slot_ttl": works, "time_zone": works, "week_start": works, "lease": notYet,
+		"slot_ttl": works, "time_zone": works, "week_start": works, "lease": works,
 	}}
 	presetFields = table{"a preset", map[string]support{
 		modelLimits: works,

@@ -86,6 +86,10 @@ func (w *walker) limit(n *yaml.Node) *limitSpec {
 	s := &limitSpec{meaning: &meaning{algorithm: tokenBucket, limit: w.defaults, heaviest: 1}, at: at(w.text, n)}
 	w.common(fields, s)
 	w.waiting(fields, &s.limit)
+	if f, ok := fields["lease"]; ok {
+		word, _ := w.word(f, []string{"on", "off"}, nil)
+		s.limit.Exact = word == "off"
+	}
 	room := anything
 	if w.bucket(n, fields, s) {
 		room = roomOf(s.limit.Bucket)

@@ -70,6 +70,8 @@ type Limit struct {
 	Disabled       bool // not met at all: listed only
 	EnforcePercent int  // of its keys; for the others it is in shadow mode
 
+	Exact bool // no replica takes its tokens ahead
+
 	OnStoreError buckets.OnStoreError
 	Response     *Response
 	Weight       Weight
@@ -99,7 +101,7 @@ func (l *Limit) ID() string { return l.id }
 // its size of now.
 func (l *Limit) ChargeOn(key, classKey string) buckets.Charge {
 	l = l.of(key)
-	c := buckets.Charge{Key: key, Limit: l.id, Bucket: l.Bucket, OnStoreError: l.OnStoreError}
+	c := buckets.Charge{Key: key, Limit: l.id, Bucket: l.Bucket, OnStoreError: l.OnStoreError, Exact: l.Exact}
 	if l.share != nil {
 		c.Limit, c.Class, c.ClassKey = l.share.pool.limit, l.Class, classKey
 		if live := l.share.pool.sized.Load(); live != nil {

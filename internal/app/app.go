@@ -134,6 +134,9 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	go a.store.greet(background, a.log)
 	go a.shareKey(background)
+	if a.store.beats != nil {
+		go a.store.beats.run(background)
+	}
 	var telling, living sync.WaitGroup
 	telling.Go(func() { a.tell.bus.Run(background) })
 	living.Go(func() { a.live.run(background, a.ledgerFailed) })

@@ -21,6 +21,8 @@ type store struct {
 	buckets.Store
 	redis   *redis.Store
 	denials *guard.DenyCache // nil: there is none
+	leases  *guard.Leases    // nil: there are none
+	beats   *heartbeat       // of who leases
 }
 
 func openStore(s config.Settings, metrics *telemetry.Metrics, log *slog.Logger) (*store, error) {
@@ -42,11 +44,21 @@ func openStore(s config.Settings, metrics *telemetry.Metrics, log *slog.Logger) 
 		opened.Store = opened.denials
 		metrics.DeniedFromCache(opened.denials.Answered)
 	}
+	if s.Leases {
+		beats := newHeartbeat(shared)
+		opened.beats = beats
+		opened.leases = guard.NewLeases(guard.LeasesOptions{Store: opened.Store, Replicas: beats.Count, Now: beats.now})
+		opened.Store = opened.leases
+		metrics.Leases(opened.leases.Answered, opened.leases.Held, func() int64 { return beats.Count(beats.now()) })
+	}
 	return opened, nil
 }
 
-// rulesChanged ends what was remembered of refusals by other rules.
+// rulesChanged ends what is remembered of refusals by other rules, and taken ahead by them.
 func (s *store) rulesChanged() {
+	if s.leases != nil {
+		s.leases.Drop()
+	}
 	if s.denials != nil {
 		s.denials.Drop()
 	}
@@ -66,8 +78,11 @@ func (s *store) greet(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// Close ends the connections to Redis.
+// Close gives back what was taken ahead, and ends the connections to Redis.
 func (s *store) Close() error {
+	if s.leases != nil {
+		s.leases.Close()
+	}
 	if s.redis == nil {
 		return nil
 	}

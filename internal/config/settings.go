@@ -24,6 +24,7 @@ type Settings struct {
 	RedisURL         RedisURL      `mapstructure:"redis_url"`          // used with StoreRedis
 	StoreTimeout     time.Duration `mapstructure:"store_timeout"`      // longest wait for one answer of the store, above 0
 	DenyCache        bool          `mapstructure:"deny_cache"`         // with StoreRedis, answer what was refused before without asking again, for up to 100 ms
+	Leases           bool          `mapstructure:"leases"`             // with StoreRedis, take tokens of hot buckets ahead
 	MemoryMaxBuckets int           `mapstructure:"memory_max_buckets"` // buckets that the memory store keeps, at least 1
 	StateDir         string        `mapstructure:"state_dir"`          // keeps what is set through the API with StoreMemory; empty: nothing does
 

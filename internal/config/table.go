@@ -92,6 +92,10 @@ var table = []setting{
 		usage: "Remember what the shared store refused until it would be admitted, at most 100 ms, and refuse it again without asking. What another replica gives back is seen that much later.",
 	},
 	{
+		name: "leases", group: "Store", def: true,
+		usage: "Take tokens of large token buckets that are asked more than 500 times a second from the shared store ahead, of all replicas together at most a hundredth of the burst, and admit from them without asking. A limit of lease: off is left out.",
+	},
+	{
 		name: "memory-max-buckets", group: "Store", value: "N", def: 1_000_000, check: atLeast(1),
 		usage: "Most buckets kept in memory; beyond them new values of a limit share one bucket. A token bucket takes about 160 bytes with a key of 63 and 670 with one of 524, about the longest; a sliding window up to 1.2 kB more, slots some 350 bytes more and 100 for each that is held.",
 	},

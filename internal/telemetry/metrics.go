@@ -147,6 +147,23 @@ func (m *Metrics) DeniedFromCache(count func() uint64) {
 	}, func() float64 { return float64(count()) }))
 }
 
+// Leases publishes how many requests were admitted from tokens that were taken ahead,
+// of how many keys there are such tokens, and how many replicas are counted, read
+// whenever metrics are.
+func (m *Metrics) Leases(admitted func() uint64, held func() int, replicas func() int64) {
+	m.registry.MustRegister(
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Namespace: "weir", Name: "admitted_from_lease_total", Help: "Requests that were admitted without asking the bucket store, from tokens that were taken ahead.",
+		}, func() float64 { return float64(admitted()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "weir", Name: "leases", Help: "Keys whose tokens may be taken ahead.",
+		}, func() float64 { return float64(held()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "weir", Name: "replicas", Help: "Replicas on the bucket store that lease, as this one counts them, 0 if it does not know.",
+		}, func() float64 { return float64(replicas()) }),
+	)
+}
+
 // Reload records one reading of the rule files and the faults it met.
 func (m *Metrics) Reload(faults int) {
 	m.faults.Set(float64(faults))

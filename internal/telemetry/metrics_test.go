@@ -22,6 +22,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	m.Buckets(func() int { return 1 }, func() uint64 { return 1 })
 	m.Waiting(func() int { return 1 })
 	m.DeniedFromCache(func() uint64 { return 1 })
+	m.Leases(func() uint64 { return 1 }, func() int { return 1 }, func() int64 { return 1 })
 	m.Receipt("redeemed")
 	m.WrittenOff("d", "l", 1)
 	m.Request("ok", time.Second)
