@@ -18,8 +18,9 @@ type call struct {
 	outcomes []buckets.Outcome
 	err      error
 	state    atomic.Uint32
-	answered chan struct{} // holds one
-	timer    *time.Timer
+	woken    chan struct{} // the caller is, once: the answer is there, or his time is over
+	until    time.Time     // when that is
+	place    int           // among the deadlines, -1: it is not there
 }
 
 // The states of a call. It ends with whom leaves it last: the caller if the answer
@@ -27,12 +28,13 @@ type call struct {
 const (
 	waiting  uint32 = iota // the caller waits for the answer
 	answered               // it is there for him
+	expired                // his time is over
 	left                   // he has gone
 )
 
-// ask waits for the store's answer, and leaves the call to itself when the wait
-// is over.
-func (g *Guard) ask(ctx context.Context, wait time.Duration, charges []buckets.Charge) ([]buckets.Outcome, error) {
+// ask waits for the store's answer, from start on, and leaves the call to itself when
+// the wait is over.
+func (g *Guard) ask(ctx context.Context, start time.Time, wait time.Duration, charges []buckets.Charge) ([]buckets.Outcome, error) {
 	if wait <= 0 {
 		return nil, context.DeadlineExceeded
 	}
@@ -41,26 +43,36 @@ func (g *Guard) ask(ctx context.Context, wait time.Duration, charges []buckets.C
 		return nil, ErrBusy
 	}
 	c, ok := g.calls.Get().(*call)
-	if ok {
-		c.timer.Reset(wait)
-	} else {
-		c = &call{guard: g, answered: make(chan struct{}, 1), timer: time.NewTimer(wait)}
+	if !ok {
+		c = &call{guard: g, woken: make(chan struct{}, 1)}
 	}
-	c.charges = append(c.charges, charges...)
+	c.charges, c.until = append(c.charges, charges...), start.Add(wait)
+	g.deadlines.add(c)
 	c.start()
-	err := context.DeadlineExceeded
 	select {
-	case <-c.answered:
-		return c.take()
-	case <-c.timer.C:
+	case <-c.woken:
 	case <-ctx.Done():
-		err = ctx.Err()
+		if c.leave(waiting) {
+			g.deadlines.remove(c)
+			return nil, ctx.Err()
+		}
+		<-c.woken // it happened at the same moment
 	}
-	if c.state.CompareAndSwap(waiting, left) {
-		return nil, err
+	if c.leave(expired) {
+		return nil, context.DeadlineExceeded
 	}
-	<-c.answered // it came at the same moment
+	g.deadlines.remove(c)
 	return c.take()
+}
+
+// leave leaves the call to its answer, unless that is there.
+func (c *call) leave(from uint32) bool { return c.state.CompareAndSwap(from, left) }
+
+// expire ends the caller's wait.
+func (c *call) expire() {
+	if c.state.CompareAndSwap(waiting, expired) {
+		c.woken <- struct{}{}
+	}
 }
 
 // start asks the store. A panic in it becomes its error, so that it ends like every
@@ -85,7 +97,6 @@ func (c *call) take() ([]buckets.Outcome, error) {
 
 // end makes the call ready to serve another caller.
 func (c *call) end() {
-	c.timer.Stop()
 	clear(c.charges)
 	c.charges, c.outcomes, c.err = c.charges[:0], nil, nil
 	c.state.Store(waiting)
@@ -97,7 +108,10 @@ func (c *call) end() {
 func (c *call) Answer(outcomes []buckets.Outcome, err error) {
 	c.outcomes, c.err = outcomes, err
 	if c.state.CompareAndSwap(waiting, answered) {
-		c.answered <- struct{}{}
+		c.woken <- struct{}{}
+		return
+	}
+	if c.state.CompareAndSwap(expired, answered) { // before he woke, who finds it now
 		return
 	}
 	if c.toHandBack() {

@@ -45,10 +45,11 @@ type Options struct {
 // Guard is a store that always answers in time, unless a limit asks for an
 // error.
 type Guard struct {
-	options  Options
-	store    buckets.Starter
-	underWay atomic.Int64
-	calls    sync.Pool // of *call
+	options   Options
+	store     buckets.Starter
+	underWay  atomic.Int64
+	calls     sync.Pool // of *call
+	deadlines *deadlines
 }
 
 var (
@@ -58,7 +59,7 @@ var (
 
 // New returns a guard.
 func New(o Options) *Guard {
-	g := &Guard{options: o}
+	g := &Guard{options: o, deadlines: newDeadlines()}
 	starter, ok := o.Store.(buckets.Starter)
 	if !ok {
 		starter = waiter{o.Store, max(patience, o.Timeout)}
@@ -81,7 +82,7 @@ func (g *Guard) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.O
 	if deadline, ok := ctx.Deadline(); ok {
 		wait = min(wait, deadline.Sub(start)-margin)
 	}
-	outcomes, err := g.ask(ctx, wait, charges)
+	outcomes, err := g.ask(ctx, start, wait, charges)
 	if gone := ctx.Err(); err != nil && gone != nil {
 		return nil, gone
 	}
