@@ -211,6 +211,7 @@ func TestSimulation_LeasesStayWithinTheirBounds(t *testing.T) {
 	for seed := range seeds {
 		synctest.Test(t, func(t *testing.T) {
 			f := newFleet(t, seed)
+			crashes := time.Duration(f.random.Int64N(int64(time.Second)))
 			var leases []*guard.Leases
 			var loads sync.WaitGroup
 			for i := range f.replicas {
@@ -220,7 +221,7 @@ func TestSimulation_LeasesStayWithinTheirBounds(t *testing.T) {
 				random := rand.New(rand.NewPCG(seed, uint64(100+i)))
 				loads.Go(func() { f.load(l, own, random) })
 				if i == 0 && seed%3 == 0 {
-					time.AfterFunc(time.Duration(f.random.Int64N(int64(time.Second))), func() { close(own.crashed) })
+					time.AfterFunc(crashes, func() { close(own.crashed) })
 				}
 			}
 			loads.Wait()
