@@ -34,12 +34,18 @@ const (
 // because too many are waiting for it.
 var ErrBusy = errors.New("too many calls to the bucket store are under way")
 
-// Options are a guard's settings. All are required.
+// Options are a guard's settings. All are required but Probe and Outage.
 type Options struct {
 	Store   buckets.Store              // the shared store
 	Local   buckets.Store              // judges [buckets.Local] limits while the shared store does not answer
 	Timeout time.Duration              // how long a caller waits for the store
 	Observe func(time.Duration, error) // is told of every call whose caller did not leave
+
+	// Probe asks the store whether it takes tokens. With it a store that failed five
+	// times in a row is not asked any more until three probes were answered in time.
+	// Outage tells which errors are the store's, not of what it was asked; nil: all.
+	Probe  func(context.Context) error
+	Outage func(error) bool
 }
 
 // Guard is a store that always answers in time, unless a limit asks for an
@@ -50,6 +56,7 @@ type Guard struct {
 	underWay  atomic.Int64
 	calls     sync.Pool // of *call
 	deadlines *deadlines
+	breaker   *breaker
 }
 
 var (
@@ -59,7 +66,7 @@ var (
 
 // New returns a guard.
 func New(o Options) *Guard {
-	g := &Guard{options: o, deadlines: newDeadlines()}
+	g := &Guard{options: o, deadlines: newDeadlines(), breaker: newBreaker(o.Probe, o.Timeout)}
 	starter, ok := o.Store.(buckets.Starter)
 	if !ok {
 		starter = waiter{o.Store, max(patience, o.Timeout)}
@@ -67,6 +74,12 @@ func New(o Options) *Guard {
 	g.store = starter
 	return g
 }
+
+// Open tells that the store is not asked at present.
+func (g *Guard) Open() bool { return g.breaker.open.Load() }
+
+// Close ends the probing of a store that does not answer.
+func (g *Guard) Close() { g.breaker.close() }
 
 // Take asks the store and, when it fails or does not answer in time, each
 // charge's [buckets.OnStoreError]. It returns the store's error only for a
@@ -76,6 +89,10 @@ func New(o Options) *Guard {
 func (g *Guard) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.Outcome, error) {
 	if gone := ctx.Err(); gone != nil {
 		return nil, gone
+	}
+	if g.Open() {
+		g.options.Observe(0, ErrOpen)
+		return g.decideAlone(ctx, charges, ErrOpen)
 	}
 	start := time.Now()
 	wait := g.options.Timeout
@@ -87,6 +104,9 @@ func (g *Guard) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.O
 		return nil, gone
 	}
 	g.options.Observe(time.Since(start), err)
+	if err == nil || wait == g.options.Timeout && !errors.Is(err, ErrBusy) && (g.options.Outage == nil || g.options.Outage(err)) {
+		g.breaker.saw(err)
+	}
 	if err != nil {
 		return g.decideAlone(ctx, charges, err)
 	}

@@ -30,6 +30,12 @@ import (
 // out a burst, so it stays until it expires or is deleted.
 var ErrFormat = errors.New("a bucket is stored in a format that this version of weir cannot read")
 
+// Outage tells that an error of a call is one of the server or of the way to it. Others
+// are those of a bucket that the call named: the next call may be answered.
+func Outage(err error) bool {
+	return !errors.Is(err, ErrFormat) && !goredis.HasErrorPrefix(err, "WRONGTYPE")
+}
+
 // Client is the part of a go-redis client that a [Store] needs. It must not
 // retry: MaxRetries: -1.
 type Client interface {

@@ -20,6 +20,7 @@ import (
 type store struct {
 	buckets.Store
 	redis   *redis.Store
+	guard   *guard.Guard
 	denials *guard.DenyCache // nil: there is none
 	leases  *guard.Leases    // nil: there are none
 	beats   *heartbeat       // of who leases
@@ -36,9 +37,11 @@ func openStore(s config.Settings, metrics *telemetry.Metrics, log *slog.Logger) 
 		return nil, err
 	}
 	watch := &storeWatch{metrics: metrics, log: log}
-	opened := &store{redis: shared, Store: guard.New(guard.Options{
-		Store: shared, Local: local, Timeout: s.StoreTimeout, Observe: watch.observe,
-	})}
+	guarded := guard.New(guard.Options{
+		Store: shared, Local: local, Timeout: s.StoreTimeout, Observe: watch.observe, Probe: probe(shared), Outage: redis.Outage,
+	})
+	metrics.StoreAsked(func() bool { return !guarded.Open() })
+	opened := &store{Store: guarded, redis: shared, guard: guarded}
 	if s.DenyCache { // before the guard, whose timer an answer of this replica's does not need
 		opened.denials = guard.NewDenyCache(guard.DenyCacheOptions{Store: opened.Store})
 		opened.Store = opened.denials
@@ -52,6 +55,17 @@ func openStore(s config.Settings, metrics *telemetry.Metrics, log *slog.Logger) 
 		metrics.Leases(opened.leases.Answered, opened.leases.Held, func() int64 { return beats.Count(beats.now()) })
 	}
 	return opened, nil
+}
+
+// probe takes a token of a bucket of its own: a Redis that answers a ping may still load
+// its data, be a replica, or have no memory left.
+func probe(shared *redis.Store) func(context.Context) error {
+	onceASecond := buckets.TokenBucket{Capacity: 1, TicksPerToken: 1_000_000, TicksPerQuantum: 1, Quantum: 1}
+	charges := []buckets.Charge{{Key: "{weir.probe}", Limit: "probe", Bucket: onceASecond, Cost: 1}}
+	return func(ctx context.Context) error {
+		_, err := shared.Take(ctx, charges) // refused is answered
+		return err
+	}
 }
 
 // rulesChanged ends what is remembered of refusals by other rules, and taken ahead by them.
@@ -86,6 +100,7 @@ func (s *store) Close() error {
 	if s.redis == nil {
 		return nil
 	}
+	s.guard.Close()
 	return s.redis.Close()
 }
 
@@ -126,6 +141,8 @@ func kindOf(err error) string {
 		return "timeout"
 	case errors.Is(err, guard.ErrBusy):
 		return "busy"
+	case errors.Is(err, guard.ErrOpen):
+		return "open"
 	}
 	return "error"
 }

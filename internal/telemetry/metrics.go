@@ -139,6 +139,18 @@ func (m *Metrics) Store(took time.Duration, kind string) {
 	m.store.WithLabelValues(result).Observe(took.Seconds())
 }
 
+// StoreAsked publishes whether the bucket store is asked, read whenever metrics are.
+func (m *Metrics) StoreAsked(asked func() bool) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "weir", Name: "store_up", Help: "1 while the bucket store is asked, 0 while it is not because it does not answer.",
+	}, func() float64 {
+		if asked() {
+			return 1
+		}
+		return 0
+	}))
+}
+
 // DeniedFromCache publishes how many requests were refused by what was known of
 // earlier ones, read whenever metrics are.
 func (m *Metrics) DeniedFromCache(count func() uint64) {

@@ -21,6 +21,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	m := telemetry.NewMetrics("v")
 	m.Buckets(func() int { return 1 }, func() uint64 { return 1 })
 	m.Waiting(func() int { return 1 })
+	m.StoreAsked(func() bool { return true })
 	m.DeniedFromCache(func() uint64 { return 1 })
 	m.Leases(func() uint64 { return 1 }, func() int { return 1 }, func() int64 { return 1 })
 	m.Receipt("redeemed")

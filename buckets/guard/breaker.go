@@ -1,0 +1,96 @@
+package guard
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// The breaker's pace. Three good probes in a row close it, soon after each other, so
+// that a store that stood still for a moment is missed for some 50 ms, and one that was
+// away for 0.3 s after it is back.
+const (
+	mostFailures = 5
+	goodProbes   = 3
+	probeEvery   = 250 * time.Millisecond // while they fail, a quarter more or less
+	probeAgain   = 10 * time.Millisecond  // after a good one
+)
+
+// ErrOpen is told to the observer of a call that was not made, because the store
+// failed several times in a row and has not been seen to answer since.
+var ErrOpen = errors.New("the bucket store does not answer, and is not asked until it does")
+
+// breaker keeps callers from waiting for a store that does not answer: the probe in the
+// background waits for all of them.
+type breaker struct {
+	probe func(context.Context) error // nil: the breaker never opens
+	wait  time.Duration               // for a probe's answer
+
+	failures atomic.Int32 // in a row
+	open     atomic.Bool
+
+	mu     sync.Mutex
+	ending context.Context // of the probing
+	end    context.CancelFunc
+	work   sync.WaitGroup
+}
+
+func newBreaker(probe func(context.Context) error, wait time.Duration) *breaker {
+	b := &breaker{probe: probe, wait: wait}
+	b.ending, b.end = context.WithCancel(context.Background())
+	return b
+}
+
+// saw is told how a call ended that had its time.
+func (b *breaker) saw(err error) {
+	switch {
+	case b.probe == nil:
+	case err == nil:
+		if b.failures.Load() != 0 { // to read it costs nothing, to write it another processor's cache line
+			b.failures.Store(0)
+		}
+	case b.failures.Add(1) >= mostFailures:
+		b.trip()
+	}
+}
+
+func (b *breaker) trip() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ending.Err() == nil && b.open.CompareAndSwap(false, true) {
+		b.work.Go(b.run)
+	}
+}
+
+// run probes until the store is well.
+func (b *breaker) run() {
+	for good, pause := 0, probeAgain; good < goodProbes; {
+		select {
+		case <-time.After(pause + rand.N(pause/2) - pause/4): // not all replicas at once
+		case <-b.ending.Done():
+			return
+		}
+		good, pause = good+1, probeAgain
+		if err := b.ask(); err != nil {
+			good, pause = 0, probeEvery
+		}
+	}
+	b.failures.Store(0)
+	b.open.Store(false)
+}
+
+func (b *breaker) ask() error {
+	ctx, cancel := context.WithTimeout(b.ending, b.wait)
+	defer cancel()
+	return b.probe(ctx)
+}
+
+func (b *breaker) close() {
+	b.mu.Lock()
+	b.end()
+	b.mu.Unlock()
+	b.work.Wait()
+}
