@@ -81,6 +81,7 @@ type Limiter struct {
 	store        buckets.Store
 	room         *waiting.Room
 	shared       *redis.Store // nil: buckets are in this process
+	guard        *guard.Guard // of shared
 	closed       atomic.Bool
 }
 
@@ -103,9 +104,11 @@ func New(o Options) (*Limiter, error) {
 			return nil, fmt.Errorf("limiter: Options.RedisURL: %w", err)
 		}
 		l.shared = shared
-		l.store = guard.New(guard.Options{
+		l.guard = guard.New(guard.Options{
 			Store: shared, Local: local, Timeout: cmp.Or(o.Timeout, DefaultTimeout), Observe: o.observe,
+			Probe: shared.Probe, Outage: redis.Outage,
 		})
+		l.store = l.guard
 	}
 	l.room = waiting.New(waiting.Options{Store: steadfast{l.store}})
 	return l, nil
@@ -136,5 +139,6 @@ func (l *Limiter) Close() error {
 	if l.shared == nil {
 		return nil
 	}
+	l.guard.Close()
 	return l.shared.Close()
 }

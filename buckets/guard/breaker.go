@@ -2,7 +2,7 @@ package guard
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -19,18 +19,14 @@ const (
 	probeAgain   = 10 * time.Millisecond  // after a good one
 )
 
-// ErrOpen is told to the observer of a call that was not made, because the store
-// failed several times in a row and has not been seen to answer since.
-var ErrOpen = errors.New("the bucket store does not answer, and is not asked until it does")
-
 // breaker keeps callers from waiting for a store that does not answer: the probe in the
 // background waits for all of them.
 type breaker struct {
 	probe func(context.Context) error // nil: the breaker never opens
 	wait  time.Duration               // for a probe's answer
 
-	failures atomic.Int32 // in a row
-	open     atomic.Bool
+	failures atomic.Int32          // in a row
+	open     atomic.Pointer[error] // why, nil: it is closed
 
 	mu     sync.Mutex
 	ending context.Context // of the probing
@@ -44,6 +40,14 @@ func newBreaker(probe func(context.Context) error, wait time.Duration) *breaker 
 	return b
 }
 
+// err is what callers are told while the store is not asked, nil while it is.
+func (b *breaker) err() error {
+	if why := b.open.Load(); why != nil {
+		return *why
+	}
+	return nil
+}
+
 // saw is told how a call ended that had its time.
 func (b *breaker) saw(err error) {
 	switch {
@@ -53,14 +57,14 @@ func (b *breaker) saw(err error) {
 			b.failures.Store(0)
 		}
 	case b.failures.Add(1) >= mostFailures:
-		b.trip()
+		b.trip(fmt.Errorf("%w; it failed with: %w", ErrOpen, err))
 	}
 }
 
-func (b *breaker) trip() {
+func (b *breaker) trip(why error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.ending.Err() == nil && b.open.CompareAndSwap(false, true) {
+	if b.ending.Err() == nil && b.open.CompareAndSwap(nil, &why) {
 		b.work.Go(b.run)
 	}
 }
@@ -79,7 +83,7 @@ func (b *breaker) run() {
 		}
 	}
 	b.failures.Store(0)
-	b.open.Store(false)
+	b.open.Store(nil)
 }
 
 func (b *breaker) ask() error {

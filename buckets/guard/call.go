@@ -52,8 +52,8 @@ func (g *Guard) ask(ctx context.Context, start time.Time, wait time.Duration, ch
 	select {
 	case <-c.woken:
 	case <-ctx.Done():
+		g.deadlines.remove(c) // before he leaves: the call may serve another caller right after
 		if c.leave(waiting) {
-			g.deadlines.remove(c)
 			return nil, ctx.Err()
 		}
 		<-c.woken // it happened at the same moment

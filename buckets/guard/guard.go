@@ -30,6 +30,10 @@ const (
 	maxUnderWay = 4096
 )
 
+// ErrOpen is told to the observer of a call that was not made, because the store
+// failed several times in a row and has not been seen to answer since.
+var ErrOpen = errors.New("the bucket store is not asked until it answers again")
+
 // ErrBusy is told to the observer of a call that did not reach the store,
 // because too many are waiting for it.
 var ErrBusy = errors.New("too many calls to the bucket store are under way")
@@ -76,7 +80,7 @@ func New(o Options) *Guard {
 }
 
 // Open tells that the store is not asked at present.
-func (g *Guard) Open() bool { return g.breaker.open.Load() }
+func (g *Guard) Open() bool { return g.breaker.err() != nil }
 
 // Close ends the probing of a store that does not answer.
 func (g *Guard) Close() { g.breaker.close() }
@@ -90,9 +94,9 @@ func (g *Guard) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.O
 	if gone := ctx.Err(); gone != nil {
 		return nil, gone
 	}
-	if g.Open() {
-		g.options.Observe(0, ErrOpen)
-		return g.decideAlone(ctx, charges, ErrOpen)
+	if err := g.breaker.err(); err != nil {
+		g.options.Observe(0, err)
+		return g.decideAlone(ctx, charges, err)
 	}
 	start := time.Now()
 	wait := g.options.Timeout

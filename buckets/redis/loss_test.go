@@ -182,3 +182,29 @@ func TestErrorsSayWhatFailed(t *testing.T) {
 		t.Errorf("a server that is gone was noticed after %v", took)
 	}
 }
+
+// A probe is no good where a take would not be.
+func TestProbeFailsWhereATakeWould(t *testing.T) {
+	onServers(t, func(t *testing.T, s *redis.Store, admin *goredis.Client) {
+		if err := s.Probe(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Probe(t.Context()); err != nil {
+			t.Errorf("a second one in the same second: %v", err)
+		}
+		for name, c := range map[string]struct{ begin, end []any }{
+			"no memory": {[]any{"config", "set", "maxmemory", "1"}, []any{"config", "set", "maxmemory", "0"}},
+			"a replica": {[]any{"replicaof", "127.0.0.1", "1"}, []any{"replicaof", "no", "one"}},
+		} {
+			if err := admin.Do(t.Context(), c.begin...).Err(); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Probe(t.Context()); err == nil || !redis.Outage(err) {
+				t.Errorf("%s: %v, want an outage", name, err)
+			}
+			if err := admin.Do(t.Context(), c.end...).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}

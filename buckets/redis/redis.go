@@ -110,6 +110,18 @@ func (s *Store) Ping(ctx context.Context) error {
 	return nil
 }
 
+// aProbe is admitted a million times a second, for what is refused is not written.
+var aProbe = []buckets.Charge{{
+	Key: "{weir.probe}", Limit: "probe", Bucket: buckets.TokenBucket{Capacity: 1_000_000, TicksPerToken: 1, TicksPerQuantum: 1, Quantum: 1}, Cost: 1,
+}}
+
+// Probe asks the server whether it judges and writes, by a bucket of its own: one that
+// answers a ping may still load its data, be a replica, or have no memory left.
+func (s *Store) Probe(ctx context.Context) error {
+	_, err := s.Take(ctx, aProbe)
+	return err
+}
+
 // Close closes the connections. Calls under way fail.
 func (s *Store) Close() error {
 	s.queue.close()

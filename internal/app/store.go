@@ -38,7 +38,7 @@ func openStore(s config.Settings, metrics *telemetry.Metrics, log *slog.Logger) 
 	}
 	watch := &storeWatch{metrics: metrics, log: log}
 	guarded := guard.New(guard.Options{
-		Store: shared, Local: local, Timeout: s.StoreTimeout, Observe: watch.observe, Probe: probe(shared), Outage: redis.Outage,
+		Store: shared, Local: local, Timeout: s.StoreTimeout, Observe: watch.observe, Probe: shared.Probe, Outage: redis.Outage,
 	})
 	metrics.StoreAsked(func() bool { return !guarded.Open() })
 	opened := &store{Store: guarded, redis: shared, guard: guarded}
@@ -55,17 +55,6 @@ func openStore(s config.Settings, metrics *telemetry.Metrics, log *slog.Logger) 
 		metrics.Leases(opened.leases.Answered, opened.leases.Held, func() int64 { return beats.Count(beats.now()) })
 	}
 	return opened, nil
-}
-
-// probe takes a token of a bucket of its own: a Redis that answers a ping may still load
-// its data, be a replica, or have no memory left.
-func probe(shared *redis.Store) func(context.Context) error {
-	onceASecond := buckets.TokenBucket{Capacity: 1, TicksPerToken: 1_000_000, TicksPerQuantum: 1, Quantum: 1}
-	charges := []buckets.Charge{{Key: "{weir.probe}", Limit: "probe", Bucket: onceASecond, Cost: 1}}
-	return func(ctx context.Context) error {
-		_, err := shared.Take(ctx, charges) // refused is answered
-		return err
-	}
 }
 
 // rulesChanged ends what is remembered of refusals by other rules, and taken ahead by them.
@@ -137,12 +126,12 @@ func kindOf(err error) string {
 	switch {
 	case err == nil:
 		return ""
+	case errors.Is(err, guard.ErrOpen): // whatever it failed with before
+		return "open"
 	case errors.Is(err, context.DeadlineExceeded):
 		return "timeout"
 	case errors.Is(err, guard.ErrBusy):
 		return "busy"
-	case errors.Is(err, guard.ErrOpen):
-		return "open"
 	}
 	return "error"
 }
