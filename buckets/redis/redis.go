@@ -13,13 +13,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/logging"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/weir-rls/weir/buckets"
 )
@@ -45,7 +42,7 @@ type Client interface {
 	Close() error
 }
 
-// Store keeps buckets on one Redis or Valkey server.
+// Store keeps buckets on a Redis or Valkey server, or a Cluster of them.
 type Store struct {
 	client Client
 	clock  clock
@@ -63,43 +60,6 @@ func New(client Client) *Store {
 	s := &Store{client: client, clock: clock{local: steadyClock()}}
 	s.queue = newQueue(s.takeOff)
 	return s
-}
-
-// Open returns a store on the server that a URL names, as in
-// redis://user:password@host:6379/0, or rediss:// for TLS. Query parameters set
-// the connection pool: pool_size (10 a processor unless given), min_idle_conns,
-// dial_timeout (1s unless given) and what else go-redis reads. It does not
-// connect, [Store.Ping] does.
-func Open(address string) (*Store, error) {
-	options, err := clientOptions(address)
-	if err != nil {
-		return nil, err
-	}
-	return New(goredis.NewClient(options)), nil
-}
-
-func clientOptions(address string) (*goredis.Options, error) {
-	options, err := goredis.ParseURL(address)
-	var syntax *url.Error
-	switch {
-	case errors.As(err, &syntax): // quotes the URL, which may hold a password
-		return nil, errors.New("the Redis URL cannot be read: write it as redis://user:password@host:6379/0")
-	case err != nil:
-		return nil, fmt.Errorf("the Redis URL: %w", err)
-	}
-	logging.Disable()                    // it writes a line of its own for each failed call, and all it says is in the errors
-	options.MaxRetries = -1              // a lost answer is not a lost call
-	options.ContextTimeoutEnabled = true // else a deadline of 50 ms is noticed after the read timeout
-	options.DialerRetries = 1            // the next request dials again
-	options.DisableIdentity = true
-	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	if options.DialTimeout == 0 {
-		options.DialTimeout = time.Second
-	}
-	if options.Protocol == 0 {
-		options.Protocol = 2 // nothing here needs RESP3 and its push messages
-	}
-	return options, nil
 }
 
 // Ping asks the server whether it is there.
@@ -183,18 +143,17 @@ func (s *Store) Start(charges []buckets.Charge, asker buckets.Asker) {
 
 // Forget implements [buckets.Forgetter].
 func (s *Store) Forget(ctx context.Context, keys []string) error {
-	if len(keys) == 0 {
-		return nil
+	var errs []error
+	for _, together := range bySlot(keys) {
+		args := []any{"del"}
+		for _, key := range together {
+			args = append(args, key)
+		}
+		if err := s.client.Process(ctx, goredis.NewIntCmd(ctx, args...)); err != nil {
+			errs = append(errs, fmt.Errorf("forget %d buckets in Redis: %w", len(together), withDeadline(ctx, err)))
+		}
 	}
-	args := make([]any, 0, 1+len(keys))
-	args = append(args, "del")
-	for _, key := range keys {
-		args = append(args, key)
-	}
-	if err := s.client.Process(ctx, goredis.NewIntCmd(ctx, args...)); err != nil {
-		return fmt.Errorf("forget %d buckets in Redis: %w", len(keys), withDeadline(ctx, err))
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // withDeadline makes a time-out of the connection that ctx caused an error of

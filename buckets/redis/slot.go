@@ -18,6 +18,15 @@ func slotOf(key string) uint16 {
 	return sum % 16384
 }
 
+// bySlot parts keys by their slots: no command spans several.
+func bySlot(keys []string) map[uint16][]string {
+	parted := map[uint16][]string{}
+	for _, key := range keys {
+		parted[slotOf(key)] = append(parted[slotOf(key)], key)
+	}
+	return parted
+}
+
 var crc16 = func() (table [256]uint16) {
 	for i := range table {
 		sum := uint16(i) << 8

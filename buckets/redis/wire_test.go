@@ -117,6 +117,8 @@ func TestUnknownFormatIsNoFullBucket(t *testing.T) {
 func TestURLs(t *testing.T) {
 	for _, url := range []string{
 		"redis://127.0.0.1:6379", "redis://user:pass@127.0.0.1:6379/3?pool_size=50", "rediss://127.0.0.1:6379", "unix:///run/redis.sock",
+		"redis://127.0.0.1:26379/2?master_name=m&addr=127.0.0.1:26380&sentinel_username=s&sentinel_password=t&pool_size=5", "rediss://u:p@127.0.0.1?master_name=m",
+		"redis://u:p@127.0.0.1:7000?cluster=true&addr=127.0.0.1:7001&addr=127.0.0.1:7002&pool_size=5", "rediss://127.0.0.1/?cluster=true",
 	} {
 		s, err := redis.Open(url)
 		if err != nil {
@@ -127,6 +129,9 @@ func TestURLs(t *testing.T) {
 	}
 	for _, url := range []string{
 		"127.0.0.1:6379", "http://127.0.0.1", "redis://u:secret@127.0.0.1:port", "redis://u:secret@127.0.0.1/db", "redis://u:secret@127.0.0.1/?no_such=1", "redis://u:secret%zz@h",
+		"redis://u:secret@127.0.0.1?addr=127.0.0.1:1", "redis://u:secret@127.0.0.1?cluster=yes", "redis://u:secret@127.0.0.1/3?cluster=true",
+		"redis://u:secret@127.0.0.1?cluster=true&master_name=m", "redis://u:secret@127.0.0.1?cluster=true&no_such=1", "redis://u:secret@127.0.0.1?cluster=true&addr=x",
+		"redis://u:secret@127.0.0.1?master_name=", "redis://127.0.0.1?master_name=m&no_such=1&sentinel_password=secret", "redis://127.0.0.1?master_name=m&addr=y&sentinel_password=secret",
 	} {
 		_, err := redis.Open(url)
 		if err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "\n") {

@@ -30,6 +30,10 @@ type Subject struct {
 	// outcomes may be admitted and Blind.
 	MayNotAsk bool
 
+	// Brief compares a tenth of the histories with the model: the scripts and the arithmetic are
+	// those of another subject, and what is new is the way to them.
+	Brief bool
+
 	// Disturb does to the stores opened last what operators do and no caller may
 	// notice. It runs again and again beside concurrent calls. May be nil.
 	Disturb func(tb testing.TB)

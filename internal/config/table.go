@@ -81,7 +81,7 @@ var table = []setting{
 	},
 	{
 		name: "redis-url", group: "Store", value: "URL", def: "redis://127.0.0.1:6379/0", check: redisURL,
-		usage: "The Redis or Valkey of --store redis: redis://[USER:PASSWORD@]HOST:PORT/DB, or rediss:// for TLS. A password is safer in WEIR_REDIS_URL, which other users of the machine cannot see.",
+		usage: "The Redis or Valkey of --store redis: redis://[USER:PASSWORD@]HOST:PORT/DB, or rediss:// for TLS. With ?cluster=true it is a Cluster of which HOST:PORT is a node, with ?master_name=NAME the master of that name that a Sentinel at HOST:PORT knows; &addr=HOST:PORT names more of either. A password is safer in WEIR_REDIS_URL, which other users of the machine cannot see.",
 	},
 	{
 		name: "store-timeout", group: "Store", value: "DURATION", def: 10 * time.Millisecond, check: atLeast(time.Millisecond),

@@ -62,6 +62,28 @@ func StartRedisAt(binary, addr string, args ...string) (*Redis, error) {
 	return &Redis{Process: process, Addr: addr, URL: "redis://" + addr}, nil
 }
 
+// StartSentinel starts the server binary as a Sentinel on a free loopback port. config is
+// a file that it reads and writes.
+func StartSentinel(binary, config string) (*Redis, error) {
+	addr, err := FreeAddr()
+	if err != nil {
+		return nil, err
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	process, err := Start(binary, "", config, "--sentinel", "--bind", host, "--port", port)
+	if err != nil {
+		return nil, err
+	}
+	err = process.await(func(ctx context.Context) error { return pingRedis(ctx, addr, process.Pid()) })
+	if err != nil {
+		return nil, err
+	}
+	return &Redis{Process: process, Addr: addr, URL: "redis://" + addr}, nil
+}
+
 // FreeAddr is a loopback address that nothing listened on a moment ago.
 func FreeAddr() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
