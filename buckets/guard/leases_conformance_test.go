@@ -14,6 +14,7 @@ import (
 // requests of any kind, for nothing there may be leased: no bucket is large enough.
 func TestConformanceBehindLeases(t *testing.T) {
 	storetest.Run(t, storetest.Subject{
+		Brief: true,
 		Open: func(tb testing.TB, n int, clock *storetest.Clock) []buckets.Store {
 			o, m := guard.LeasesOptions{Replicas: func(time.Duration) int64 { return int64(n) }}, memory.Options{}
 			if clock != nil {

@@ -142,8 +142,8 @@ func TestDeadlineHoldsOnAStalledServer(t *testing.T) {
 	proxy.mode.Store(stall)
 	for name, s := range map[string]*redis.Store{"open connection": warm, "new connection": cold} {
 		for call, do := range map[string]func(context.Context) error{
-			"take": func(ctx context.Context) error { _, err := s.Take(ctx, charges); return err },
-			"ping": s.Ping,
+			"take":     func(ctx context.Context) error { _, err := s.Take(ctx, charges); return err },
+			"eviction": func(ctx context.Context) error { _, err := s.Eviction(ctx); return err },
 		} {
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			begin := time.Now()
@@ -173,7 +173,7 @@ func TestErrorsSayWhatFailed(t *testing.T) {
 		t.Fatal(err)
 	}
 	begin := time.Now()
-	for _, err := range []error{s.Ping(t.Context()), func() error { _, err := s.Take(t.Context(), charges); return err }()} {
+	for _, err := range []error{s.Probe(t.Context()), func() error { _, err := s.Take(t.Context(), charges); return err }()} {
 		if err == nil || !strings.Contains(err.Error(), "Redis: ") || !strings.Contains(err.Error(), "refused") {
 			t.Errorf("%v, want an error that says the connection was refused", err)
 		}
@@ -204,6 +204,17 @@ func TestProbeFailsWhereATakeWould(t *testing.T) {
 			}
 			if err := admin.Do(t.Context(), c.end...).Err(); err != nil {
 				t.Fatal(err)
+			}
+		}
+	})
+}
+
+func TestEvictionIsThePolicyOfTheServer(t *testing.T) {
+	onServers(t, func(t *testing.T, s *redis.Store, admin *goredis.Client) {
+		for _, want := range []string{redis.NoEviction, "allkeys-lru"} {
+			admin.ConfigSet(t.Context(), "maxmemory-policy", want)
+			if got, err := s.Eviction(t.Context()); err != nil || got != want {
+				t.Errorf("%q, %v, want %q", got, err, want)
 			}
 		}
 	})

@@ -13,8 +13,8 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// Open returns a store on the servers that a URL names. It does not connect,
-// [Store.Ping] does.
+// Open returns a store on the servers that a URL names. It does not
+// connect, the first call does.
 //
 //	redis://user:password@host:6379/0                                 one server
 //	redis://user:password@one:26379/0?master_name=NAME&addr=two:26379 the master of that name, wherever Sentinels at these addresses say it is

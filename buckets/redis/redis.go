@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -38,7 +39,6 @@ func Outage(err error) bool {
 type Client interface {
 	Process(ctx context.Context, cmd goredis.Cmder) error
 	Pipeline() goredis.Pipeliner
-	Ping(ctx context.Context) *goredis.StatusCmd
 	Close() error
 }
 
@@ -62,12 +62,22 @@ func New(client Client) *Store {
 	return s
 }
 
-// Ping asks the server whether it is there.
-func (s *Store) Ping(ctx context.Context) error {
-	if err := s.client.Ping(ctx).Err(); err != nil {
-		return fmt.Errorf("ping Redis: %w", withDeadline(ctx, err))
+// NoEviction is the only eviction policy that keeps all buckets.
+const NoEviction = "noeviction"
+
+// Eviction asks the server, of a Cluster one of them, which keys it evicts when it has no memory
+// left: its maxmemory-policy, empty if it does not say.
+func (s *Store) Eviction(ctx context.Context) (policy string, err error) {
+	cmd := goredis.NewStringCmd(ctx, "info", "memory")
+	if err := s.client.Process(ctx, cmd); err != nil {
+		return "", fmt.Errorf("ask Redis what it evicts: %w", withDeadline(ctx, err))
 	}
-	return nil
+	for line := range strings.Lines(cmd.Val()) {
+		if policy, found := strings.CutPrefix(line, "maxmemory_policy:"); found {
+			return strings.TrimSpace(policy), nil
+		}
+	}
+	return "", nil
 }
 
 // aProbe is admitted a million times a second, for what is refused is not written.

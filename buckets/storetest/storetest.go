@@ -30,8 +30,8 @@ type Subject struct {
 	// outcomes may be admitted and Blind.
 	MayNotAsk bool
 
-	// Brief compares a tenth of the histories with the model: the scripts and the arithmetic are
-	// those of another subject, and what is new is the way to them.
+	// Brief compares a tenth of the histories with the model: what judges is that of another
+	// subject, and what is new is the way to it.
 	Brief bool
 
 	// Disturb does to the stores opened last what operators do and no caller may

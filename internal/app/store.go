@@ -67,7 +67,7 @@ func (s *store) rulesChanged() {
 	}
 }
 
-// greet asks Redis whether it is there, so that a wrong address is in the log
+// greet asks Redis whether it is there and keeps what it is told, so that a wrong address is in the log
 // before the first request meets it. It is no error: limits are judged without
 // Redis until it answers.
 func (s *store) greet(ctx context.Context, log *slog.Logger) {
@@ -76,8 +76,12 @@ func (s *store) greet(ctx context.Context, log *slog.Logger) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	if err := s.redis.Ping(ctx); err != nil {
+	policy, err := s.redis.Eviction(ctx)
+	switch {
+	case err != nil:
 		log.Warn("the bucket store does not answer; limits are judged by their on_store_error until it does", "error", err.Error())
+	case policy != "" && policy != redis.NoEviction:
+		log.Warn("the bucket store may evict buckets, and an evicted bucket is a full one", "maxmemory_policy", policy, "remedy", "set maxmemory-policy "+redis.NoEviction)
 	}
 }
 
