@@ -75,7 +75,7 @@ func TestDrain_TerminatedReplicaFailsNoRequest(t *testing.T) {
 }
 
 // Redis dies and comes back empty, under load. Nothing becomes an error: while
-// it is away each replica judges in memory, as on_store_error: local says.
+// it is away each replica judges its share in memory, as on_store_error: local says.
 func TestOutage_RedisGoneAndBackFailsNoRequest(t *testing.T) {
 	top := run(t, spec{envoys: 1, weirs: 2, redis: true, rules: rulesOf(plentyOf, "rate: 5/hour, burst: 5")})
 	load := top.load(t, 8, backend)
@@ -85,13 +85,16 @@ func TestOutage_RedisGoneAndBackFailsNoRequest(t *testing.T) {
 	if got[200] != 5 {
 		t.Errorf("%v before the outage, want 5 of 10 passed", got)
 	}
+	for _, weir := range top.weirs {
+		eventually(t, "the replicas count each other", func() bool { return metricOf(t, weir, "weir_replicas") == 2 })
+	}
 	if err := top.redis.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	load.more(t, 200)
 	away := top.send(t, 40, user)
-	if away[200] != 10 || away[429] != 30 {
-		t.Errorf("%v while Redis is away, want a bucket of 5 in each of two replicas", away)
+	if away[200] != 4 || away[429] != 36 {
+		t.Errorf("%v while Redis is away, want a bucket of 2 in each of two replicas", away)
 	}
 	back, err := parts.StartRedisAt(partstest.Binary(t, parts.RedisServer), top.redis.Addr)
 	if err != nil {

@@ -38,7 +38,7 @@ var ErrOpen = errors.New("the bucket store is not asked until it answers again")
 // because too many are waiting for it.
 var ErrBusy = errors.New("too many calls to the bucket store are under way")
 
-// Options are a guard's settings. All are required but Probe and Outage.
+// Options are a guard's settings. All are required but Probe, Outage and Replicas.
 type Options struct {
 	Store   buckets.Store              // the shared store
 	Local   buckets.Store              // judges [buckets.Local] limits while the shared store does not answer
@@ -50,6 +50,9 @@ type Options struct {
 	// Outage tells which errors are the store's, not of what it was asked; nil: all.
 	Probe  func(context.Context) error
 	Outage func(error) bool
+	// Replicas is how many replicas share the store, as far as this one knows. While it does
+	// not answer each judges [buckets.Local] limits by its share. nil: one.
+	Replicas func() int64
 }
 
 // Guard is a store that always answers in time, unless a limit asks for an
@@ -136,6 +139,10 @@ func (g *Guard) decideAlone(ctx context.Context, charges []buckets.Charge, cause
 	if failed {
 		return nil, cause
 	}
+	replicas := int64(1)
+	if g.options.Replicas != nil {
+		replicas = g.options.Replicas()
+	}
 	outcomes := make([]buckets.Outcome, len(charges))
 	var local []buckets.Charge
 	var at []int
@@ -144,7 +151,7 @@ func (g *Guard) decideAlone(ctx context.Context, charges []buckets.Charge, cause
 			if refused && c.Mode == buckets.Take {
 				c.Mode = buckets.Look
 			}
-			local, at = append(local, c), append(at, i)
+			local, at = append(local, shareOf(c, replicas)), append(at, i)
 			continue
 		}
 		denied := c.OnStoreError == buckets.Deny && c.Asks()
@@ -156,7 +163,7 @@ func (g *Guard) decideAlone(ctx context.Context, charges []buckets.Charge, cause
 	}
 	for i, outcome := range judged {
 		outcome.Alone = true
-		outcomes[at[i]] = outcome
+		outcomes[at[i]] = ofTheWhole(outcome, &charges[at[i]], replicas)
 	}
 	return outcomes, nil
 }

@@ -49,6 +49,16 @@ func (r *Replicas) Heard(sent time.Duration, count int64) {
 	r.beats = append(r.beats, beat{sent, count})
 }
 
+// Last is how many replicas there were when somebody could tell, 0: nobody could yet.
+func (r *Replicas) Last() (count int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, b := range r.beats {
+		count = max(count, b.count)
+	}
+	return count
+}
+
 // Count is how many replicas there are, at least 1, or 0: nobody knows.
 func (r *Replicas) Count(now time.Duration) int64 {
 	r.mu.Lock()

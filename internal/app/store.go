@@ -23,7 +23,7 @@ type store struct {
 	guard   *guard.Guard
 	denials *guard.DenyCache // nil: there is none
 	leases  *guard.Leases    // nil: there are none
-	beats   *heartbeat       // of who leases
+	beats   *heartbeat
 }
 
 func openStore(s config.Settings, metrics *telemetry.Metrics, log *slog.Logger) (*store, error) {
@@ -37,22 +37,22 @@ func openStore(s config.Settings, metrics *telemetry.Metrics, log *slog.Logger) 
 		return nil, err
 	}
 	watch := &storeWatch{metrics: metrics, log: log}
+	beats := newHeartbeat(shared)
 	guarded := guard.New(guard.Options{
-		Store: shared, Local: local, Timeout: s.StoreTimeout, Observe: watch.observe, Probe: shared.Probe, Outage: redis.Outage,
+		Store: shared, Local: local, Timeout: s.StoreTimeout, Observe: watch.observe, Probe: shared.Probe, Outage: redis.Outage, Replicas: beats.Last,
 	})
+	metrics.Replicas(func() int64 { return beats.Count(beats.now()) })
 	metrics.StoreAsked(func() bool { return !guarded.Open() })
-	opened := &store{Store: guarded, redis: shared, guard: guarded}
+	opened := &store{Store: guarded, redis: shared, guard: guarded, beats: beats}
 	if s.DenyCache { // before the guard, whose timer an answer of this replica's does not need
 		opened.denials = guard.NewDenyCache(guard.DenyCacheOptions{Store: opened.Store})
 		opened.Store = opened.denials
 		metrics.DeniedFromCache(opened.denials.Answered)
 	}
 	if s.Leases {
-		beats := newHeartbeat(shared)
-		opened.beats = beats
 		opened.leases = guard.NewLeases(guard.LeasesOptions{Store: opened.Store, Replicas: beats.Count, Now: beats.now})
 		opened.Store = opened.leases
-		metrics.Leases(opened.leases.Answered, opened.leases.Held, func() int64 { return beats.Count(beats.now()) })
+		metrics.Leases(opened.leases.Answered, opened.leases.Held)
 	}
 	return opened, nil
 }

@@ -159,10 +159,17 @@ func (m *Metrics) DeniedFromCache(count func() uint64) {
 	}, func() float64 { return float64(count()) }))
 }
 
+// Replicas publishes how many replicas are counted on the bucket store, read whenever
+// metrics are.
+func (m *Metrics) Replicas(count func() int64) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "weir", Name: "replicas", Help: "Replicas on the bucket store, as this one counts them, 0 if it does not know.",
+	}, func() float64 { return float64(count()) }))
+}
+
 // Leases publishes how many requests were admitted from tokens that were taken ahead,
-// of how many keys there are such tokens, and how many replicas are counted, read
-// whenever metrics are.
-func (m *Metrics) Leases(admitted func() uint64, held func() int, replicas func() int64) {
+// and of how many keys there are such tokens, read whenever metrics are.
+func (m *Metrics) Leases(admitted func() uint64, held func() int) {
 	m.registry.MustRegister(
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Namespace: "weir", Name: "admitted_from_lease_total", Help: "Requests that were admitted without asking the bucket store, from tokens that were taken ahead.",
@@ -170,9 +177,6 @@ func (m *Metrics) Leases(admitted func() uint64, held func() int, replicas func(
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: "weir", Name: "leases", Help: "Keys whose tokens may be taken ahead.",
 		}, func() float64 { return float64(held()) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Namespace: "weir", Name: "replicas", Help: "Replicas on the bucket store that lease, as this one counts them, 0 if it does not know.",
-		}, func() float64 { return float64(replicas()) }),
 	)
 }
 
