@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
@@ -89,7 +90,7 @@ func New(s config.Settings, o Options) (*App, error) {
 	if err = a.openLines(); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
-	secure, err := httpTLS(s)
+	secure, err := httpTLS(s, a.log)
 	if err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
@@ -100,7 +101,11 @@ func New(s config.Settings, o Options) (*App, error) {
 		Rules: a.rules.Rules, Room: a.room, Keys: a.keys, Observe: a.observer(), RetryJitter: s.RetryJitter,
 		Headers: headerStyle(s.Headers), MaxDescriptors: s.MaxDescriptors, AllowExcess: s.OnExcess == config.ExcessAllow,
 	})
-	a.grpcServer = a.newGRPCServer()
+	private, err := grpcTLS(s, a.log)
+	if err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	a.grpcServer = a.newGRPCServer(private)
 	a.httpServer = a.newHTTPServer()
 	a.reloaded(a.rules.Reload())
 	if err := a.live.begin(context.Background()); err != nil {
@@ -211,9 +216,14 @@ func ignoreClosed(err error) error {
 // request costs. Calls beyond them, of which many may wait, have their own.
 const streamWorkers = 64
 
-func (a *App) newGRPCServer() *grpc.Server {
+// newGRPCServer serves over TLS if private is not nil.
+func (a *App) newGRPCServer(private *tls.Config) *grpc.Server {
 	s := a.settings
-	server := grpc.NewServer(append(service.ServerOptions(a.log, a.metrics.Panic),
+	options := service.ServerOptions(a.log, a.metrics.Panic)
+	if private != nil {
+		options = append(options, grpc.Creds(credentials.NewTLS(private)))
+	}
+	server := grpc.NewServer(append(options,
 		grpc.ChainStreamInterceptor(a.endWithStreams),
 		// A message beyond this is an error, which Envoy admits. Its headers are
 		// at most 60 KiB by default, and 32 descriptors that each repeat them

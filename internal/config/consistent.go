@@ -16,6 +16,10 @@ func (s Settings) Consistent() error {
 	need("http-cert", s.HTTPCert != "", "http-key", s.HTTPKey != "")
 	need("http-key", s.HTTPKey != "", "http-cert", s.HTTPCert != "")
 	need("http-client-ca", s.HTTPClientCA != "", "http-cert", s.HTTPCert != "")
+	need("grpc-cert", s.GRPCCert != "", "grpc-key", s.GRPCKey != "")
+	need("grpc-key", s.GRPCKey != "", "grpc-cert", s.GRPCCert != "")
+	need("grpc-client-ca", s.GRPCClientCA != "", "grpc-cert", s.GRPCCert != "")
+	need("grpc-client-names", s.GRPCClientNames != "", "grpc-client-ca", s.GRPCClientCA != "")
 	need("events-stream", s.EventsStream != "", "store=redis", s.Store == StoreRedis)
 	if s.StateDir != "" && s.Store == StoreRedis {
 		faults = append(faults, errors.New("--state-dir means nothing with --store=redis, which keeps what is set through the API: leave it out"))

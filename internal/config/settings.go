@@ -39,9 +39,14 @@ type Settings struct {
 	MaxDescriptors int           `mapstructure:"max_descriptors"` // most descriptors of a request that are judged, at least 1
 	OnExcess       string        `mapstructure:"on_excess"`       // ExcessDeny or ExcessAllow: the verdict on a request beyond what is judged
 
-	GRPCReflection            bool          `mapstructure:"grpc_reflection"`               // describe the services to grpcurl and the like
-	GRPCKeepaliveTime         time.Duration `mapstructure:"grpc_keepalive_time"`           // silence after which a connection is pinged, at least 1s
-	GRPCKeepaliveTimeout      time.Duration `mapstructure:"grpc_keepalive_timeout"`        // wait for the ping's answer before the connection is closed
+	GRPCReflection       bool          `mapstructure:"grpc_reflection"`        // describe the services to grpcurl and the like
+	GRPCKeepaliveTime    time.Duration `mapstructure:"grpc_keepalive_time"`    // silence after which a connection is pinged, at least 1s
+	GRPCKeepaliveTimeout time.Duration `mapstructure:"grpc_keepalive_timeout"` // wait for the ping's answer before the connection is closed
+	GRPCCert             string        `mapstructure:"grpc_cert"`              // PEM file; empty: the gRPC port has no TLS
+	GRPCKey              string        `mapstructure:"grpc_key"`               // PEM file of its key
+	GRPCClientCA         string        `mapstructure:"grpc_client_ca"`         // PEM file of who signs certificates of clients; empty: they need none
+	GRPCClientNames      string        `mapstructure:"grpc_client_names"`      // of which a client's certificate must have one, with commas between; empty: any
+
 	GRPCMaxConnectionAge      time.Duration `mapstructure:"grpc_max_connection_age"`       // age at which a client is asked to connect anew; 0 is never
 	GRPCMaxConnectionAgeGrace time.Duration `mapstructure:"grpc_max_connection_age_grace"` // time for the calls under way on such a connection
 

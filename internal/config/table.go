@@ -156,6 +156,22 @@ var table = []setting{
 		usage: "Wait for the answer to a ping before the connection is closed.",
 	},
 	{
+		name: "grpc-cert", group: "gRPC", value: "FILE", def: "",
+		usage: "Certificate, PEM, with which the gRPC port is served over TLS; needs --grpc-key. A replaced file serves from the next connection on.",
+	},
+	{
+		name: "grpc-key", group: "gRPC", value: "FILE", def: "",
+		usage: "Private key of --grpc-cert, PEM.",
+	},
+	{
+		name: "grpc-client-ca", group: "gRPC", value: "FILE", def: "",
+		usage: "Authorities, PEM, of which each client of the gRPC port then needs a certificate; needs --grpc-cert.",
+	},
+	{
+		name: "grpc-client-names", group: "gRPC", value: "NAME,...", def: "",
+		usage: "Names of which a client's certificate must have one, as DNS name or URI, such as spiffe://mesh/ns/edge/sa/envoy; needs --grpc-client-ca.",
+	},
+	{
 		name: "grpc-max-connection-age", group: "gRPC", value: "DURATION", def: 30 * time.Minute, check: zeroOrAtLeast(time.Second),
 		usage: "Age at which a client is asked to connect anew, so that Envoys spread over new replicas; 0s is never.",
 	},
