@@ -17,7 +17,7 @@ type file struct {
 	unread   string // why it could not be
 	domain   string // empty if it could not be read
 	domainAt place
-	rules    []*rule
+	rules    []*rule // nil while they are forgotten
 	pools    []*poolSpec
 	presets  []*presetSpec
 	passive  []string
@@ -28,6 +28,8 @@ type file struct {
 	declared map[string]*Response
 	dates    dates
 	faults   Faults
+
+	forgotten bool // its rules, see remember
 }
 
 // choice is one of several words, and where it is stated; empty if it is not.

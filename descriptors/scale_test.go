@@ -52,7 +52,7 @@ func heap() int64 {
 // that a process with them stays below 120 MiB.
 func TestBudget_HeapOf100000Rules(t *testing.T) {
 	const rules = 100_000
-	for rule, most := range map[string]int64{oneLevel: 90 << 20, twoLevels: 118 << 20} {
+	for rule, most := range map[string]int64{oneLevel: 64 << 20, twoLevels: 82 << 20} {
 		before := heap()
 		s := loadMany(t, rule, rules)
 		grown := heap() - before

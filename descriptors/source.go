@@ -22,6 +22,7 @@ type Source struct {
 	broken  string             // what was wrong with the path itself at the last reload
 	domains map[string]*domain // as the files state them
 	members map[string][]*file // of each of domains
+	groups  map[string]*group  // what the files made at the last reload, by domain
 	home    map[string]string  // the domain that each file last took part in, by file name
 	sizes   map[PoolID]int64   // what pools hold instead of what is stated
 
@@ -99,7 +100,8 @@ func (s *Source) Reload() Report {
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		all = append(all, files[name])
 	}
-	a := assemble(all, s.options)
+	a := reassemble(s.groups, all, s.options)
+	s.groups = a.groups
 	frozen := s.frozen(all, a.bad)
 	report := Report{Changed: true, Faults: a.faults.tidy(), Domains: s.merge(a, frozen)}
 	if trouble != "" {
@@ -108,6 +110,7 @@ func (s *Source) Reload() Report {
 	s.settle(all, frozen)
 	s.changed, report.Changes = s.change(s.changes)
 	s.publish()
+	s.forget()
 	return report
 }
 
