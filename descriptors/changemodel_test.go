@@ -182,6 +182,7 @@ func asked(r *Rules, descriptor string) (Resolution, []Limit) {
 		m := &res.Matches[i]
 		limits = append(limits, *m.Limit)
 		l := &limits[i]
+		l.part() // which others share
 		l.apart, l.share, l.Class, m.Limit = nil, nil, nil, nil
 		if c := m.Charge.Class; c != nil {
 			plain := *c

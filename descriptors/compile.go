@@ -17,7 +17,7 @@ type domain struct {
 	denyUnmatched bool
 	matchBest     bool
 	replaces      bool     // some limit replaces another
-	defaults      Limit    // what an override has
+	defaults      Settings // what an override has
 	dates         dates    // and how its windows are cut
 	limits        []*Limit // in order of files and rules
 	pools         []*pool  // that somebody draws from, in order of files
@@ -28,6 +28,7 @@ type domain struct {
 type compiler struct {
 	domain *domain
 	names  map[string]place    // of `limits`, unique in the domain
+	shared map[kind]*Settings  // of limits that are alike
 	ids    map[string]struct{} // Limit.id, unique too where names are not
 
 	replaced []replacing         // each entry of replaces, and whose it is
@@ -44,7 +45,7 @@ type compiler struct {
 func compile(name string, files []*file, g *changing) (*domain, Faults) {
 	d := &domain{name: name, passive: map[string]struct{}{endKey: {}, ReceiptKey: {}}, defaults: files[0].defaults, dates: files[0].dates}
 	d.head, d.tag = keyHead(name)
-	c := compiler{domain: d, names: map[string]place{}, ids: map[string]struct{}{}, poolings: map[string]*pooling{}, changing: g}
+	c := compiler{domain: d, names: map[string]place{}, shared: map[kind]*Settings{}, ids: map[string]struct{}{}, poolings: map[string]*pooling{}, changing: g}
 	matching := c.settings(files)
 	var rules []*rule
 	for _, f := range files {
@@ -160,6 +161,7 @@ func (c *compiler) level(n *node, rules []*rule, way path) {
 func (c *compiler) limits(n *node, r *rule, way path) {
 	unnamed := map[string]place{}
 	plain, waits := r.plain(), 0
+	n.limits = make([]Limit, 0, len(r.limits)) // which does not move: limits are pointed to
 	for _, s := range r.limits {
 		repeated := false
 		if s.name == "" {
@@ -169,36 +171,51 @@ func (c *compiler) limits(n *node, r *rule, way path) {
 			}
 			unnamed[s.algorithm] = s.at
 		}
-		l := s.limit
-		l.Domain = c.domain.name
+		n.limits = append(n.limits, Limit{Settings: c.settingsOf(s), key: limitID(s.name, s.algorithm)})
+		l := &n.limits[len(n.limits)-1]
 		several := plain > 1 || s.algorithm == breaker || s.algorithm == draw && plain > 0
 		l.Name = cmp.Or(s.name, c.defaultName(way, s.algorithm, several))
-		l.key = limitID(s.name, s.algorithm)
 		if s.draw != nil {
-			c.draw(s, &l, way)
+			c.draw(s, l, way)
 		} else if !s.reference && !repeated {
 			c.unique(l.Name, s.at)
 		}
-		l.stated = s.name
 		if l.MaxWait > 0 {
 			waits++
 			if l.Shadow || l.Quota {
 				c.warn(s.at, "nobody waits for "+quote(l.Name)+": in shadow_mode and quota_mode max_wait means nothing", "remove max_wait, or the mode")
 			}
 		}
-		c.identify(&l, s.algorithm, way)
-		c.replace(&l, s)
-		n.limits = append(n.limits, &l)
-		if len(n.limits) == 1 {
-			n.one[0] = &l
-			n.limits = n.one[:1:1]
-		}
-		c.changing.note(&site{&l, s, n, way.rules})
-		c.domain.limits = append(c.domain.limits, &l)
+		c.identify(l, s.algorithm, way)
+		c.replace(l, s)
+		c.changing.note(&site{l, s, n, way.rules})
+		c.domain.limits = append(c.domain.limits, l)
 	}
 	if waits > 1 {
 		c.fail(r.at, "more than one limit of this descriptor has a max_wait", "let requests wait for one of them")
 	}
+}
+
+// kind is what limits have in common that share their settings.
+type kind struct {
+	*meaning
+	named bool
+}
+
+// settingsOf are the settings of a limit of the domain. They are shared where they can
+// be: what a draw has becomes known later, and what replaces others has names of its own.
+func (c *compiler) settingsOf(s *limitSpec) *Settings {
+	k := kind{s.meaning, s.name != ""}
+	shared := s.draw == nil && len(s.replaces) == 0
+	if known := c.shared[k]; known != nil && shared {
+		return known
+	}
+	own := s.limit
+	own.Domain, own.named = c.domain.name, k.named
+	if shared {
+		c.shared[k] = &own
+	}
+	return &own
 }
 
 // plain counts the limits of a rule that are neither a draw nor a breaker.

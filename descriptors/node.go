@@ -21,7 +21,7 @@ type walker struct {
 
 	// defaults is a limit with what the file's defaults say: what becomes of a
 	// request when the store fails, and what a refused caller sees.
-	defaults Limit
+	defaults Settings
 	dates    dates
 	zones    map[string]*time.Location // read so far
 	declared map[string]*Response
@@ -35,7 +35,7 @@ type field struct{ key, value *yaml.Node }
 
 func newWalker(t *text) *walker {
 	return &walker{
-		text: t, defaults: Limit{Weight: Weight{Default: 1}, EnforcePercent: 100, Response: forms["plain"]}, dates: dates{time.UTC, time.Monday},
+		text: t, defaults: Settings{Weight: Weight{Default: 1}, EnforcePercent: 100, Response: forms["plain"]}, dates: dates{time.UTC, time.Monday},
 		zones: map[string]*time.Location{}, declared: map[string]*Response{}, open: map[*yaml.Node]bool{},
 	}
 }

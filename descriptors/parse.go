@@ -24,7 +24,7 @@ type file struct {
 
 	unmatched, matching, enabled choice
 
-	defaults Limit // what a limit that states nothing has
+	defaults Settings // what a limit that states nothing has
 	declared map[string]*Response
 	dates    dates
 	faults   Faults

@@ -7,9 +7,8 @@ import (
 
 // node is a place in the tree of descriptors.
 type node struct {
-	limits []*Limit
-	one    [1]*Limit // where limits are while there is one: beside the node, which is read anyway
-	states bool      // the rule has limits, if also none that is enabled
+	limits []Limit
+	states bool // the rule has limits, if also none that is enabled
 
 	exact    map[Entry]*node
 	networks map[string]*networks // by key
