@@ -44,6 +44,7 @@ type compiler struct {
 // have faults of their own: those found here come beside them.
 func compile(name string, files []*file, g *changing) (*domain, Faults) {
 	d := &domain{name: name, passive: map[string]struct{}{endKey: {}, ReceiptKey: {}}, defaults: files[0].defaults, dates: files[0].dates}
+	d.root.uncommon = nothing
 	d.head, d.tag = keyHead(name)
 	c := compiler{domain: d, names: map[string]place{}, shared: map[kind]*Settings{}, ids: map[string]struct{}{}, poolings: map[string]*pooling{}, changing: g}
 	matching := c.settings(files)
@@ -132,7 +133,8 @@ func (p path) to(r *rule) path {
 // level compiles the rules of one level under n, to which way leads.
 func (c *compiler) level(n *node, rules []*rule, way path) {
 	seen := map[string]place{}
-	for _, r := range rules {
+	nodes := make([]node, len(rules)) // in one piece, which is less to walk over than many
+	for i, r := range rules {
 		alone := path{}.to(r)
 		if first, twice := seen[alone.exact]; twice {
 			c.fail(r.at, "the descriptor "+quote(alone.text)+" is here a second time, first at "+first.String(), "join the two")
@@ -146,7 +148,8 @@ func (c *compiler) level(n *node, rules []*rule, way path) {
 				c.fail(r.at, quote(key)+" is passive, so no descriptor can meet it", "take it off passive, or remove this")
 			}
 		}
-		child := &node{states: len(r.limits) > 0}
+		child := &nodes[i]
+		child.uncommon, child.states = nothing, len(r.limits) > 0
 		n.add(r, child)
 		c.limits(child, r, way.to(r))
 		c.level(child, r.children, way.to(r))
