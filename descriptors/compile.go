@@ -38,6 +38,10 @@ type compiler struct {
 	changing *changing
 
 	reported [2]int // faults, by severity
+
+	nodes pieces[node]
+	made  pieces[Limit]
+	texts texts
 }
 
 // compile builds a domain from its files, with what g changes of them. They may
@@ -133,7 +137,7 @@ func (p path) to(r *rule) path {
 // level compiles the rules of one level under n, to which way leads.
 func (c *compiler) level(n *node, rules []*rule, way path) {
 	seen := map[string]place{}
-	nodes := make([]node, len(rules)) // in one piece, which is less to walk over than many
+	nodes := c.nodes.take(len(rules))
 	for i, r := range rules {
 		alone := path{}.to(r)
 		if first, twice := seen[alone.exact]; twice {
@@ -150,7 +154,7 @@ func (c *compiler) level(n *node, rules []*rule, way path) {
 		}
 		child := &nodes[i]
 		child.uncommon, child.states = nothing, len(r.limits) > 0
-		n.add(r, child)
+		n.add(r, child, &c.texts)
 		c.limits(child, r, way.to(r))
 		c.level(child, r.children, way.to(r))
 	}
@@ -164,7 +168,7 @@ func (c *compiler) level(n *node, rules []*rule, way path) {
 func (c *compiler) limits(n *node, r *rule, way path) {
 	unnamed := map[string]place{}
 	plain, waits := r.plain(), 0
-	n.limits = make([]Limit, 0, len(r.limits)) // which does not move: limits are pointed to
+	n.limits = c.made.take(len(r.limits))[:0] // which does not move: limits are pointed to
 	for _, s := range r.limits {
 		repeated := false
 		if s.name == "" {
@@ -235,12 +239,13 @@ func (r *rule) plain() int {
 // identify gives l its id. It says the algorithm, because what one algorithm took
 // another cannot give back.
 func (c *compiler) identify(l *Limit, algorithm string, way path) {
-	l.id = l.Domain + "\x00" + l.Name
+	rest := ""
 	if algorithm != tokenBucket {
-		l.id += "\x00" + algorithm
+		rest = "\x00" + algorithm
 	}
+	l.id = c.texts.join(l.Domain, "\x00", l.Name, rest)
 	if _, taken := c.ids[l.id]; taken {
-		l.id += "\x00" + way.exact
+		l.id = c.texts.join(l.id, "\x00", way.exact)
 	}
 	c.ids[l.id] = struct{}{}
 	l.Name = l.id[len(l.Domain)+1:][:len(l.Name)] // the same text, held once

@@ -95,8 +95,7 @@ const (
 )
 
 // add makes child the node that r's entry leads to.
-func (n *node) add(r *rule, child *node) {
-	entry := Entry{r.key, r.text}
+func (n *node) add(r *rule, child *node, t *texts) {
 	switch {
 	case r.firstOf != nil:
 		n.addFirstOf(r, child)
@@ -115,7 +114,7 @@ func (n *node) add(r *rule, child *node) {
 		if n.exact == nil {
 			n.exact = map[Entry]*node{}
 		}
-		n.exact[entry] = child
+		n.exact[Entry{r.key, t.join(r.text)}] = child
 	default:
 		n.any.add(r.key, child)
 	}
