@@ -14,7 +14,14 @@ import (
 // Options are the choices of whoever runs weir about rule files as a whole.
 type Options struct {
 	MergeDomains bool // several files may state one domain; their descriptors are joined
+	// Large is called when a [Source] begins to read a file of a megabyte or more, and
+	// done when it has compiled it, nil if nobody cares: meanwhile it holds some forty
+	// times as much memory as the file.
+	Large func() (done func())
 }
+
+// largeFile is the size of a file from which on somebody may care.
+const largeFile = 1 << 20
 
 // Load reads rule files, each path a file or a directory of them, and compiles
 // what has no errors. It answers all faults of all files, ordered by place, and

@@ -26,6 +26,8 @@ type Source struct {
 	home    map[string]string  // the domain that each file last took part in, by file name
 	sizes   map[PoolID]int64   // what pools hold instead of what is stated
 
+	done func() // of Options.Large, nil while no large file is read
+
 	changes []Change            // that are set
 	changed map[string]*changed // by domain
 }
@@ -86,6 +88,7 @@ func (s *Source) Reload() Report {
 		s.broken = err.Error()
 		return Report{Changed: true, Faults: Faults{fileFault(s.path, err)}, Domains: s.kept()}
 	}
+	defer s.finish()
 	files, changed := s.read(names)
 	trouble := ""
 	if len(names) == 0 {
@@ -143,11 +146,28 @@ func (s *Source) read(names []string) (files map[string]*file, changed bool) {
 		case before != nil && before.unread == "" && bytes.Equal(before.raw, content):
 			files[name] = before
 		default:
+			if len(content) >= largeFile {
+				s.begin()
+			}
 			files[name] = parseFile(name, content)
 		}
 		changed = changed || files[name] != before
 	}
 	return files, changed
+}
+
+// begin tells that a large file is read, until finish.
+func (s *Source) begin() {
+	if s.done == nil && s.options.Large != nil {
+		s.done = s.options.Large()
+	}
+}
+
+func (s *Source) finish() {
+	if s.done != nil {
+		s.done()
+		s.done = nil
+	}
 }
 
 // frozen names the domains that keep what they have: those with errors, and

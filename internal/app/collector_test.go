@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-func TestPercentFor_LetsTheHeapGrowByTheSameOrDouble(t *testing.T) {
-	for live, want := range map[uint64]int{0: 6400, 5 << 20: 1250, 32 << 20: 200, 64 << 20: 100, 1 << 30: 100} {
+func TestPercentFor_LetsTheHeapGrowByTheSameOrFourTimesOrDouble(t *testing.T) {
+	for live, want := range map[uint64]int{0: 6400, 5 << 20: 1250, 16 << 20: 400, 32 << 20: 400, 64 << 20: 400, 128 << 20: 200, 256 << 20: 100, 1 << 30: 100} {
 		if got := percentFor(live); got != want {
 			t.Errorf("with %d MiB alive the heap grows by %d %%, want %d %%", live>>20, got, want)
 		}
@@ -33,12 +33,13 @@ func TestTheCollectorIsPacedAsTheHeapGrows(t *testing.T) {
 		}
 		return false
 	}
-	held := make([][]byte, 0, 100)
-	for range 100 {
+	const many = 300 // MiB
+	held := make([][]byte, 0, many)
+	for range many {
 		held = append(held, make([]byte, 1<<20))
 	}
 	if !after(func(percent int) bool { return percent == percentDefault }) {
-		t.Errorf("with 100 MiB alive the heap grows by %d %%, want that it doubles", percent())
+		t.Errorf("with 300 MiB alive the heap grows by %d %%, want that it doubles", percent())
 	}
 	runtime.KeepAlive(held)
 	held = nil
