@@ -155,8 +155,9 @@ func (c *compiler) level(n *node, rules []*rule, way path) {
 		child := &nodes[i]
 		child.uncommon, child.states = nothing, len(r.limits) > 0
 		n.add(r, child, &c.texts)
-		c.limits(child, r, way.to(r))
-		c.level(child, r.children, way.to(r))
+		to := way.to(r)
+		c.limits(child, r, to)
+		c.level(child, r.children, to)
 	}
 	c.firstOfs(rules)
 	if !c.domain.matchBest {

@@ -14,9 +14,9 @@ import (
 // Options are the choices of whoever runs weir about rule files as a whole.
 type Options struct {
 	MergeDomains bool // several files may state one domain; their descriptors are joined
-	// Large is called when a [Source] begins to read a file of a megabyte or more, and
-	// done when it has compiled it, nil if nobody cares: meanwhile it holds some forty
-	// times as much memory as the file.
+	// Large is called when a [Source] that has rules begins to read a file of a megabyte
+	// or more, and done when it has compiled it, nil if nobody cares: meanwhile it holds
+	// some forty times as much memory as the file, beside the rules in force.
 	Large func() (done func())
 }
 

@@ -158,7 +158,7 @@ func (s *Source) read(names []string) (files map[string]*file, changed bool) {
 
 // begin tells that a large file is read, until finish.
 func (s *Source) begin() {
-	if s.done == nil && s.options.Large != nil {
+	if s.done == nil && s.options.Large != nil && s.Rules() != nil {
 		s.done = s.options.Large()
 	}
 }
