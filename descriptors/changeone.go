@@ -50,10 +50,9 @@ func (g *changing) bucket(d *domain, i int) {
 			g.fail(i, faults)
 			return
 		}
-		l := *s.limit
-		l.Settings = &spec.limit
+		l := &Limit{Settings: &spec.limit, Name: s.limit.Name, id: s.limit.id, key: s.limit.key}
 		l.Domain, l.named, l.replaces = s.limit.Domain, s.limit.named, s.limit.replaces
-		own[key] = &l
+		own[key] = l
 	}
 	for key, s := range made {
 		if s.limit.apart == nil {

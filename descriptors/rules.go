@@ -3,6 +3,7 @@ package descriptors
 import (
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/weir-rls/weir/buckets"
@@ -61,6 +62,8 @@ func (r *Rules) Response(domain string) *Response {
 // a decision reads 64 bytes of its limit, and settings that are in the cache.
 type Limit struct {
 	*Settings
+	Tally atomic.Pointer[Tally] // nil until its observer, of whom there is one, gives it one
+
 	Name string // unique in its domain for `limits`; of a draw its class's; what metrics, headers and metadata call it
 	id   string // of buckets.Charge.Limit, see ID
 	key  string // of bucket keys, see limitID
