@@ -47,3 +47,27 @@ func TestTheCollectorIsPacedAsTheHeapGrows(t *testing.T) {
 		t.Errorf("with little alive the heap grows by %d %%, want more", percent())
 	}
 }
+
+// While a large file is read beside the rules in force, the heap grows by half; then by
+// what lives again, of which a collection tells.
+func TestTheHeapGrowsLittleWhileALargeFileIsRead(t *testing.T) {
+	defer debug.SetGCPercent(percentDefault)
+	PaceCollector()
+	percent := func() int {
+		now := debug.SetGCPercent(percentDefault)
+		debug.SetGCPercent(now)
+		return now
+	}
+	before, other := readingLarge(), readingLarge()
+	runtime.GC()
+	if got := percent(); got != percentReading {
+		t.Errorf("the heap grows by %d %% while files are read, want %d %%", got, percentReading)
+	}
+	before()
+	if got := percent(); got != percentReading {
+		t.Errorf("the heap grows by %d %% while another file is read, want %d %%", got, percentReading)
+	}
+	if other(); percent() < 2*percentDefault {
+		t.Errorf("the heap grows by %d %% after that, want more", percent())
+	}
+}

@@ -12,8 +12,8 @@ import (
 
 // decisions counts what became of the limits that requests met. A counter of the
 // library for each limit and outcome takes 1 kB, and three cache misses to find: of
-// 100,000 limits that were a third of what a decision costs. Here a limit has one entry
-// of 120 bytes, which is found at the limit itself, and counters are made of it when
+// 100,000 limits that were a third of what a decision costs. Here a limit has 80 bytes of
+// counts, which are found at the limit itself, and counters are made of them when
 // metrics are read.
 type decisions struct {
 	counted, tokens *prometheus.Desc
@@ -21,28 +21,20 @@ type decisions struct {
 	outcomes atomic.Pointer[[]string] // the words, in order of their first use; a few
 
 	// What was counted outlives the limits that the rules have now, so it is also found
-	// by name: by the hash of it, the rest by next. Neither the map nor what it leads to
-	// has a pointer for the garbage collector to follow for each limit.
-	mu    sync.RWMutex
-	seed  maphash.Seed
-	first map[uint64]uint32
-	all   []*[entries]entry
-	size  uint32
-}
-
-// entry is what was counted of one name.
-type entry struct {
-	descriptors.Tally
-	limit
-	next uint32 // place of the next one with the same hash, 0: none
+	// by name: by the hash of it, the rest by next. Places count from 1. Of all this the
+	// garbage collector looks at the names alone.
+	mu      sync.RWMutex
+	seed    maphash.Seed
+	first   map[uint64]uint32
+	next    []uint32 // by place: that of the next name with the same hash, 0: none
+	names   []limit
+	tallies []*[atOnce]descriptors.Tally
 }
 
 type limit struct{ domain, name string }
 
-const (
-	entries      = 256 // that are made at once
-	mostOutcomes = len(descriptors.Tally{}.Outcomes)
-)
+// atOnce is how many tallies are made at once. They do not move.
+const atOnce = 256
 
 func newDecisions() *decisions {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
@@ -86,8 +78,8 @@ func (d *decisions) add(l limit, outcome string) (*descriptors.Tally, int) {
 	d.mu.RLock()
 	known, place := d.find(hash, l), d.place(outcome)
 	d.mu.RUnlock()
-	if known != nil && place >= 0 {
-		return &known.Tally, place
+	if known > 0 && place >= 0 {
+		return d.tally(known), place
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -97,31 +89,30 @@ func (d *decisions) add(l limit, outcome string) (*descriptors.Tally, int) {
 		words = append(words[:place:place], outcome)
 		d.outcomes.Store(&words)
 	}
-	if known = d.find(hash, l); known == nil {
-		if d.size++; int(d.size) > len(d.all)*entries {
-			d.all = append(d.all, new([entries]entry))
+	if known = d.find(hash, l); known == 0 {
+		if len(d.names) == len(d.tallies)*atOnce {
+			d.tallies = append(d.tallies, new([atOnce]descriptors.Tally))
 		}
-		known = d.at(d.size)
-		known.limit, known.next = l, d.first[hash]
-		d.first[hash] = d.size
+		d.names, d.next = append(d.names, l), append(d.next, d.first[hash])
+		known = uint32(len(d.names))
+		d.first[hash] = known
 	}
-	return &known.Tally, place
+	return d.tally(known), place
 }
 
-// find is the entry of a limit, nil if there is none. d.mu is held.
-func (d *decisions) find(hash uint64, l limit) *entry {
-	for place := d.first[hash]; place != 0; {
-		e := d.at(place)
-		if e.limit == l {
-			return e
-		}
-		place = e.next
+// find is the place of a limit, 0 if it has none. d.mu is held.
+func (d *decisions) find(hash uint64, l limit) uint32 {
+	place := d.first[hash]
+	for place > 0 && d.names[place-1] != l {
+		place = d.next[place-1]
 	}
-	return nil
+	return place
 }
 
-// at is the entry of a place, which counts from 1.
-func (d *decisions) at(place uint32) *entry { return &d.all[(place-1)/entries][(place-1)%entries] }
+// tally is that of a place.
+func (d *decisions) tally(place uint32) *descriptors.Tally {
+	return &d.tallies[(place-1)/atOnce][(place-1)%atOnce]
+}
 
 // Describe implements [prometheus.Collector].
 func (d *decisions) Describe(descs chan<- *prometheus.Desc) {
@@ -134,15 +125,15 @@ func (d *decisions) Collect(metrics chan<- prometheus.Metric) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	outcomes := *d.outcomes.Load()
-	for place := range d.size {
-		e := d.at(place + 1)
-		for i, outcome := range outcomes {
-			if n := e.Outcomes[i].Load(); n > 0 {
-				metrics <- prometheus.MustNewConstMetric(d.counted, prometheus.CounterValue, float64(n), e.domain, e.name, outcome)
+	for i, l := range d.names {
+		of := d.tally(uint32(i + 1))
+		for k, outcome := range outcomes {
+			if n := of.Outcomes[k].Load(); n > 0 {
+				metrics <- prometheus.MustNewConstMetric(d.counted, prometheus.CounterValue, float64(n), l.domain, l.name, outcome)
 			}
 		}
-		if n := e.Tokens.Load(); n > 0 {
-			metrics <- prometheus.MustNewConstMetric(d.tokens, prometheus.CounterValue, float64(n), e.domain, e.name)
+		if n := of.Tokens.Load(); n > 0 {
+			metrics <- prometheus.MustNewConstMetric(d.tokens, prometheus.CounterValue, float64(n), l.domain, l.name)
 		}
 	}
 }
