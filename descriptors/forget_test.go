@@ -44,9 +44,9 @@ func TestWhatWasReadIsKeptOnlyWhileItIsNeeded(t *testing.T) {
 	s.Reload()
 	expect("after a reload", "a:false b:false ", 1, 2)
 
-	before := s.domains["a"]
+	before := s.groups["a"]
 	write("b", 30)
-	if s.Reload(); s.domains["a"] != before {
+	if s.Reload(); s.groups["a"] != before {
 		t.Error("a domain whose file is as before was compiled again")
 	}
 	expect("after another file changed", "a:false b:false ", 1, 30)

@@ -24,7 +24,7 @@ type decisions struct {
 	// by name: by the hash of it, the rest by next. Places count from 1. Of all this the
 	// garbage collector looks at the names alone.
 	mu      sync.RWMutex
-	seed    maphash.Seed
+	hash    func(limit) uint64
 	first   map[uint64]uint32
 	next    []uint32 // by place: that of the next name with the same hash, 0: none
 	names   []limit
@@ -43,8 +43,10 @@ func newDecisions() *decisions {
 	d := &decisions{
 		counted: desc("decisions_total", "Limits that requests met, by what became of each.", "domain", "limit", "outcome"),
 		tokens:  desc("charged_tokens_total", "Tokens that requests were charged; of slots, how many they held.", "domain", "limit"),
-		seed:    maphash.MakeSeed(), first: map[uint64]uint32{},
+		first:   map[uint64]uint32{},
 	}
+	seed := maphash.MakeSeed()
+	d.hash = func(l limit) uint64 { return maphash.Comparable(seed, l) }
 	d.outcomes.Store(&[]string{})
 	return d
 }
@@ -74,7 +76,7 @@ func (d *decisions) place(outcome string) int {
 
 // add finds the entry of a limit and the place of an outcome, or makes them.
 func (d *decisions) add(l limit, outcome string) (*descriptors.Tally, int) {
-	hash := maphash.Comparable(d.seed, l)
+	hash := d.hash(l)
 	d.mu.RLock()
 	known, place := d.find(hash, l), d.place(outcome)
 	d.mu.RUnlock()
