@@ -149,7 +149,7 @@ func newWorldOf(t testing.TB, at place, dir string, change func(*admin.API)) *wo
 
 // silent is told what a service sees, and forgets it.
 var silent = service.Observer{
-	Request: func(service.Result, time.Duration) {}, Decision: func(string, string, service.Outcome, int64) {}, Unmatched: func(string, int) {},
+	Request: func(service.Result, time.Duration) {}, Decision: func(*descriptors.Limit, service.Outcome, int64) {}, Unmatched: func(string, int) {},
 	UnknownDomain: func() {}, BadOverrides: func(string, int) {}, Excess: func() {}, Waited: func(time.Duration) {},
 	WrittenOff: func(string, string, int64) {}, Receipt: func(service.Receipt) {},
 }

@@ -51,7 +51,7 @@ func (s *search) from(n *node, i int) {
 	}
 	below := choices{node: n, entry: &s.entries[i]}
 	for child, taken := below.next(); child != nil; child, taken = below.next() {
-		if min(len(s.way)+1+child.height, s.length) > len(s.taken) {
+		if min(len(s.way)+1+int(child.height), s.length) > len(s.taken) {
 			s.way = append(s.way, taken)
 			s.from(child, i+1)
 			s.way = s.way[:len(s.way)-1]

@@ -174,14 +174,15 @@ var modelRequests = []string{
 
 // asked is all that rules make of a request, without what only changes know: what
 // they keep of a bucket that was larger.
-func asked(r *Rules, descriptor string) (Resolution, []Limit) {
-	var limits []Limit
+func asked(r *Rules, descriptor string) (Resolution, []*Limit) {
+	var limits []*Limit
 	req := request(descriptor + " api=a")
 	res := r.Resolve(req)
 	for i := range res.Matches {
 		m := &res.Matches[i]
-		limits = append(limits, *m.Limit)
-		l := &limits[i]
+		l := &Limit{Settings: m.Limit.Settings, Name: m.Limit.Name, id: m.Limit.id, key: m.Limit.key}
+		l.part() // which others share
+		limits = append(limits, l)
 		l.apart, l.share, l.Class, m.Limit = nil, nil, nil, nil
 		if c := m.Charge.Class; c != nil {
 			plain := *c

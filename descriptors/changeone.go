@@ -50,12 +50,13 @@ func (g *changing) bucket(d *domain, i int) {
 			g.fail(i, faults)
 			return
 		}
-		l, is := spec.limit, s.limit
-		l.Domain, l.Name, l.id, l.key, l.stated, l.replaces = is.Domain, is.Name, is.id, is.key, is.stated, is.replaces
-		own[key] = &l
+		l := &Limit{Settings: &spec.limit, Name: s.limit.Name, id: s.limit.id, key: s.limit.key}
+		l.Domain, l.named, l.replaces = s.limit.Domain, s.limit.named, s.limit.replaces
+		own[key] = l
 	}
 	for key, s := range made {
 		if s.limit.apart == nil {
+			s.limit.part()
 			s.limit.apart = map[string]*Limit{}
 		}
 		s.limit.apart[key] = own[key]

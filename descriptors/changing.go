@@ -124,11 +124,20 @@ func (g *changing) limit(i int, sites []*site) {
 }
 
 // become takes over of a limit what changes change.
-func (l *Limit) become(next *Limit) {
+func (l *Limit) become(next *Settings) {
+	if l.share == nil {
+		l.part()
+	}
 	l.Disabled = next.Disabled
 	if l.share == nil {
 		l.Requests, l.Period, l.Bucket = next.Requests, next.Period, next.Bucket
 	}
+}
+
+// part gives l settings of its own.
+func (l *Limit) part() {
+	own := *l.Settings
+	l.Settings = &own
 }
 
 // divide gives all draws of a pool their part of it, changed if a change fits.

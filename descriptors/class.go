@@ -69,8 +69,8 @@ func (c *compiler) draw(s *limitSpec, l *Limit, way path) {
 		p.byID[id], p.classes = k, append(p.classes, k)
 	}
 	c.join(k, s.draw)
-	own := *l
-	*l = p.spec.limit
+	own := *l.Settings
+	*l.Settings = p.spec.limit
 	l.Domain, l.Name, l.Weight, l.Shadow, l.Quota = own.Domain, name, own.Weight, own.Shadow || l.Shadow, own.Quota
 	l.Disabled = own.Disabled // and if the pool is, see divide
 	l.share = &share{pool: p.pool, suffix: "/" + id}

@@ -17,7 +17,7 @@ type domain struct {
 	denyUnmatched bool
 	matchBest     bool
 	replaces      bool     // some limit replaces another
-	defaults      Limit    // what an override has
+	defaults      Settings // what an override has
 	dates         dates    // and how its windows are cut
 	limits        []*Limit // in order of files and rules
 	pools         []*pool  // that somebody draws from, in order of files
@@ -28,6 +28,7 @@ type domain struct {
 type compiler struct {
 	domain *domain
 	names  map[string]place    // of `limits`, unique in the domain
+	shared map[kind]*Settings  // of limits that are alike
 	ids    map[string]struct{} // Limit.id, unique too where names are not
 
 	replaced []replacing         // each entry of replaces, and whose it is
@@ -37,14 +38,19 @@ type compiler struct {
 	changing *changing
 
 	reported [2]int // faults, by severity
+
+	nodes pieces[node]
+	made  pieces[Limit]
+	texts texts
 }
 
 // compile builds a domain from its files, with what g changes of them. They may
 // have faults of their own: those found here come beside them.
 func compile(name string, files []*file, g *changing) (*domain, Faults) {
 	d := &domain{name: name, passive: map[string]struct{}{endKey: {}, ReceiptKey: {}}, defaults: files[0].defaults, dates: files[0].dates}
+	d.root.uncommon = nothing
 	d.head, d.tag = keyHead(name)
-	c := compiler{domain: d, names: map[string]place{}, ids: map[string]struct{}{}, poolings: map[string]*pooling{}, changing: g}
+	c := compiler{domain: d, names: map[string]place{}, shared: map[kind]*Settings{}, ids: map[string]struct{}{}, poolings: map[string]*pooling{}, changing: g}
 	matching := c.settings(files)
 	var rules []*rule
 	for _, f := range files {
@@ -131,7 +137,8 @@ func (p path) to(r *rule) path {
 // level compiles the rules of one level under n, to which way leads.
 func (c *compiler) level(n *node, rules []*rule, way path) {
 	seen := map[string]place{}
-	for _, r := range rules {
+	nodes := c.nodes.take(len(rules))
+	for i, r := range rules {
 		alone := path{}.to(r)
 		if first, twice := seen[alone.exact]; twice {
 			c.fail(r.at, "the descriptor "+quote(alone.text)+" is here a second time, first at "+first.String(), "join the two")
@@ -145,10 +152,12 @@ func (c *compiler) level(n *node, rules []*rule, way path) {
 				c.fail(r.at, quote(key)+" is passive, so no descriptor can meet it", "take it off passive, or remove this")
 			}
 		}
-		child := &node{states: len(r.limits) > 0}
-		n.add(r, child)
-		c.limits(child, r, way.to(r))
-		c.level(child, r.children, way.to(r))
+		child := &nodes[i]
+		child.uncommon, child.states = nothing, len(r.limits) > 0
+		n.add(r, child, &c.texts)
+		to := way.to(r)
+		c.limits(child, r, to)
+		c.level(child, r.children, to)
 	}
 	c.firstOfs(rules)
 	if !c.domain.matchBest {
@@ -160,6 +169,7 @@ func (c *compiler) level(n *node, rules []*rule, way path) {
 func (c *compiler) limits(n *node, r *rule, way path) {
 	unnamed := map[string]place{}
 	plain, waits := r.plain(), 0
+	n.limits = c.made.take(len(r.limits))[:0] // which does not move: limits are pointed to
 	for _, s := range r.limits {
 		repeated := false
 		if s.name == "" {
@@ -169,36 +179,51 @@ func (c *compiler) limits(n *node, r *rule, way path) {
 			}
 			unnamed[s.algorithm] = s.at
 		}
-		l := s.limit
-		l.Domain = c.domain.name
+		n.limits = append(n.limits, Limit{Settings: c.settingsOf(s), key: limitID(s.name, s.algorithm)})
+		l := &n.limits[len(n.limits)-1]
 		several := plain > 1 || s.algorithm == breaker || s.algorithm == draw && plain > 0
 		l.Name = cmp.Or(s.name, c.defaultName(way, s.algorithm, several))
-		l.key = limitID(s.name, s.algorithm)
 		if s.draw != nil {
-			c.draw(s, &l, way)
+			c.draw(s, l, way)
 		} else if !s.reference && !repeated {
 			c.unique(l.Name, s.at)
 		}
-		l.stated = s.name
 		if l.MaxWait > 0 {
 			waits++
 			if l.Shadow || l.Quota {
 				c.warn(s.at, "nobody waits for "+quote(l.Name)+": in shadow_mode and quota_mode max_wait means nothing", "remove max_wait, or the mode")
 			}
 		}
-		c.identify(&l, s.algorithm, way)
-		c.replace(&l, s)
-		n.limits = append(n.limits, &l)
-		if len(n.limits) == 1 {
-			n.one[0] = &l
-			n.limits = n.one[:1:1]
-		}
-		c.changing.note(&site{&l, s, n, way.rules})
-		c.domain.limits = append(c.domain.limits, &l)
+		c.identify(l, s.algorithm, way)
+		c.replace(l, s)
+		c.changing.note(&site{l, s, n, way.rules})
+		c.domain.limits = append(c.domain.limits, l)
 	}
 	if waits > 1 {
 		c.fail(r.at, "more than one limit of this descriptor has a max_wait", "let requests wait for one of them")
 	}
+}
+
+// kind is what limits have in common that share their settings.
+type kind struct {
+	*meaning
+	named bool
+}
+
+// settingsOf are the settings of a limit of the domain. They are shared where they can
+// be: what a draw has becomes known later, and what replaces others has names of its own.
+func (c *compiler) settingsOf(s *limitSpec) *Settings {
+	k := kind{s.meaning, s.name != ""}
+	shared := s.draw == nil && len(s.replaces) == 0
+	if known := c.shared[k]; known != nil && shared {
+		return known
+	}
+	own := s.limit
+	own.Domain, own.named = c.domain.name, k.named
+	if shared {
+		c.shared[k] = &own
+	}
+	return &own
 }
 
 // plain counts the limits of a rule that are neither a draw nor a breaker.
@@ -215,12 +240,13 @@ func (r *rule) plain() int {
 // identify gives l its id. It says the algorithm, because what one algorithm took
 // another cannot give back.
 func (c *compiler) identify(l *Limit, algorithm string, way path) {
-	l.id = l.Domain + "\x00" + l.Name
+	rest := ""
 	if algorithm != tokenBucket {
-		l.id += "\x00" + algorithm
+		rest = "\x00" + algorithm
 	}
+	l.id = c.texts.join(l.Domain, "\x00", l.Name, rest)
 	if _, taken := c.ids[l.id]; taken {
-		l.id += "\x00" + way.exact
+		l.id = c.texts.join(l.id, "\x00", way.exact)
 	}
 	c.ids[l.id] = struct{}{}
 	l.Name = l.id[len(l.Domain)+1:][:len(l.Name)] // the same text, held once

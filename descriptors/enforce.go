@@ -6,7 +6,7 @@ import (
 )
 
 // enforcement reads whether and for how many a limit is enforced.
-func (w *walker) enforcement(fields map[string]field, limit *Limit) {
+func (w *walker) enforcement(fields map[string]field, limit *Settings) {
 	if f, ok := fields["shadow_mode"]; ok {
 		limit.Shadow, _ = w.boolean(f)
 	}

@@ -15,6 +15,7 @@ func (w *walker) entry(n *yaml.Node, fields map[string]field, r *rule) bool {
 	if r.key, ok = w.str(k); !ok {
 		return false
 	}
+	r.key = w.once(r.key)
 	r.at = at(w.text, k.value)
 	if r.key == "" {
 		w.fail(k.value, "write the key of an entry that Envoy sends", "the key is empty")

@@ -14,7 +14,14 @@ import (
 // Options are the choices of whoever runs weir about rule files as a whole.
 type Options struct {
 	MergeDomains bool // several files may state one domain; their descriptors are joined
+	// Large is called when a [Source] that has rules begins to read a file of a megabyte
+	// or more, and done when it has compiled it, nil if nobody cares: meanwhile it holds
+	// some forty times as much memory as the file, beside the rules in force.
+	Large func() (done func())
 }
+
+// largeFile is the size of a file from which on somebody may care.
+const largeFile = 1 << 20
 
 // Load reads rule files, each path a file or a directory of them, and compiles
 // what has no errors. It answers all faults of all files, ordered by place, and
@@ -160,12 +167,24 @@ type assembly struct {
 	members map[string][]*file  // of each of domains
 	bad     map[string]struct{} // domains that have an error in a file of theirs or between them
 	faults  Faults              // of the files and of the domains
+	groups  map[string]*group   // by domain
+}
+
+// group is the files of one domain, and what they make.
+type group struct {
+	files  []*file
+	domain *domain // nil if there is an error
+	faults Faults
 }
 
 // assemble groups files by domain and compiles each group. Also files with
 // faults take part, so that all faults are known at once.
-func assemble(files []*file, opts Options) assembly {
-	a := assembly{domains: map[string]*domain{}, members: map[string][]*file{}, bad: map[string]struct{}{}}
+func assemble(files []*file, opts Options) assembly { return reassemble(nil, files, opts) }
+
+// reassemble is assemble where some groups were compiled before: a group of the same
+// files is not compiled again.
+func reassemble(before map[string]*group, files []*file, opts Options) assembly {
+	a := assembly{domains: map[string]*domain{}, members: map[string][]*file{}, bad: map[string]struct{}{}, groups: map[string]*group{}}
 	groups, order := map[string][]*file{}, []string{}
 	for _, f := range files {
 		name := f.domain
@@ -175,36 +194,48 @@ func assemble(files []*file, opts Options) assembly {
 		groups[name] = append(groups[name], f)
 	}
 	for _, name := range order {
-		a.add(name, groups[name], opts)
+		g := before[name]
+		if g == nil || !slices.Equal(g.files, groups[name]) {
+			g = newGroup(name, groups[name], opts)
+		}
+		a.add(name, g)
 	}
 	return a
 }
 
-// add compiles one domain. Files whose domain is unknown share the empty name
-// and are looked at one by one.
-func (a *assembly) add(name string, group []*file, opts Options) {
-	var faults Faults
-	if name != "" && !opts.MergeDomains {
-		for _, f := range group[1:] {
-			faults = append(faults, f.domainAt.fault(Error,
-				fmt.Sprintf("the domain %s is also that of %s", quote(name), group[0].domainAt), "keep one file for each domain, or merge domains"))
-		}
-	}
-	together := [][]*file{group}
-	if name == "" || !opts.MergeDomains {
-		together = slices.Collect(slices.Chunk(group, 1))
-	}
-	var compiled *domain
-	for _, files := range together {
-		d, found := compile(name, files, &changing{})
-		compiled, faults = d, append(faults, found...)
-	}
-	for _, f := range group {
-		faults = append(faults, f.faults...)
-	}
-	if a.faults = append(a.faults, faults...); name == "" || faults.Failed() {
+func (a *assembly) add(name string, g *group) {
+	a.groups[name] = g
+	if a.faults = append(a.faults, g.faults...); g.domain == nil {
 		a.bad[name] = struct{}{}
 		return
 	}
-	a.domains[name], a.members[name] = compiled, group
+	a.domains[name], a.members[name] = g.domain, g.files
+}
+
+// newGroup compiles one domain. Files whose domain is unknown share the empty name
+// and are looked at one by one.
+func newGroup(name string, files []*file, opts Options) *group {
+	g := &group{files: files}
+	if name != "" && !opts.MergeDomains {
+		for _, f := range files[1:] {
+			g.faults = append(g.faults, f.domainAt.fault(Error,
+				fmt.Sprintf("the domain %s is also that of %s", quote(name), files[0].domainAt), "keep one file for each domain, or merge domains"))
+		}
+	}
+	together := [][]*file{files}
+	if name == "" || !opts.MergeDomains {
+		together = slices.Collect(slices.Chunk(files, 1))
+	}
+	remember(files)
+	for _, files := range together {
+		d, found := compile(name, files, &changing{})
+		g.domain, g.faults = d, append(g.faults, found...)
+	}
+	for _, f := range files {
+		g.faults = append(g.faults, f.faults...)
+	}
+	if name == "" || g.faults.Failed() {
+		g.domain = nil
+	}
+	return g
 }

@@ -92,7 +92,7 @@ func (r *rule) keys() []string {
 
 // addFirstOf makes child the node that r leads to.
 func (n *node) addFirstOf(r *rule, child *node) {
-	if n.first == nil {
+	if n.special().first == nil {
 		n.first = &firstOf{keys: r.firstOf, name: r.key, exact: map[string]*node{}}
 	}
 	if r.kind == oneValue {

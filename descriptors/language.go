@@ -35,7 +35,7 @@ var calendarWords = map[Unit][3]string{
 
 // PeriodIn is the period in its largest whole unit, as in "day" or "2 weeks", or
 // as a duration where it has none; empty for what is no rate.
-func (l *Limit) PeriodIn(language Language) string {
+func (l *Settings) PeriodIn(language Language) string {
 	if words, ok := calendarWords[l.CalendarUnit()]; ok {
 		return words[language]
 	}
@@ -55,4 +55,4 @@ func (l *Limit) PeriodIn(language Language) string {
 }
 
 // PeriodText is the period in English.
-func (l *Limit) PeriodText() string { return l.PeriodIn(English) }
+func (l *Settings) PeriodText() string { return l.PeriodIn(English) }

@@ -21,7 +21,7 @@ type limitSpec struct {
 // a file that mean the same share it once the file is read, and it must not be changed
 // from then on: 100,000 limits of their own take 36 MB more.
 type meaning struct {
-	limit     Limit // without Domain and Name
+	limit     Settings // without Domain
 	algorithm string
 	reference bool  // of the form rate_limit, whose names need not be unique
 	terms     terms // of what has a rate

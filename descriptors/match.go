@@ -43,8 +43,8 @@ func (d *domain) resolve(req *Request, i int, res *Resolution) {
 		}
 		return
 	}
-	for _, l := range n.limits {
-		d.meet(req, i, l, way, res)
+	for k := range n.limits {
+		d.meet(req, i, &n.limits[k], way, res)
 	}
 }
 

@@ -21,11 +21,13 @@ type walker struct {
 
 	// defaults is a limit with what the file's defaults say: what becomes of a
 	// request when the store fails, and what a refused caller sees.
-	defaults Limit
+	defaults Settings
 	dates    dates
 	zones    map[string]*time.Location // read so far
 	declared map[string]*Response
+	keys     map[string]string // of entries, see once
 
+	plain  bool                // no node has a name, so each is reached once
 	walked int                 // nodes read, those reached again through an alias counted again
 	open   map[*yaml.Node]bool // mappings and sequences being read, to notice one that holds itself
 }
@@ -35,8 +37,8 @@ type field struct{ key, value *yaml.Node }
 
 func newWalker(t *text) *walker {
 	return &walker{
-		text: t, defaults: Limit{Weight: Weight{Default: 1}, EnforcePercent: 100, Response: forms["plain"]}, dates: dates{time.UTC, time.Monday},
-		zones: map[string]*time.Location{}, declared: map[string]*Response{}, open: map[*yaml.Node]bool{},
+		text: t, defaults: Settings{Weight: Weight{Default: 1}, EnforcePercent: 100, Response: forms["plain"]}, dates: dates{time.UTC, time.Monday},
+		zones: map[string]*time.Location{}, declared: map[string]*Response{}, open: map[*yaml.Node]bool{}, keys: map[string]string{},
 	}
 }
 
@@ -57,6 +59,16 @@ func (w *walker) fail(n *yaml.Node, remedy, format string, args ...any) {
 
 func (w *walker) warn(n *yaml.Node, remedy, format string, args ...any) {
 	w.report(Warning, n, remedy, format, args...)
+}
+
+// once is the key of an entry, the same text for all rules that have it: many have few
+// keys.
+func (w *walker) once(key string) string {
+	if known, found := w.keys[key]; found {
+		return known
+	}
+	w.keys[key] = key
+	return key
 }
 
 // enter marks a node as being read; it fails for one that holds itself. Each

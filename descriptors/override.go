@@ -34,7 +34,12 @@ func (d *domain) override(o *Override) (l *Limit, ok bool) {
 	if !ok {
 		return nil, false
 	}
-	limit := d.defaults
+	both := struct { // in one allocation
+		Limit
+		settings Settings
+	}{settings: d.defaults}
+	limit := &both.Limit
+	limit.Settings = &both.settings
 	limit.Name, limit.Domain = overrideName, d.name
 	limit.Requests, limit.Period = int64(o.Requests), period
 	algorithm := defaultAlgorithm(period)
@@ -54,7 +59,7 @@ func (d *domain) override(o *Override) (l *Limit, ok bool) {
 	}
 	limit.key = overrideID(o, algorithm)
 	limit.id = d.name + "\x00\x00" + limit.key
-	return &limit, true
+	return limit, true
 }
 
 // overrideName is what metrics and headers call every limit that came with a

@@ -10,8 +10,8 @@ import (
 
 // poolSpec is a pool as a file states it.
 type poolSpec struct {
-	limit        Limit // what those who draw from it have; the bucket as if it were nobody's pool
-	stated       terms // unless it is of slots
+	limit        Settings // what those who draw from it have; the bucket as if it were nobody's pool
+	stated       terms    // unless it is of slots
 	terms        buckets.Terms
 	rate         rate
 	rateAt       place // or where the slots are stated

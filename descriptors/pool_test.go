@@ -167,7 +167,7 @@ func TestKey_NoValueOfADescriptorIsAPool(t *testing.T) {
 	d := &domain{name: "d"}
 	d.head, d.tag = keyHead(d.name)
 	key := func(name string, b buckets.Bucket, values ...string) string {
-		spec, req := &poolSpec{name: name, limit: Limit{Bucket: b}}, &Request{Descriptors: []Descriptor{{}}}
+		spec, req := &poolSpec{name: name, limit: Settings{Bucket: b}}, &Request{Descriptors: []Descriptor{{}}}
 		for i, v := range values {
 			spec.splitBy = append(spec.splitBy, fmt.Sprint(i))
 			req.Descriptors[0].Entries = append(req.Descriptors[0].Entries, Entry{fmt.Sprint(i), v})
@@ -212,7 +212,7 @@ func TestKey_PoolsAndDescriptorsNeverShareOne(t *testing.T) {
 	) {
 		text := anyText()
 		n := name{domain: text.Draw(t, "domain"), pool: text.Draw(t, "pool"), slots: rapid.Bool().Draw(t, "slots")}
-		spec := &poolSpec{name: n.pool, limit: Limit{Bucket: buckets.TokenBucket{}}}
+		spec := &poolSpec{name: n.pool, limit: Settings{Bucket: buckets.TokenBucket{}}}
 		if n.slots {
 			spec.limit.Bucket = buckets.Slots{}
 		}

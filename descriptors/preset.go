@@ -22,7 +22,7 @@ type presetSpec struct {
 	groupFrom []string          // keys of the entries that may name the group, the first wins
 	user      string            // keys of the entries that name user and model
 	model     string
-	limit     Limit              // what its limits have of the file's defaults
+	limit     Settings           // what its limits have of the file's defaults
 	told      map[bool]*Response // what those are told whom a limit refused, by whether it counts successes
 }
 

@@ -13,7 +13,7 @@ const (
 )
 
 // waiting reads how long, and how many, callers may wait for a limit.
-func (w *walker) waiting(fields map[string]field, limit *Limit) {
+func (w *walker) waiting(fields map[string]field, limit *Settings) {
 	f, waits := fields["max_wait"]
 	if waits {
 		limit.MaxWait, _ = w.duration(f, time.Millisecond, maxWait, "a caller that waits longer than a day has gone")

@@ -31,10 +31,12 @@ func (s *Source) SetChanges(changes []Change) []ChangeFault {
 	if !maps.Equal(before, s.changed) {
 		s.publish()
 	}
+	s.forget()
 	return faults
 }
 
-// TryChanges answers what [Source.SetChanges] would, and changes nothing.
+// TryChanges answers what [Source.SetChanges] would, and changes nothing. What it had to
+// read again of the files is kept until then, or until the next reload.
 func (s *Source) TryChanges(changes []Change) []ChangeFault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,6 +80,7 @@ func (s *Source) change(changes []Change) (map[string]*changed, []ChangeFault) {
 // compileChanged compiles a domain with changes. Those of presets whose limits do
 // not go with the other rules are left out, the last first.
 func compileChanged(name string, members []*file, changes []Change) *changed {
+	remember(members)
 	without := map[int]ChangeFault{}
 	for {
 		g := newChanging(changes)

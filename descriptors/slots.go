@@ -17,7 +17,7 @@ const (
 )
 
 // slots reads how much may be in flight.
-func (w *walker) slots(n *yaml.Node, fields map[string]field, limit *Limit) (sound bool) {
+func (w *walker) slots(n *yaml.Node, fields map[string]field, limit *Settings) (sound bool) {
 	f, ok := fields["slots"]
 	if !ok {
 		w.fail(n, "state them, as in slots: 5", "the limit has no slots")

@@ -22,8 +22,11 @@ type Source struct {
 	broken  string             // what was wrong with the path itself at the last reload
 	domains map[string]*domain // as the files state them
 	members map[string][]*file // of each of domains
+	groups  map[string]*group  // what the files made at the last reload, by domain
 	home    map[string]string  // the domain that each file last took part in, by file name
 	sizes   map[PoolID]int64   // what pools hold instead of what is stated
+
+	done func() // of Options.Large, nil while no large file is read
 
 	changes []Change            // that are set
 	changed map[string]*changed // by domain
@@ -85,6 +88,7 @@ func (s *Source) Reload() Report {
 		s.broken = err.Error()
 		return Report{Changed: true, Faults: Faults{fileFault(s.path, err)}, Domains: s.kept()}
 	}
+	defer s.finish()
 	files, changed := s.read(names)
 	trouble := ""
 	if len(names) == 0 {
@@ -99,7 +103,8 @@ func (s *Source) Reload() Report {
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		all = append(all, files[name])
 	}
-	a := assemble(all, s.options)
+	a := reassemble(s.groups, all, s.options)
+	s.groups = a.groups
 	frozen := s.frozen(all, a.bad)
 	report := Report{Changed: true, Faults: a.faults.tidy(), Domains: s.merge(a, frozen)}
 	if trouble != "" {
@@ -108,6 +113,7 @@ func (s *Source) Reload() Report {
 	s.settle(all, frozen)
 	s.changed, report.Changes = s.change(s.changes)
 	s.publish()
+	s.forget()
 	return report
 }
 
@@ -140,11 +146,28 @@ func (s *Source) read(names []string) (files map[string]*file, changed bool) {
 		case before != nil && before.unread == "" && bytes.Equal(before.raw, content):
 			files[name] = before
 		default:
+			if len(content) >= largeFile {
+				s.begin()
+			}
 			files[name] = parseFile(name, content)
 		}
 		changed = changed || files[name] != before
 	}
 	return files, changed
+}
+
+// begin tells that a large file is read, until finish.
+func (s *Source) begin() {
+	if s.done == nil && s.options.Large != nil && s.Rules() != nil {
+		s.done = s.options.Large()
+	}
+}
+
+func (s *Source) finish() {
+	if s.done != nil {
+		s.done()
+		s.done = nil
+	}
 }
 
 // frozen names the domains that keep what they have: those with errors, and

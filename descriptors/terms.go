@@ -95,7 +95,7 @@ func (w *walker) initial(f field, t *terms) (ok bool) {
 const maxRefill = 4 * week
 
 // tokenBucket makes a token bucket of t, and answers it as the store's terms too.
-func (t *terms) tokenBucket(limit *Limit) (made buckets.Terms, flaws []flaw) {
+func (t *terms) tokenBucket(limit *Settings) (made buckets.Terms, flaws []flaw) {
 	limit.Requests, limit.Period = t.rate.tokens, t.rate.period
 	burst := cmp.Or(t.burst, t.rate.tokens)
 	made = buckets.Terms{Tokens: t.rate.tokens, Period: t.rate.period, Capacity: burst, MaxDebt: t.owes(burst), MaxWait: limit.MaxWait}

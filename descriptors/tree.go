@@ -5,20 +5,35 @@ import (
 	"strings"
 )
 
-// node is a place in the tree of descriptors.
+// node is a place in the tree of descriptors. There is one for each rule, so it has 80
+// bytes, and what few rules have is apart.
 type node struct {
-	limits []*Limit
-	one    [1]*Limit // where limits are while there is one: beside the node, which is read anyway
-	states bool      // the rule has limits, if also none that is enabled
+	limits []Limit
+	exact  map[Entry]*node
+	any    byKey // whatever the value
+	*uncommon
+	height int32 // steps to the deepest rule with limits; only under `matching: best`
+	states bool  // the rule has limits, if also none that is enabled
+}
 
-	exact    map[Entry]*node
+// uncommon is what leads on from few nodes.
+type uncommon struct {
 	networks map[string]*networks // by key
 	patterns map[string][]pattern // by key, where it has no *
 	globs    []pattern            // where the key has one
-	any      byKey                // whatever the value
 	first    *firstOf             // before all others; nil if there is none
 	count    int                  // of patterns and globs
-	height   int                  // steps to the deepest rule with limits; only under `matching: best`
+}
+
+// nothing leads on, and is nobody's to change.
+var nothing = &uncommon{}
+
+// special is what is uncommon of n, for somebody who adds to it.
+func (n *node) special() *uncommon {
+	if n.uncommon == nothing {
+		n.uncommon = &uncommon{}
+	}
+	return n.uncommon
 }
 
 // byKey leads from keys to nodes. Below most rules there is one key, and a map for it
@@ -80,15 +95,14 @@ const (
 )
 
 // add makes child the node that r's entry leads to.
-func (n *node) add(r *rule, child *node) {
-	entry := Entry{r.key, r.text}
+func (n *node) add(r *rule, child *node, t *texts) {
 	switch {
 	case r.firstOf != nil:
 		n.addFirstOf(r, child)
 	case r.kind == globValue || r.kind == regexValue || strings.Contains(r.key, "*"):
 		n.addPattern(r, child)
 	case r.kind == networkValue:
-		if n.networks == nil {
+		if n.special().networks == nil {
 			n.networks = map[string]*networks{}
 		}
 		if n.networks[r.key] == nil {
@@ -100,14 +114,14 @@ func (n *node) add(r *rule, child *node) {
 		if n.exact == nil {
 			n.exact = map[Entry]*node{}
 		}
-		n.exact[entry] = child
+		n.exact[Entry{r.key, t.join(r.text)}] = child
 	default:
 		n.any.add(r.key, child)
 	}
 }
 
 func (n *node) addPattern(r *rule, child *node) {
-	p := pattern{values: r.values, node: child, order: n.count}
+	p := pattern{values: r.values, node: child, order: n.special().count}
 	n.count++
 	if strings.Contains(r.key, "*") {
 		p.key = newGlob(r.key)

@@ -81,7 +81,7 @@ func (w *walker) zone(f field) *time.Location {
 
 // CalendarUnit is Month or Year if the limit's windows are those of a calendar,
 // whose Period is only its usual length, else UnknownUnit.
-func (l *Limit) CalendarUnit() Unit {
+func (l *Settings) CalendarUnit() Unit {
 	if f, ok := l.Bucket.(buckets.FixedWindow); ok {
 		switch f.Calendar.Unit {
 		case buckets.CalendarMonth:

@@ -5,6 +5,8 @@ package service
 import (
 	"testing"
 	"time"
+
+	"github.com/weir-rls/weir/descriptors"
 )
 
 // A request of up to four descriptors makes at most twelve allocations from its wire form to that of its answer,
@@ -22,7 +24,7 @@ descriptors:
   - {key: none, limits: [{rate: 0/s}]}
 `)
 	w.options.Observe = Observer{
-		Request: func(Result, time.Duration) {}, Decision: func(string, string, Outcome, int64) {}, Unmatched: func(string, int) {},
+		Request: func(Result, time.Duration) {}, Decision: func(*descriptors.Limit, Outcome, int64) {}, Unmatched: func(string, int) {},
 		Waited: func(time.Duration) {}, Limited: func(string, string) {}, Refusal: func(Refusal) {},
 	}
 	for _, c := range []struct {

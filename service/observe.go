@@ -12,7 +12,7 @@ import (
 // text, so their number is bounded.
 type Observer struct {
 	Request       func(Result, time.Duration)
-	Decision      func(domain, limit string, o Outcome, tokens int64) // tokens that it charged
+	Decision      func(l *descriptors.Limit, o Outcome, tokens int64) // tokens that it charged
 	Unmatched     func(domain string, descriptors int)
 	UnknownDomain func()
 	BadOverrides  func(domain string, count int)
@@ -112,7 +112,7 @@ func (r Receipt) String() string {
 func (s *Service) observeVerdict(v *verdict, waited time.Duration) {
 	for i := range v.met {
 		m := &v.met[i]
-		s.options.Observe.Decision(m.Limit.Domain, m.Limit.Name, v.outcomeOf(m), v.charged(m))
+		s.options.Observe.Decision(m.Limit, v.outcomeOf(m), v.charged(m))
 		if m.Lost > 0 {
 			s.options.Observe.WrittenOff(m.Limit.Domain, m.Limit.Name, m.Charge.Cost-v.charged(m))
 		}

@@ -57,9 +57,9 @@ func worldOf(t testing.TB, loaded *descriptors.Rules) *world {
 		Now:   func() time.Time { return w.now },
 		Observe: Observer{
 			Request: func(r Result, _ time.Duration) { w.count("request "+r.String(), 1) },
-			Decision: func(domain, limit string, o Outcome, tokens int64) {
-				w.count(domain+" "+limit+" "+o.String(), 1)
-				w.count(domain+" "+limit+" tokens", int(tokens))
+			Decision: func(l *descriptors.Limit, o Outcome, tokens int64) {
+				w.count(l.Domain+" "+l.Name+" "+o.String(), 1)
+				w.count(l.Domain+" "+l.Name+" tokens", int(tokens))
 			},
 			Unmatched:     func(domain string, n int) { w.count(domain+" unmatched", n) },
 			UnknownDomain: func() { w.count("unknown domain", 1) },

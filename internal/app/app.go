@@ -67,7 +67,7 @@ type App struct {
 func New(s config.Settings, o Options) (*App, error) {
 	a := &App{
 		settings: s, log: o.Log, metrics: telemetry.NewMetrics(o.Version), health: health.NewServer(),
-		rules: descriptors.NewSource(s.Rules, descriptors.Options{MergeDomains: s.MergeDomains}),
+		rules: descriptors.NewSource(s.Rules, descriptors.Options{MergeDomains: s.MergeDomains, Large: readingLarge}),
 	}
 	a.streams, a.endStreams = context.WithCancel(context.Background())
 	var err error

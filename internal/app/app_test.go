@@ -258,8 +258,9 @@ func TestDrainLetsCallsUnderWayFinish(t *testing.T) {
 				result <- err
 			}()
 			// What is set was asked for at the start, and is again, with the sizes of
-			// pools; the greeting and the call wait too for a Redis that says nothing.
-			for range 5 {
+			// pools; the greeting, the heartbeat and the call wait too for a Redis that says
+			// nothing.
+			for range 6 {
 				conn, err := silent.Accept()
 				if err != nil {
 					t.Fatal(err)

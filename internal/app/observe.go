@@ -77,8 +77,8 @@ func (a *App) observer() service.Observer {
 	m := a.metrics
 	return service.Observer{
 		Request: func(r service.Result, took time.Duration) { m.Request(r.String(), took) },
-		Decision: func(domain, limit string, o service.Outcome, tokens int64) {
-			m.Decision(domain, limit, o.String(), tokens)
+		Decision: func(l *descriptors.Limit, o service.Outcome, tokens int64) {
+			m.Decision(l, o.String(), tokens)
 		},
 
 		Unmatched: m.Unmatched, BadOverrides: m.IgnoredOverrides, UnknownDomain: m.UnknownDomain, Excess: m.Excess,

@@ -7,6 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/weir-rls/weir/descriptors"
 )
 
 // Metrics is weir's Prometheus registry. Every label has a bounded set of
@@ -82,10 +84,9 @@ func (m *Metrics) Request(result string, took time.Duration) {
 }
 
 // Decision records what became of one limit that a request met, and the tokens that
-// it charged. Domain and limit are those of the rules, outcome is one of a few
-// words.
-func (m *Metrics) Decision(domain, limit, outcome string, tokens int64) {
-	m.decisions.count(domain, limit, outcome, tokens)
+// it charged. Outcome is one of a few words.
+func (m *Metrics) Decision(l *descriptors.Limit, outcome string, tokens int64) {
+	m.decisions.count(l, outcome, tokens)
 }
 
 // Unmatched records descriptors that no rule of a known domain limits.

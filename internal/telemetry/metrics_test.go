@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weir-rls/weir/descriptors"
 	"github.com/weir-rls/weir/internal/telemetry"
 )
 
@@ -28,7 +29,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	m.Receipt("redeemed")
 	m.WrittenOff("d", "l", 1)
 	m.Request("ok", time.Second)
-	m.Decision("d", "l", "allowed", 1)
+	m.Decision(&descriptors.Limit{Settings: &descriptors.Settings{Domain: "d"}, Name: "l"}, "allowed", 1)
 	m.Abandoned("lost")
 	m.Unmatched("d", 1)
 	m.IgnoredOverrides("d", 1)
