@@ -21,11 +21,14 @@ func TestOutage_AStoreThatStandsStillDelaysNobody(t *testing.T) {
 	alone := asker(t, partstest.Weir(t, weirBinary, direct(t, rules)...))
 	weir := partstest.Weir(t, weirBinary, direct(t, rules, "--store", "redis", "--redis-url", redis.URL, "--store-timeout", "10ms")...)
 	shared := asker(t, weir)
+	timed := func(from func()) time.Duration {
+		begun := time.Now()
+		from()
+		return time.Since(begun)
+	}
 	ask := func(from func(), n int) (took []time.Duration) {
 		for range n {
-			begun := time.Now()
-			from()
-			took = append(took, time.Since(begun))
+			took = append(took, timed(from))
 		}
 		slices.Sort(took)
 		return took
@@ -45,11 +48,16 @@ func TestOutage_AStoreThatStandsStillDelaysNobody(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = redis.Signal(syscall.SIGCONT) })
 	paid := ask(inRedis, 5)
-	if paid[2] < 10*time.Millisecond || paid[2] > 15*time.Millisecond {
+	if paid[2] < 10*time.Millisecond || paid[2] > 25*time.Millisecond {
 		t.Errorf("the first five took %v, want each the store's 10 ms", paid)
 	}
-	free, usual := ask(inRedis, 1000), ask(inMemory, 1000)
-	if free[500] > 2*usual[500] || free[990] > 15*time.Millisecond {
+	var free, usual []time.Duration
+	for range 1000 { // in turn, so that a busy moment meets both
+		free, usual = append(free, timed(inRedis)), append(usual, timed(inMemory))
+	}
+	slices.Sort(free)
+	slices.Sort(usual)
+	if free[500] > 2*usual[500] || free[990] > max(15*time.Millisecond, 2*usual[990]) {
 		t.Errorf("half of those behind took %v, and all but a hundredth %v; from memory %v and %v", free[500], free[990], usual[500], usual[990])
 	}
 	if up := metricOf(t, weir, "weir_store_up"); up != 0 {
