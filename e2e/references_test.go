@@ -9,7 +9,6 @@ import (
 
 	ratelimit "github.com/envoyproxy/go-control-plane/envoy/extensions/common/ratelimit/v3"
 	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
-	goredis "github.com/redis/go-redis/v9"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -59,7 +58,7 @@ func TestS4_N6_N17_EveryKeyOfARequestExpires(t *testing.T) {
 				}
 			}
 			keys := 0
-			admin := adminOf(t, redis)
+			admin := partstest.Admin(t, redis)
 			scan := admin.Scan(t.Context(), 0, "*", 1000).Iterator()
 			for scan.Next(t.Context()) {
 				if strings.HasPrefix(scan.Val(), "weir:") {
@@ -83,7 +82,7 @@ func TestS4_N6_N17_EveryKeyOfARequestExpires(t *testing.T) {
 // A server that has forgotten the script is told it again, so nobody sees an error.
 func TestN8_ScriptFlushUnderLoadFailsNoRequest(t *testing.T) {
 	top := run(t, spec{envoys: 1, weirs: 2, redis: true, rules: rulesOf("rate: 1000000/s, burst: 1000000", plentyOf)})
-	admin := adminOf(t, top.redis)
+	admin := partstest.Admin(t, top.redis)
 	load := top.load(t, 8, backend)
 	for range 20 {
 		if err := admin.ScriptFlush(t.Context()).Err(); err != nil {
@@ -153,11 +152,4 @@ func asker(t *testing.T, weir *parts.WeirProcess) func(key, value string, hits *
 		}
 		return answer
 	}
-}
-
-func adminOf(t *testing.T, server *parts.Redis) *goredis.Client {
-	t.Helper()
-	admin := goredis.NewClient(&goredis.Options{Addr: server.Addr, DisableIdentity: true})
-	t.Cleanup(func() { admin.Close() })
-	return admin
 }

@@ -14,27 +14,20 @@ import (
 	"testing"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
 	"pgregory.net/rapid"
 
 	"github.com/weir-rls/weir/buckets/redis"
 	"github.com/weir-rls/weir/descriptors"
 	"github.com/weir-rls/weir/internal/parts"
+	"github.com/weir-rls/weir/internal/parts/partstest"
 	"github.com/weir-rls/weir/limiter"
 )
-
-// adminOf sees everything that is on a server.
-func adminOf(tb testing.TB, server *parts.Redis) *goredis.Client {
-	admin := goredis.NewClient(&goredis.Options{Addr: server.Addr})
-	tb.Cleanup(func() { _ = admin.Close() })
-	return admin
-}
 
 // N8: a server that was restarted or told SCRIPT FLUSH does not know the script any
 // more, and answered 500 to everybody. M-14: to send it again is enough.
 func TestN8_ScriptFlushUnderLoadFailsNothing(t *testing.T) {
 	onServers(t, func(t *testing.T, server *parts.Redis) {
-		l, admin := shared(t, server), adminOf(t, server)
+		l, admin := shared(t, server), partstest.Admin(t, server)
 		var admitted atomic.Int64
 		var callers, flusher sync.WaitGroup
 		done := make(chan struct{})
@@ -71,7 +64,7 @@ func TestN8_ScriptFlushUnderLoadFailsNothing(t *testing.T) {
 
 func TestM14_TheScriptIsSentOnceAndCalledByItsDigest(t *testing.T) {
 	onServers(t, func(t *testing.T, server *parts.Redis) {
-		admin := adminOf(t, server)
+		admin := partstest.Admin(t, server)
 		l := open(t, limiter.Options{RedisURL: server.URL, Timeout: patience, StoreFailed: func(err error) {
 			t.Errorf("told of the failure %v", err)
 		}})
@@ -89,7 +82,7 @@ func TestM14_TheScriptIsSentOnceAndCalledByItsDigest(t *testing.T) {
 // N6: a key without a time to live stays for ever. W-15: idle buckets are dropped.
 func TestN6_W15_EveryKeyHasATimeToLive(t *testing.T) {
 	onServers(t, func(t *testing.T, server *parts.Redis) {
-		l, admin := shared(t, server), adminOf(t, server)
+		l, admin := shared(t, server), partstest.Admin(t, server)
 		ctx, leave := context.WithCancel(t.Context())
 		var all sync.WaitGroup
 		for i := range 20 {
@@ -128,7 +121,7 @@ func TestN6_W15_EveryKeyHasATimeToLive(t *testing.T) {
 // and whatever somebody calls his domain.
 func TestKeysAreNoneOfADomains(t *testing.T) {
 	onServers(t, func(t *testing.T, server *parts.Redis) {
-		l, admin := shared(t, server), adminOf(t, server)
+		l, admin := shared(t, server), partstest.Admin(t, server)
 		rapid.Check(t, func(r *rapid.T) {
 			allow(t, l, rapid.String().Draw(r, "key"))
 		})
@@ -262,7 +255,7 @@ func TestAStoreThatHangsHoldsACallUpForItsTimeout(t *testing.T) {
 // L5: who leaves while Redis is asked has reserved without knowing it.
 func TestW13_L5_WhoLeavesWhileRedisIsAskedBurnsNoToken(t *testing.T) {
 	onServers(t, func(t *testing.T, server *parts.Redis) {
-		l, admin := shared(t, server), adminOf(t, server)
+		l, admin := shared(t, server), partstest.Admin(t, server)
 		opts := []limiter.Option{limiter.WithCapacity(1), limiter.WithRatePer(1, 10*time.Minute)}
 		allow(t, l, "k", opts...)
 		for range 3 {
@@ -290,7 +283,7 @@ func TestW13_L5_WhoLeavesWhileRedisIsAskedBurnsNoToken(t *testing.T) {
 // What another program left under a key is no full bucket.
 func TestAForeignValueIsAnErrorOfTheStore(t *testing.T) {
 	onServers(t, func(t *testing.T, server *parts.Redis) {
-		l, admin := shared(t, server), adminOf(t, server)
+		l, admin := shared(t, server), partstest.Admin(t, server)
 		if err := admin.Set(t.Context(), "weir:limiter:k", "something else", 0).Err(); err != nil {
 			t.Fatal(err)
 		}

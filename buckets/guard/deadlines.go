@@ -70,7 +70,8 @@ func (d *deadlines) fire() {
 			next = c.until
 		}
 	}
-	if d.fires = next; !next.IsZero() {
+	d.fires = time.Time{}
+	if !next.IsZero() {
 		d.set(next)
 	}
 }

@@ -90,7 +90,7 @@ func slow(tb testing.TB) buckets.TokenBucket {
 // cluster client without NoRetry, it is made twice.
 func TestLostAnswerIsNotSentAgain(t *testing.T) {
 	server := partstest.Redis(t, parts.RedisServer)
-	admin := adminOf(t, server)
+	admin := partstest.Admin(t, server)
 	for name, connect := range map[string]func(addr string) *redis.Store{
 		"single": func(addr string) *redis.Store { return open(t, "redis://"+addr) },
 		"cluster": func(addr string) *redis.Store {

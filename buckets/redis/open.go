@@ -82,9 +82,7 @@ func connectSentinels(u url.URL, query url.Values) (Client, error) {
 	}
 	o.Username, o.Password = o.SentinelUsername, o.SentinelPassword
 	o.SentinelUsername, o.SentinelPassword = user, password
-	if o.TLSConfig != nil { // each server has a name of its own in its certificate
-		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: o.TLSConfig.InsecureSkipVerify}
-	}
+	o.TLSConfig = ofEachServer(o.TLSConfig)
 	o.MaxRetries, o.ContextTimeoutEnabled, o.DialerRetries, o.DisableIdentity = -1, true, 1, true
 	o.DialTimeout, o.Protocol = cmp.Or(o.DialTimeout, time.Second), cmp.Or(o.Protocol, resp2)
 	return goredis.NewFailoverClient(o), nil
@@ -102,9 +100,7 @@ func connectCluster(u url.URL, query url.Values) (Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.TLSConfig != nil {
-		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: o.TLSConfig.InsecureSkipVerify}
-	}
+	o.TLSConfig = ofEachServer(o.TLSConfig)
 	o.MaxRetries, o.ContextTimeoutEnabled, o.DialerRetries, o.DisableIdentity = -1, true, 1, true
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	o.DialTimeout, o.Protocol = cmp.Or(o.DialTimeout, time.Second), cmp.Or(o.Protocol, resp2)
@@ -113,3 +109,12 @@ func connectCluster(u url.URL, query url.Values) (Client, error) {
 
 // resp2 is the protocol: nothing here needs RESP3 and its push messages.
 const resp2 = 2
+
+// ofEachServer expects of each server a certificate of its own name, not of the name in
+// the URL. nil stays nil: there is no TLS.
+func ofEachServer(c *tls.Config) *tls.Config {
+	if c == nil {
+		return nil
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: c.InsecureSkipVerify}
+}

@@ -34,22 +34,16 @@ func onServers(t *testing.T, test func(t *testing.T, s *redis.Store, admin *gore
 	for _, part := range servers {
 		t.Run(part.String(), func(t *testing.T) {
 			server := partstest.Redis(t, part)
-			test(t, open(t, server.URL), adminOf(t, server))
+			test(t, open(t, server.URL), partstest.Admin(t, server))
 		})
 	}
-}
-
-func adminOf(tb testing.TB, server *parts.Redis) *goredis.Client {
-	admin := goredis.NewClient(&goredis.Options{Addr: server.Addr})
-	tb.Cleanup(func() { _ = admin.Close() })
-	return admin
 }
 
 // subject starts a server that all stores of one suite share; each set of stores
 // begins with it empty.
 func subject(tb testing.TB, part parts.Part) storetest.Subject {
 	server := partstest.Redis(tb, part)
-	admin := adminOf(tb, server)
+	admin := partstest.Admin(tb, server)
 	return storetest.Subject{
 		Open: func(tb testing.TB, n int, clock *storetest.Clock) []buckets.Store {
 			if err := admin.FlushAll(tb.Context()).Err(); err != nil {

@@ -19,7 +19,7 @@ import (
 func BenchmarkServerTime(b *testing.B) {
 	for _, part := range servers {
 		server := partstest.Redis(b, part)
-		admin, store := adminOf(b, server), open(b, server.URL)
+		admin, store := partstest.Admin(b, server), open(b, server.URL)
 		for _, load := range loads(b) {
 			b.Run(part.String()+"/"+load.name, func(b *testing.B) {
 				admin.FlushAll(b.Context())

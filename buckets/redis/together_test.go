@@ -233,7 +233,7 @@ func TestABatchHasACallForEachSlot(t *testing.T) {
 // The slots are those that the server computes.
 func TestSlotsAreThoseOfRedisCluster(t *testing.T) {
 	server := partstest.Redis(t, parts.RedisServer, "--cluster-enabled", "yes", "--dir", t.TempDir())
-	admin := adminOf(t, server)
+	admin := partstest.Admin(t, server)
 	for _, key := range []string{"", "a", "123456789", "{bench}x", "x{bench}", "{}a", "{{a}b}", "{a", "a}{b}{c}", "{é}\x00\xff", "{" + strings.Repeat("k", 300) + "}"} {
 		want, err := admin.ClusterKeySlot(t.Context(), key).Result()
 		if got := redis.SlotOf(key); err != nil || int64(got) != want {

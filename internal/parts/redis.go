@@ -55,7 +55,12 @@ func StartRedisAt(binary, addr string, args ...string) (*Redis, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = process.await(func(ctx context.Context) error { return pingRedis(ctx, addr, process.Pid()) })
+	return answering(process, addr)
+}
+
+// answering is a server that was started at addr, once it answers there.
+func answering(process *Process, addr string) (*Redis, error) {
+	err := process.await(func(ctx context.Context) error { return pingRedis(ctx, addr, process.Pid()) })
 	if err != nil {
 		return nil, err
 	}
@@ -77,11 +82,7 @@ func StartSentinel(binary, config string) (*Redis, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = process.await(func(ctx context.Context) error { return pingRedis(ctx, addr, process.Pid()) })
-	if err != nil {
-		return nil, err
-	}
-	return &Redis{Process: process, Addr: addr, URL: "redis://" + addr}, nil
+	return answering(process, addr)
 }
 
 // FreeAddr is a loopback address that nothing listened on a moment ago.
