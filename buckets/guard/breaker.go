@@ -17,13 +17,15 @@ const (
 	goodProbes   = 3
 	probeEvery   = 250 * time.Millisecond // while they fail, a quarter more or less
 	probeAgain   = 10 * time.Millisecond  // after a good one
+	mostSettling = time.Second            // before callers may ask again
 )
 
 // breaker keeps callers from waiting for a store that does not answer: the probe in the
 // background waits for all of them.
 type breaker struct {
-	probe func(context.Context) error // nil: the breaker never opens
-	wait  time.Duration               // for a probe's answer
+	probe  func(context.Context) error // nil: the breaker never opens
+	wait   time.Duration               // for a probe's answer
+	settle func(context.Context) error // tells the store what was admitted without it
 
 	failures atomic.Int32          // in a row
 	open     atomic.Pointer[error] // why, nil: it is closed
@@ -34,8 +36,8 @@ type breaker struct {
 	work   sync.WaitGroup
 }
 
-func newBreaker(probe func(context.Context) error, wait time.Duration) *breaker {
-	b := &breaker{probe: probe, wait: wait}
+func newBreaker(probe func(context.Context) error, wait time.Duration, settle func(context.Context) error) *breaker {
+	b := &breaker{probe: probe, wait: wait, settle: settle}
 	b.ending, b.end = context.WithCancel(context.Background())
 	return b
 }
@@ -69,9 +71,11 @@ func (b *breaker) trip(why error) {
 	}
 }
 
-// run probes until the store is well.
+// run probes until the store is well. Before it is asked again it is told what was
+// admitted without it, as far as that does not take long: most of it is then known to the
+// first request that it judges.
 func (b *breaker) run() {
-	for good, pause := 0, probeAgain; good < goodProbes; {
+	for good, pause := 0, probeAgain; ; {
 		select {
 		case <-time.After(pause + rand.N(pause/2) - pause/4): // not all replicas at once
 		case <-b.ending.Done():
@@ -81,9 +85,20 @@ func (b *breaker) run() {
 		if err := b.ask(); err != nil {
 			good, pause = 0, probeEvery
 		}
+		if good >= goodProbes && b.settledUp(mostSettling) {
+			break
+		}
 	}
 	b.failures.Store(0)
 	b.open.Store(nil)
+	b.settledUp(time.Minute)
+}
+
+// settledUp tells whether the store took what it was told, or all that there was time for.
+func (b *breaker) settledUp(most time.Duration) bool {
+	ctx, cancel := context.WithTimeout(b.ending, most)
+	defer cancel()
+	return b.settle(ctx) == nil
 }
 
 func (b *breaker) ask() error {

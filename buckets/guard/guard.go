@@ -38,7 +38,7 @@ var ErrOpen = errors.New("the bucket store is not asked until it answers again")
 // because too many are waiting for it.
 var ErrBusy = errors.New("too many calls to the bucket store are under way")
 
-// Options are a guard's settings. All are required but Probe, Outage and Replicas.
+// Options are a guard's settings. All are required up to Observe.
 type Options struct {
 	Store   buckets.Store              // the shared store
 	Local   buckets.Store              // judges [buckets.Local] limits while the shared store does not answer
@@ -53,6 +53,8 @@ type Options struct {
 	// Replicas is how many replicas share the store, as far as this one knows. While it does
 	// not answer each judges [buckets.Local] limits by its share. nil: one.
 	Replicas func() int64
+	// Degraded is told of each charge that was decided without the store, if not nil.
+	Degraded func(buckets.OnStoreError)
 }
 
 // Guard is a store that always answers in time, unless a limit asks for an
@@ -64,6 +66,8 @@ type Guard struct {
 	calls     sync.Pool // of *call
 	deadlines *deadlines
 	breaker   *breaker
+	seen      *seen
+	accounts  *accounts
 }
 
 var (
@@ -73,7 +77,9 @@ var (
 
 // New returns a guard.
 func New(o Options) *Guard {
-	g := &Guard{options: o, deadlines: newDeadlines(), breaker: newBreaker(o.Probe, o.Timeout)}
+	g := &Guard{options: o, deadlines: newDeadlines(), seen: newSeen()}
+	g.accounts = newAccounts(o.Local, g.seen)
+	g.breaker = newBreaker(o.Probe, o.Timeout, g.settleUp)
 	starter, ok := o.Store.(buckets.Starter)
 	if !ok {
 		starter = waiter{o.Store, max(patience, o.Timeout)}
@@ -117,6 +123,7 @@ func (g *Guard) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.O
 	if err != nil {
 		return g.decideAlone(ctx, charges, err)
 	}
+	g.seen.note(charges, outcomes)
 	g.handBackAlone(ctx, charges)
 	return outcomes, nil
 }
@@ -130,64 +137,4 @@ func (g *Guard) handBackAlone(ctx context.Context, charges []buckets.Charge) {
 			_, _ = g.options.Local.Take(ctx, charges[i:i+1]) // it fails only for too many charges
 		}
 	}
-}
-
-// decideAlone judges a request without the shared store. It stays all or
-// nothing: a charge that denies keeps the local ones from being taken.
-func (g *Guard) decideAlone(ctx context.Context, charges []buckets.Charge, cause error) ([]buckets.Outcome, error) {
-	refused, failed := deniedWithoutStore(charges)
-	if failed {
-		return nil, cause
-	}
-	replicas := int64(1)
-	if g.options.Replicas != nil {
-		replicas = g.options.Replicas()
-	}
-	outcomes := make([]buckets.Outcome, len(charges))
-	var local []buckets.Charge
-	var at []int
-	for i, c := range charges {
-		if c.OnStoreError == buckets.Local {
-			if refused && c.Mode == buckets.Take {
-				c.Mode = buckets.Look
-			}
-			local, at = append(local, shareOf(c, replicas)), append(at, i)
-			continue
-		}
-		denied := c.OnStoreError == buckets.Deny && c.Asks()
-		outcomes[i] = buckets.Outcome{Admitted: !denied, Blind: true}
-	}
-	judged, err := g.options.Local.Take(ctx, local)
-	if err != nil {
-		return nil, err
-	}
-	for i, outcome := range judged {
-		outcome.Alone = true
-		outcomes[at[i]] = ofTheWhole(outcome, &charges[at[i]], replicas)
-	}
-	return outcomes, nil
-}
-
-// deniedWithoutStore tells whether a request is refused, or fails, by what its
-// limits say of a store that does not answer: one that enforces, or all its
-// quotas together.
-func deniedWithoutStore(charges []buckets.Charge) (refused, failed bool) {
-	quotas, denying := 0, 0
-	for i := range charges {
-		c := &charges[i]
-		if !c.Asks() || c.Role == buckets.Shadow {
-			continue
-		}
-		failed = failed || c.OnStoreError == buckets.Fail
-		switch denies := c.OnStoreError == buckets.Deny; {
-		case c.Role == buckets.Quota:
-			quotas++
-			if denies {
-				denying++
-			}
-		case denies:
-			refused = true
-		}
-	}
-	return refused || quotas > 0 && denying == quotas, failed
 }
