@@ -160,6 +160,9 @@ const (
 	Fail                      // fail the call: Envoy's failure mode decides
 )
 
+// String is the word of the rule language.
+func (o OnStoreError) String() string { return [...]string{"local", "allow", "deny", "error"}[o] }
+
 // Outcome is a store's answer to one charge.
 type Outcome struct {
 	Admitted bool // this bucket admits the charge; the request passes if every enforcing charge was admitted

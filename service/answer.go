@@ -23,6 +23,7 @@ func (v *verdict) appendTo(b []byte, style HeaderStyle) []byte {
 	for _, h := range v.headers(style) {
 		b = h.appendTo(b)
 	}
+	b = v.appendDegraded(b)
 	if v.over {
 		b = v.appendRefusal(b)
 	}

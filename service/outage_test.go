@@ -45,17 +45,18 @@ func (w *world) outage() *brokenAtTimes {
 func TestFailuresOfAnOutageGiveNothingToTheStore(t *testing.T) {
 	w := newWorld(t, endRules)
 	shared := w.outage()
-	for range 3 {
-		w.end(w.take("daily=x"), 200)
-	}
+	w.end(w.take("daily=x"), 200)
 	shared.broken = true
-	var receipts []string
-	for range 3 {
-		receipts = append(receipts, w.take("daily=x"))
+	receipts := []string{w.take("daily=x"), w.take("daily=x")}
+	if w.admits("daily=x") {
+		t.Error("a fourth success passed in the outage")
 	}
 	shared.broken = false
 	for _, receipt := range receipts {
 		w.end(receipt, 500)
+	}
+	for range 2 {
+		w.end(w.take("daily=x"), 200)
 	}
 	if w.admits("daily=x") {
 		t.Error("a fourth success passed")
@@ -149,5 +150,40 @@ descriptors:
 	}
 	if _, err := w.ShouldRateLimit(context.Background(), request("error=x")); status.Code(err) != codes.Unavailable {
 		t.Errorf("on_store_error: error answers %v", err)
+	}
+}
+
+// Whoever wants to see which answers were found without the store sees it where he asked
+// for it, and by what they were found.
+func TestAnswersWithoutTheStoreAreToldWhereAskedFor(t *testing.T) {
+	w := newWorld(t, `
+domain: d
+descriptors:
+  - {key: local, limits: [{rate: 1/hour}]}
+  - {key: allow, limits: [{rate: 1/hour, on_store_error: allow}]}
+  - {key: deny, limits: [{rate: 1/hour, on_store_error: deny}]}
+`)
+	shared := w.outage()
+	told := func(key string) string {
+		answer := w.ask(request(key+"=x"))
+		in := answer.GetDynamicMetadata().GetFields()["degraded"].GetStringValue()
+		return strings.TrimSpace(headersOf(answer)["X-RateLimit-Degraded"] + " " + in)
+	}
+	for _, key := range []string{"local", "allow", "deny"} {
+		for _, style := range []DegradedStyle{DegradedHidden, DegradedInHeader, DegradedInMetadata} {
+			w.options.Degraded, shared.broken = style, false
+			if got := told(key); got != "" {
+				t.Errorf("with the store, %s is told as %q", key, got)
+			}
+			shared.broken = true
+			if got := told(key); got != key && style != DegradedHidden || got != "" && style == DegradedHidden {
+				t.Errorf("without the store, %s is told as %q (style %d)", key, got, style)
+			}
+		}
+		w.now = w.now.Add(time.Hour)
+	}
+	w.options.Degraded = DegradedInHeader
+	if answer := w.ask(request("local=x")); headersOf(answer)["X-RateLimit-Degraded"] != "local" || answer.DynamicMetadata != nil {
+		t.Errorf("%v", answer)
 	}
 }

@@ -26,6 +26,7 @@ type Options struct {
 	Now     func() time.Time // the clock that dates receipts, nil: the machine's
 
 	Headers        HeaderStyle
+	Degraded       DegradedStyle
 	RetryJitter    time.Duration       // Retry-After is less than this much later than needed, each time another; 0: as needed
 	Random         func(n int64) int64 // of 0 to n-1, nil: the machine's
 	MaxDescriptors int                 // more than this in one request is answered by AllowExcess
@@ -140,6 +141,7 @@ func (s *Service) judge(ctx context.Context, rules *descriptors.Rules, c *call, 
 	}
 	v := &c.verdict
 	v.decide(len(c.request.Descriptors), &found, outcomes)
+	v.tells = s.options.Degraded
 	if v.waited = waited > 0 || !a.first; v.waited {
 		waited = time.Since(a.start)
 	}

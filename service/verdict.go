@@ -19,6 +19,7 @@ type verdict struct {
 	reason   string        // why the request was refused
 	waited   bool          // it was held before it was decided
 	receipt  string        // what its end is to be told with, empty if that changes nothing
+	tells    DegradedStyle // where it tells that the store was not asked
 	jitter   time.Duration // how much later than needed a refused caller is told to return
 
 	fallback  *descriptors.Response // what the caller sees of a refusal by no limit

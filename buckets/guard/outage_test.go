@@ -20,6 +20,7 @@ type outage struct {
 	swallows atomic.Bool // it applies what it is asked, and its answers are lost
 	settling time.Duration // how long it takes to settle
 	store    atomic.Pointer[memory.Store]
+	degraded atomic.Int64 // charges of limits that are judged in memory, without the store
 	replicas []*guard.Guard
 }
 
@@ -51,6 +52,11 @@ func inOutage(t *testing.T, n int, run func(f *outage)) {
 					return err
 				},
 				Replicas: func() int64 { return int64(n) },
+				Degraded: func(by buckets.OnStoreError) {
+					if by == buckets.Local {
+						f.degraded.Add(1)
+					}
+				},
 			}))
 		}
 		defer func() {
@@ -140,6 +146,9 @@ func TestOutage_LevelsAreKnownBeforeAndAfter(t *testing.T) {
 				mine, others := f.takes(0, 100, c), f.takes(1, 100, c)
 				if mine < 28 || mine > 30 || others < 28 || others > 30 {
 					t.Errorf("without the store %d and %d were admitted, want each the half of what was left, 58", mine, others)
+				}
+				if n := f.degraded.Load(); n != 200 {
+					t.Errorf("%d charges count as judged without the store, want 200", n)
 				}
 				f.recover()
 				if used := f.used(c); used < 42+mine+others || used > 42+mine+others+2 {

@@ -99,7 +99,7 @@ func New(s config.Settings, o Options) (*App, error) {
 	}
 	a.judge = service.New(service.Options{
 		Rules: a.rules.Rules, Room: a.room, Keys: a.keys, Observe: a.observer(), RetryJitter: s.RetryJitter,
-		Headers: headerStyle(s.Headers), MaxDescriptors: s.MaxDescriptors, AllowExcess: s.OnExcess == config.ExcessAllow,
+		Headers: headerStyle(s.Headers), Degraded: degradedStyle(s.ShowDegraded), MaxDescriptors: s.MaxDescriptors, AllowExcess: s.OnExcess == config.ExcessAllow,
 	})
 	private, err := grpcTLS(s, a.log)
 	if err != nil {
@@ -137,7 +137,10 @@ func (a *App) Run(ctx context.Context) error {
 		go func() { failed <- ignoreClosed(a.lines.Serve(a.lineListener)) }()
 		listening = append(listening, "line", a.lineListener.Addr().String())
 	}
-	go a.store.greet(background, a.log)
+	go func() {
+		a.store.greet(background, a.log)
+		a.serveWhenReady()
+	}()
 	go a.shareKey(background)
 	if a.store.beats != nil {
 		go a.store.beats.run(background)
@@ -264,6 +267,16 @@ type endingStream struct {
 }
 
 func (s endingStream) Context() context.Context { return s.ctx }
+
+func degradedStyle(setting string) service.DegradedStyle {
+	switch setting {
+	case config.DegradedInHeader:
+		return service.DegradedInHeader
+	case config.DegradedInMetadata:
+		return service.DegradedInMetadata
+	}
+	return service.DegradedHidden
+}
 
 func headerStyle(setting string) service.HeaderStyle {
 	switch setting {

@@ -187,9 +187,10 @@ func TestDecisionsAreCounted(t *testing.T) {
 // they take longer together than a caller waits, connections must come to be
 // all the same, or every replica would limit alone for ever.
 func TestARedisThatIsSlowToConnectIsReached(t *testing.T) {
-	address := slowRedis(t, 40*time.Millisecond)
+	slow := partstest.Way(t, partstest.Redis(t, parts.RedisServer).Addr)
+	slow.Delay(40 * time.Millisecond)
 	r := start(t, oneRule, func(s *config.Settings) {
-		s.Store, s.RedisURL, s.StoreTimeout = config.StoreRedis, config.RedisURL("redis://"+address+"/1"), 70*time.Millisecond
+		s.Store, s.RedisURL, s.StoreTimeout = config.StoreRedis, config.RedisURL("redis://"+slow.Addr+"/1"), 70*time.Millisecond
 	})
 	eventually(t, 10*time.Second, "ten calls at a time that Redis answers", func() bool {
 		before := r.metric("weir_store_duration_seconds_count{result=\"ok\"}")

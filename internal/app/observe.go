@@ -34,9 +34,7 @@ func (a *App) reloaded(r descriptors.Report) {
 		}
 	}
 	a.metrics.Reload(r.Faults.Count(descriptors.Error))
-	if a.rules.Rules() != nil {
-		a.setHealth(healthpb.HealthCheckResponse_SERVING)
-	}
+	a.serveWhenReady()
 }
 
 func (a *App) logFault(f descriptors.Fault) {
@@ -62,6 +60,13 @@ func (a *App) setHealth(status healthpb.HealthCheckResponse_ServingStatus) {
 	}
 }
 
+// serveWhenReady tells health checks that this replica serves, if it does.
+func (a *App) serveWhenReady() {
+	if a.rules.Rules() != nil && !a.store.missing.Load() {
+		a.setHealth(healthpb.HealthCheckResponse_SERVING)
+	}
+}
+
 // notReady says why this replica should get no traffic, "" if it should.
 func (a *App) notReady() string {
 	switch {
@@ -69,6 +74,8 @@ func (a *App) notReady() string {
 		return "draining"
 	case a.rules.Rules() == nil:
 		return "no rules were ever loaded from " + a.settings.Rules
+	case a.store.missing.Load():
+		return "the bucket store has not answered yet, and is waited for (--wait-for-store)"
 	}
 	return ""
 }

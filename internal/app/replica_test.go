@@ -5,7 +5,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -25,8 +24,6 @@ import (
 
 	"github.com/weir-rls/weir/internal/app"
 	"github.com/weir-rls/weir/internal/config"
-	"github.com/weir-rls/weir/internal/parts"
-	"github.com/weir-rls/weir/internal/parts/partstest"
 	"github.com/weir-rls/weir/internal/telemetry"
 )
 
@@ -197,55 +194,4 @@ func (l *logLines) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
-}
-
-// slowRedis is a Redis behind a proxy that holds each of its replies back. It
-// answers the address of the proxy.
-func slowRedis(t *testing.T, delay time.Duration) string {
-	t.Helper()
-	redis := partstest.Redis(t, parts.RedisServer)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var open sync.WaitGroup
-	t.Cleanup(func() {
-		listener.Close()
-		open.Wait()
-	})
-	open.Go(func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			server, err := net.Dial("tcp", redis.Addr)
-			if err != nil {
-				client.Close()
-				continue
-			}
-			open.Go(func() { forward(server, client, 0) })
-			open.Go(func() { forward(client, server, delay) })
-		}
-	})
-	return listener.Addr().String()
-}
-
-// forward copies what from says to to, each piece after a delay.
-func forward(to, from net.Conn, delay time.Duration) {
-	defer to.Close()
-	defer from.Close()
-	piece := make([]byte, 4096)
-	for {
-		n, err := from.Read(piece)
-		if err != nil {
-			return
-		}
-		if delay > 0 {
-			<-time.After(delay)
-		}
-		if _, err := to.Write(piece[:n]); err != nil {
-			return
-		}
-	}
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -24,6 +25,7 @@ type store struct {
 	denials *guard.DenyCache // nil: there is none
 	leases  *guard.Leases    // nil: there are none
 	beats   *heartbeat
+	missing atomic.Bool // it is waited for, and has not answered yet
 }
 
 func openStore(s config.Settings, metrics *telemetry.Metrics, log *slog.Logger) (*store, error) {
@@ -39,11 +41,14 @@ func openStore(s config.Settings, metrics *telemetry.Metrics, log *slog.Logger) 
 	watch := &storeWatch{metrics: metrics, log: log}
 	beats := newHeartbeat(shared)
 	guarded := guard.New(guard.Options{
-		Store: shared, Local: local, Timeout: s.StoreTimeout, Observe: watch.observe, Probe: shared.Probe, Outage: redis.Outage, Replicas: beats.Last,
+		Store: shared, Local: local, Timeout: s.StoreTimeout, Observe: watch.observe, Probe: shared.Probe, Outage: redis.Outage,
+		Replicas: func() int64 { return cmp.Or(beats.Last(), int64(s.Replicas)) },
+		Degraded: func(by buckets.OnStoreError) { metrics.Degraded(by.String()) },
 	})
 	metrics.Replicas(func() int64 { return beats.Count(beats.now()) })
 	metrics.StoreAsked(func() bool { return !guarded.Open() })
 	opened := &store{Store: guarded, redis: shared, guard: guarded, beats: beats}
+	opened.missing.Store(s.WaitForStore)
 	if s.DenyCache { // before the guard, whose timer an answer of this replica's does not need
 		opened.denials = guard.NewDenyCache(guard.DenyCacheOptions{Store: opened.Store})
 		opened.Store = opened.denials
@@ -69,20 +74,36 @@ func (s *store) rulesChanged() {
 
 // greet asks Redis whether it is there and keeps what it is told, so that a wrong address is in the log
 // before the first request meets it. It is no error: limits are judged without
-// Redis until it answers.
+// Redis until it answers, or, if it is waited for, this replica is not ready until then.
 func (s *store) greet(ctx context.Context, log *slog.Logger) {
 	if s.redis == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	policy, err := s.redis.Eviction(ctx)
+	policy, err := s.eviction(ctx)
+	if err != nil && s.missing.Load() {
+		log.Warn("the bucket store does not answer, and is waited for", "error", err.Error())
+		for err != nil && ctx.Err() == nil {
+			time.Sleep(greetAgain)
+			policy, err = s.eviction(ctx)
+		}
+	}
+	s.missing.Store(false)
 	switch {
+	case ctx.Err() != nil:
 	case err != nil:
 		log.Warn("the bucket store does not answer; limits are judged by their on_store_error until it does", "error", err.Error())
 	case policy != "" && policy != redis.NoEviction:
 		log.Warn("the bucket store may evict buckets, and an evicted bucket is a full one", "maxmemory_policy", policy, "remedy", "set maxmemory-policy "+redis.NoEviction)
 	}
+}
+
+// greetAgain is the pause between greetings of a store that is waited for.
+const greetAgain = 100 * time.Millisecond
+
+func (s *store) eviction(ctx context.Context) (policy string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	return s.redis.Eviction(ctx)
 }
 
 // Close gives back what was taken ahead, and ends the connections to Redis.

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
 	"github.com/weir-rls/weir/internal/config"
 	"github.com/weir-rls/weir/internal/parts"
 	"github.com/weir-rls/weir/internal/parts/partstest"
@@ -21,5 +23,46 @@ func TestARedisThatEvictsIsWarnedOf(t *testing.T) {
 	eventually(t, 5*time.Second, "the warning", func() bool { return strings.Contains(evicts(), `"maxmemory_policy":"allkeys-lru"`) })
 	if log := well(); strings.Contains(log, "maxmemory_policy") { // it was asked before the other one
 		t.Errorf("the log is %s", log)
+	}
+}
+
+// A replica that waits for its store takes no traffic before the store has answered once,
+// and a store that goes away afterwards does not make it unready.
+func TestAReplicaCanWaitForItsStore(t *testing.T) {
+	addr, err := parts.FreeAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits := start(t, oneRule, func(s *config.Settings) {
+		s.Store, s.RedisURL, s.WaitForStore = config.StoreRedis, config.RedisURL("redis://"+addr), true
+	})
+	ready := func() bool {
+		status, page := waits.get("/readyz")
+		if status != 200 && !strings.Contains(page, "--wait-for-store") {
+			t.Errorf("%d: %s", status, page)
+		}
+		if serving := waits.serving() == healthpb.HealthCheckResponse_SERVING; serving != (status == 200) && serving {
+			t.Errorf("health checks say %v, the page says %d", serving, status)
+		}
+		return status == 200
+	}
+	eventually(t, 5*time.Second, "the warning", func() bool { return strings.Contains(waits.log.String(), "is waited for") })
+	if ready() {
+		t.Error("it is ready without its store")
+	}
+	redis, err := parts.StartRedisAt(partstest.Binary(t, parts.RedisServer), addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 5*time.Second, "it is ready", func() bool { return ready() && waits.serving() == healthpb.HealthCheckResponse_SERVING })
+	if err := redis.Stop(); err != nil {
+		t.Error(err)
+	}
+	eventually(t, 5*time.Second, "it serves without its store", func() bool {
+		answer, err := waits.call(wire("d", "user", "a"))
+		return err == nil && answer != nil && waits.metric(`weir_degraded_decisions_total{by="local"}`) > 0
+	})
+	if !ready() {
+		t.Error("an outage made it unready")
 	}
 }

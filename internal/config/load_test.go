@@ -55,6 +55,8 @@ func samples(s setting) [2]string {
 		return [2]string{"redis", "memory"}
 	case "headers":
 		return [2]string{"legacy", "off"}
+	case "show-degraded":
+		return [2]string{"header", "metadata"}
 	case "on-excess":
 		return [2]string{"allow", "deny"}
 	case "receipt-key", "admin-token":

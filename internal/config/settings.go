@@ -23,6 +23,8 @@ type Settings struct {
 	Store            string        `mapstructure:"store"`              // StoreMemory or StoreRedis
 	RedisURL         RedisURL      `mapstructure:"redis_url"`          // used with StoreRedis
 	StoreTimeout     time.Duration `mapstructure:"store_timeout"`      // longest wait for one answer of the store, above 0
+	WaitForStore     bool          `mapstructure:"wait_for_store"`     // not ready until the store has answered once
+	Replicas         int           `mapstructure:"replicas"`           // among whom limits are shared in an outage if the store never told, at least 1
 	DenyCache        bool          `mapstructure:"deny_cache"`         // with StoreRedis, answer what was refused before without asking again, for up to 100 ms
 	Leases           bool          `mapstructure:"leases"`             // with StoreRedis, take tokens of hot buckets ahead
 	MemoryMaxBuckets int           `mapstructure:"memory_max_buckets"` // buckets that the memory store keeps, at least 1
@@ -35,6 +37,7 @@ type Settings struct {
 
 	ReceiptKey     Secret        `mapstructure:"receipt_key"`     // signs receipts, the same in all replicas; empty: weir sees to one
 	Headers        string        `mapstructure:"headers"`         // HeadersOff, HeadersDraft10 or HeadersLegacy
+	ShowDegraded   string        `mapstructure:"show_degraded"`   // DegradedOff, DegradedInHeader or DegradedInMetadata
 	RetryJitter    time.Duration `mapstructure:"retry_jitter"`    // Retry-After is up to this much later than needed
 	MaxDescriptors int           `mapstructure:"max_descriptors"` // most descriptors of a request that are judged, at least 1
 	OnExcess       string        `mapstructure:"on_excess"`       // ExcessDeny or ExcessAllow: the verdict on a request beyond what is judged
@@ -70,6 +73,13 @@ const (
 	HeadersOff     = "off"
 	HeadersDraft10 = "draft10" // RateLimit and RateLimit-Policy
 	HeadersLegacy  = "legacy"  // X-RateLimit-Limit, -Remaining and -Reset
+)
+
+// Values of [Settings.ShowDegraded].
+const (
+	DegradedOff        = "off"
+	DegradedInHeader   = "header"   // X-RateLimit-Degraded
+	DegradedInMetadata = "metadata" // degraded
 )
 
 // Values of [Settings.OnExcess].

@@ -88,6 +88,14 @@ var table = []setting{
 		usage: "Longest wait for the store; then each limit's on_store_error decides. Never beyond the caller's deadline.",
 	},
 	{
+		name: "wait-for-store", group: "Store", def: false,
+		usage: "Not to be ready until the shared store has answered once. Otherwise weir starts without it, and limits are judged by their on_store_error until it answers.",
+	},
+	{
+		name: "replicas", group: "Store", value: "N", def: 1, check: atLeast(1),
+		usage: "How many replicas share the limits of on_store_error: local, where the shared store never answered and so never told.",
+	},
+	{
 		name: "deny-cache", group: "Store", def: true,
 		usage: "Remember what the shared store refused until it would be admitted, at most 100 ms, and refuse it again without asking. What another replica gives back is seen that much later.",
 	},
@@ -129,6 +137,10 @@ var table = []setting{
 	{
 		name: "headers", group: "Answers", value: "off|draft10|legacy", def: HeadersOff, check: oneOf(HeadersOff, HeadersDraft10, HeadersLegacy),
 		usage: "Rate limit headers for the caller: none, RateLimit and RateLimit-Policy of draft-ietf-httpapi-ratelimit-headers-10, or X-RateLimit-Limit, -Remaining and -Reset.",
+	},
+	{
+		name: "show-degraded", group: "Answers", value: "off|header|metadata", def: DegradedOff, check: oneOf(DegradedOff, DegradedInHeader, DegradedInMetadata),
+		usage: "Tell of an answer that was found without the shared store by what it was, local, allow or deny: in the header X-RateLimit-Degraded of the response, or as degraded in Envoy's dynamic metadata, for logs.",
 	},
 	{
 		name: "retry-jitter", group: "Answers", value: "DURATION", def: time.Duration(0), check: atLeast(time.Duration(0)),

@@ -30,6 +30,7 @@ type Metrics struct {
 	receipts      *prometheus.CounterVec
 	store         *prometheus.HistogramVec
 	storeErrors   *prometheus.CounterVec
+	degraded      *prometheus.CounterVec
 	reloads       *prometheus.CounterVec
 	faults        prometheus.Gauge
 	lastReload    prometheus.Gauge
@@ -58,6 +59,7 @@ func NewMetrics(version string) *Metrics {
 		receipts:      counters("receipts_total", "Receipts that came back at the end of a stream, by result.", "result"),
 		store:         histograms("store_duration_seconds", "Time a call to the bucket store took, by result.", "result"),
 		storeErrors:   counters("store_errors_total", "Calls that the bucket store failed or did not answer in time.", "kind"),
+		degraded:      counters("degraded_decisions_total", "Limits decided without the bucket store, by their on_store_error.", "by"),
 		reloads:       counters("rule_reloads_total", "Readings of the rule files that found a change, by result.", "result"),
 		faults:        gauge("rule_faults", "Errors in the rule files as they stand; the last good rules of a faulty file stay in force."),
 		lastReload:    gauge("rules_last_success_timestamp_seconds", "When the rule files were last read without an error."),
@@ -67,7 +69,7 @@ func NewMetrics(version string) *Metrics {
 	info.WithLabelValues(version).Set(1)
 	m.registry.MustRegister(m.decisions, m.requests, m.unmatched, m.badOverrides, m.unknownDomain, m.excess, m.panics,
 		m.abandoned, m.waits, m.writtenOff, m.receipts,
-		m.store, m.storeErrors, m.reloads, m.faults, m.lastReload, info,
+		m.store, m.storeErrors, m.degraded, m.reloads, m.faults, m.lastReload, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.registry.MustRegister(m.live.collectors()...)
 	return m
@@ -139,6 +141,10 @@ func (m *Metrics) Store(took time.Duration, kind string) {
 	}
 	m.store.WithLabelValues(result).Observe(took.Seconds())
 }
+
+// Degraded counts a limit that was decided without the bucket store; by is a word of
+// on_store_error.
+func (m *Metrics) Degraded(by string) { m.degraded.WithLabelValues(by).Inc() }
 
 // StoreAsked publishes whether the bucket store is asked, read whenever metrics are.
 func (m *Metrics) StoreAsked(asked func() bool) {

@@ -34,6 +34,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	m.Unmatched("d", 1)
 	m.IgnoredOverrides("d", 1)
 	m.Store(time.Second, "timeout")
+	m.Degraded("local")
 	m.Reload(0)
 	m.Changes(1, 0)
 	m.Line("CHECK", "ok")
