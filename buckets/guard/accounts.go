@@ -28,6 +28,7 @@ type account struct {
 	replicas int64          // among whom it was shared
 	level    level          // of the share when the account was opened
 	lastSeen time.Duration  // when the store told the level that it began with, 0: it had not
+	held     int64          // slots of the share that stand for those held in the store
 	owes     bool           // something was admitted that the store has not seen
 	unsure   int64          // tokens that were admitted and that the store may have charged too
 }
@@ -56,10 +57,59 @@ func (a *accounts) open(ctx context.Context, whole, share *buckets.Charge, repli
 	opened := &account{charge: *whole, replicas: replicas, lastSeen: last.at}
 	opened.charge.Class, opened.charge.ClassKey, opened.charge.Lease = nil, "", ""
 	a.all[whole.Key] = opened
-	if forgetter, ok := a.local.(buckets.Forgetter); ok {
-		_ = forgetter.Forget(ctx, []string{whole.Key}) // memory forgets
+	used := last.by(whole.Bucket, a.seen.now())
+	if b, slots := share.Bucket.(buckets.Slots); slots {
+		a.hold(ctx, opened, share, b, (used+replicas-1)/replicas)
+		return
 	}
-	opened.level = a.begin(ctx, share, last.by(whole.Bucket, a.seen.now()), replicas)
+	a.forget(ctx, whole.Key)
+	opened.level = a.begin(ctx, share, used, replicas)
+}
+
+func (a *accounts) forget(ctx context.Context, key string) {
+	if forgetter, ok := a.local.(buckets.Forgetter); ok {
+		_ = forgetter.Forget(ctx, []string{key}) // memory does
+	}
+}
+
+// heldInStore is the lease of the slots of a share that stand for those held in the store.
+const heldInStore = "held in the store"
+
+// hold makes n slots of a share, as far as there are as many, stand for those held in the
+// store. What was admitted in an earlier outage may be held still.
+func (a *accounts) hold(ctx context.Context, known *account, share *buckets.Charge, b buckets.Slots, n int64) {
+	c := *share
+	c.Class, c.ClassKey, c.Role, c.Lease, c.Cost, c.At = nil, "", buckets.Enforce, heldInStore, 0, 0
+	look := c
+	c.Mode, look.Mode = buckets.Refund, buckets.Look
+	outcomes, err := a.local.Take(ctx, []buckets.Charge{c, look})
+	if err != nil {
+		return
+	}
+	c.Mode, c.Cost = buckets.Take, min(n, b.Count-outcomes[1].Used)
+	if known.held = max(0, c.Cost); known.held > 0 {
+		_, _ = a.local.Take(ctx, []buckets.Charge{c}) // it fails only for too many charges
+	}
+}
+
+// release is told of slots that are given back while the store is away. Those that are held
+// there make room in the share too.
+func (a *accounts) release(ctx context.Context, share *buckets.Charge) {
+	b, slots := share.Bucket.(buckets.Slots)
+	if !slots || share.Mode != buckets.Refund {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	known := a.all[share.Key]
+	if known == nil || known.held == 0 {
+		return
+	}
+	look := *share // of more than there can be: only what is held already is admitted
+	look.Class, look.ClassKey, look.Role, look.Mode, look.Cost = nil, "", buckets.Enforce, buckets.Look, b.Count+1
+	if outcomes, err := a.local.Take(ctx, []buckets.Charge{look}); err == nil && !outcomes[0].Admitted {
+		a.hold(ctx, known, share, b, known.held-max(1, share.Cost))
+	}
 }
 
 // begin gives a new share a level of used ticks of the whole, and tells the level that it
@@ -85,8 +135,10 @@ func (a *accounts) begin(ctx context.Context, share *buckets.Charge, used, repli
 func (a *accounts) note(whole *buckets.Charge, sure bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	switch known := a.all[whole.Key]; {
-	case known == nil:
+	known := a.all[whole.Key]
+	_, slots := whole.Bucket.(buckets.Slots)
+	switch {
+	case known == nil || slots: // which are given back
 	case sure:
 		known.owes = true
 	default:
@@ -126,9 +178,7 @@ func (a *accounts) close(ctx context.Context, key string) (owed buckets.Charge, 
 	share := shareOf(owed, known.replicas)
 	share.Mode, share.Cost, share.Role = buckets.Look, 0, buckets.Enforce
 	outcomes, err := a.local.Take(ctx, []buckets.Charge{share})
-	if forgetter, ok := a.local.(buckets.Forgetter); ok {
-		_ = forgetter.Forget(ctx, []string{key})
-	}
+	a.forget(ctx, key)
 	if err != nil {
 		return owed, false
 	}

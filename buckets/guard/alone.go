@@ -31,8 +31,9 @@ func (g *Guard) decideAlone(ctx context.Context, charges []buckets.Charge, cause
 				c.Mode = buckets.Look
 			}
 			share := shareOf(c, replicas)
-			if recovers(c.Bucket) {
+			if seeable(c.Bucket) {
 				g.accounts.open(ctx, &charges[i], &share, replicas, notAsked)
+				g.accounts.release(ctx, &share)
 			}
 			local, at = append(local, share), append(at, i)
 			continue
@@ -45,7 +46,7 @@ func (g *Guard) decideAlone(ctx context.Context, charges []buckets.Charge, cause
 		return nil, err
 	}
 	for i, outcome := range judged {
-		if c := &local[i]; outcome.Admitted && (c.Mode == buckets.Take || c.Mode == buckets.Settle) && recovers(c.Bucket) {
+		if c := &local[i]; outcome.Admitted && (c.Mode == buckets.Take || c.Mode == buckets.Settle) {
 			g.accounts.note(&charges[at[i]], notAsked)
 		}
 		outcome.Alone = true

@@ -130,7 +130,7 @@ func TestOutage_LevelsAreKnownBeforeAndAfter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, b := range map[string]buckets.Bucket{
+	for name, b := range map[string]buckets.Bucket{ // of slots see below
 		"token bucket":   hourly,
 		"fixed window":   buckets.FixedWindow{Limit: 100, Calendar: buckets.Calendar{Length: 1000 * time.Hour}},
 		"sliding window": buckets.SlidingWindow{Limit: 100, Window: 1000 * 3600e6, Parts: 60},
@@ -162,6 +162,66 @@ func TestOutage_LevelsAreKnownBeforeAndAfter(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Slots that are held in the store are taken of the shares too, until they are given back,
+// whoever is told of that, or their time is over.
+func TestOutage_SlotsHeldInTheStoreAreHeld(t *testing.T) {
+	inOutage(t, 2, func(f *outage) {
+		c := buckets.Charge{Key: "{a}", Bucket: buckets.Slots{Count: 10, TTL: 3600e6}, Cost: 1}
+		hold := func(replica int, lease string, want bool) {
+			t.Helper()
+			c := c
+			c.Lease = lease
+			if o := f.take(replica, c); o.Admitted != want {
+				t.Errorf("%s: %+v, want admitted %v", lease, o, want)
+			}
+		}
+		release := func(replica int, lease string) {
+			c := c
+			c.Lease, c.Mode = lease, buckets.Refund
+			f.take(replica, c)
+		}
+		early := c
+		early.Key = "{b}"
+		for i := range 8 {
+			hold(i%2, string(rune('a'+i)), true)
+			early.Lease = string(rune('a' + i))
+			f.take(1, early)
+		}
+		f.take(0, buckets.Charge{Key: "{a}", Bucket: c.Bucket, Mode: buckets.Look})
+		f.fail()
+		for replica := range 2 {
+			hold(replica, "one more", true)
+			hold(replica, "and another", false)
+		}
+		release(0, "a")
+		hold(0, "instead of a", true)
+		hold(0, "too many", false)
+		release(0, "one more")
+		hold(0, "again", true)
+		hold(1, "still too many", false)
+		for _, lease := range []string{"b", "c", "d", "e", "f"} { // more than stand for them here
+			release(0, lease)
+		}
+		for i := range 3 {
+			hold(0, string(rune('A'+i)), true)
+		}
+		hold(0, "more than a share", false)
+		elapse(2 * time.Hour)
+		for i := range 5 {
+			hold(1, string(rune('a'+i)), true)
+		}
+		hold(1, "more than a share", false)
+		if n := f.takes(1, 1, early); n != 1 {
+			t.Error("slots are held that were seen longer ago than their time")
+		}
+		early.Lease = "another"
+		early.Cost = 4
+		if !f.take(1, early).Admitted {
+			t.Error("slots are held that were seen longer ago than their time")
+		}
+	})
 }
 
 // What has recovered meanwhile is not owed: the example of [accounts.close]. The other

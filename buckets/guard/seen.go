@@ -39,7 +39,7 @@ func (s *seen) now() time.Duration { return time.Since(s.start) + 1 }
 func (s *seen) note(charges []buckets.Charge, outcomes []buckets.Outcome) {
 	now := s.now()
 	for i := range charges {
-		if o := &outcomes[i]; charges[i].OnStoreError == buckets.Local && recovers(charges[i].Bucket) && !o.Blind {
+		if o := &outcomes[i]; charges[i].OnStoreError == buckets.Local && seeable(charges[i].Bucket) && !o.Blind {
 			hash := maphash.String(s.seed, charges[i].Key)
 			lock, at := s.place(hash)
 			lock.Lock()
@@ -69,26 +69,30 @@ func (s *seen) place(hash uint64) (*sync.Mutex, *level) {
 // taken from.
 func (l level) by(b buckets.Bucket, now time.Duration) int64 {
 	passed := now - l.at
-	t, ok := b.(buckets.TokenBucket)
-	switch {
-	case !ok && passed < l.reset:
+	switch b := b.(type) {
+	case buckets.TokenBucket:
+		if b.TicksPerQuantum == 0 {
+			return 0
+		}
+		if quanta := passed.Microseconds() / b.Quantum; quanta <= l.used/b.TicksPerQuantum {
+			return max(0, l.used-quanta*b.TicksPerQuantum)
+		}
+		return 0
+	case buckets.Slots:
+		if passed.Microseconds() >= b.TTL {
+			return 0
+		}
 		return l.used
-	case !ok || t.TicksPerQuantum == 0:
+	}
+	if passed >= l.reset {
 		return 0
 	}
-	if quanta := passed.Microseconds() / t.Quantum; quanta <= l.used/t.TicksPerQuantum {
-		return max(0, l.used-quanta*t.TicksPerQuantum)
-	}
-	return 0
+	return l.used
 }
 
-// recovers tells whether the level of a bucket falls by itself, and is worth to be known
-// elsewhere: slots are held until somebody gives them back, and a breaker stands for what
-// one replica sees.
-func recovers(b buckets.Bucket) bool {
-	switch b.(type) {
-	case buckets.TokenBucket, buckets.FixedWindow, buckets.SlidingWindow:
-		return true
-	}
-	return false
+// seeable tells whether the level of a bucket is worth to be known when the store is not
+// there. A breaker stands for what one replica sees.
+func seeable(b buckets.Bucket) bool {
+	_, breaker := b.(buckets.Breaker)
+	return !breaker
 }
