@@ -11,6 +11,7 @@ EXAMPLE ?= demo
 STORE ?= memory
 FUZZTIME ?= 60s
 BENCH ?= full
+ROUNDS ?= 5
 
 TOOLS := $(CURDIR)/.tools
 STAMPS := $(TOOLS)/stamps
@@ -59,6 +60,10 @@ fuzz: ## Fuzz every target for FUZZTIME (60s)
 .PHONY: bench
 bench: build redis ## Measure weir beside a server that does nothing, into docs/performance.md: BENCH=short only shows that it runs
 	@go run -buildvcs=false ./tools/bench -weir bin/weir $(if $(filter short,$(BENCH)),-short)
+
+.PHONY: chaos
+chaos: tools ## Make every fault happen ROUNDS times (5) to a fleet under load, into docs/reliability.md; make test does it once
+	@go test -count=$(ROUNDS) -timeout 60m -v -run '^TestChaos' ./e2e ./buckets/redis | go run -buildvcs=false ./tools/chaos
 
 .PHONY: lint
 lint: $(STATICCHECK_STAMP) $(GOFUMPT_STAMP) ## go vet, staticcheck, gofumpt, import rules and sizes

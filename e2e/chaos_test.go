@@ -23,9 +23,9 @@ import (
 const (
 	chaosReplicas = 3
 	chaosBurst    = 300
-	chaosRate     = 100 // tokens a second
+	chaosRate     = 100                    // tokens a second
 	chaosTimeout  = 250 * time.Millisecond // a busy machine alone is no fault
-	chaosAsk      = 150 // requests a second of each limit, to each replica
+	chaosAsk      = 150                    // requests a second of each limit, to each replica
 	chaosRules    = `
 domain: d
 descriptors:
@@ -110,27 +110,9 @@ type verdicts struct {
 func (c *chaos) happens(f fault) {
 	c.Run(f.name, func(t *testing.T) {
 		c.whole()
-		results, failed := map[string]*verdicts{}, c.storeErrors()
-		var mu sync.Mutex
-		var loads sync.WaitGroup
+		failed := c.storeErrors()
 		begun := time.Now()
-		lasts := f.lasts + 2500*time.Millisecond
-		for _, limit := range chaosLimits {
-			results[limit] = &verdicts{errors: map[string]int64{}}
-			for _, replica := range c.replicas {
-				loads.Go(func() {
-					report := c.load(replica, limit+"="+strings.ReplaceAll(f.name, " ", "-"), lasts)
-					mu.Lock()
-					defer mu.Unlock()
-					sum := results[limit]
-					sum.admitted += report.Verdicts["ok"]
-					sum.refused += report.Verdicts["over_limit"]
-					for code, n := range report.Errors {
-						sum.errors[code] += n
-					}
-				})
-			}
-		}
+		results, ended := c.storm(t, strings.ReplaceAll(f.name, " ", "-"), f.lasts+2500*time.Millisecond)
 		time.Sleep(time.Second) // until the limits are used up, or nearly
 		f.strike(c)
 		time.Sleep(f.lasts)
@@ -148,7 +130,7 @@ func (c *chaos) happens(f fault) {
 				t.Errorf("the store was asked again %v after it was back, want at most 2 s", back)
 			}
 		}
-		loads.Wait()
+		ended()
 		took := time.Since(begun).Seconds()
 		for _, limit := range chaosLimits {
 			got := results[limit]
@@ -183,6 +165,31 @@ func (c *chaos) happens(f fault) {
 	})
 }
 
+// storm asks all replicas for keys of all limits, more than these admit, and begins to fill
+// the results; wait returns when all are there.
+func (c *chaos) storm(t *testing.T, value string, lasts time.Duration) (results map[string]*verdicts, wait func()) {
+	results = map[string]*verdicts{}
+	var mu sync.Mutex
+	var loads sync.WaitGroup
+	for _, limit := range chaosLimits {
+		sum := &verdicts{errors: map[string]int64{}}
+		results[limit] = sum
+		for _, replica := range c.replicas {
+			loads.Go(func() {
+				report := askOften(t, replica, limit+"="+value, lasts)
+				mu.Lock()
+				defer mu.Unlock()
+				sum.admitted += report.Verdicts["ok"]
+				sum.refused += report.Verdicts["over_limit"]
+				for code, n := range report.Errors {
+					sum.errors[code] += n
+				}
+			})
+		}
+	}
+	return results, loads.Wait
+}
+
 // storeErrors counts the calls of all replicas that the store failed: late, otherwise,
 // not made.
 func (c *chaos) storeErrors() (kinds [3]int) {
@@ -201,19 +208,19 @@ func sum(errors map[string]int64) (n int64) {
 	return n
 }
 
-func (c *chaos) load(replica *parts.WeirProcess, descriptor string, lasts time.Duration) bench.Report {
-	g, err := bench.Open(c.Context(), bench.Load{
+func askOften(t *testing.T, replica *parts.WeirProcess, descriptor string, lasts time.Duration) bench.Report {
+	g, err := bench.Open(t.Context(), bench.Load{
 		Target: replica.GRPC, Domain: "d", Descriptors: []string{descriptor}, Keys: 1, Distribution: bench.Uniform,
 		InFlight: 32, Connections: 1, Rate: chaosAsk, Timeout: 10 * time.Second,
 	})
 	if err != nil {
-		c.Error(err)
+		t.Error(err)
 		return bench.Report{}
 	}
 	defer g.Close()
 	report, err := bench.Probe{}.Run(context.Background(), g, bench.Bound{Duration: lasts})
 	if err != nil {
-		c.Error(err)
+		t.Error(err)
 	}
 	return report
 }

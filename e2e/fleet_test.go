@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
@@ -38,16 +37,9 @@ func TestFleet_AClusterIsOneStore(t *testing.T) {
 			t.Errorf("%d of 120 were admitted of %s, want 100", n, user)
 		}
 	}
-	change, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://"+one.HTTP+"/api/v1/limits/k", strings.NewReader(`{"burst":110,"author":"ann","reason":"trial"}`))
-	if err != nil {
-		t.Fatal(err)
+	if status, text := put(t, "http://"+one.HTTP+"/api/v1/limits/k", `{"burst":110,"author":"ann","reason":"trial"}`); status != http.StatusOK {
+		t.Fatalf("%d %s", status, text)
 	}
-	change.Header.Set("Content-Type", "application/json")
-	answer, err := http.DefaultClient.Do(change)
-	if err != nil || answer.StatusCode != http.StatusOK {
-		t.Fatalf("%v, %v", answer, err)
-	}
-	_ = answer.Body.Close()
 	eventually(t, "the change is in force on the other replica", func() bool { return metricOf(t, other, `weir_changes{state="in_force"}`) == 1 })
 	if n := admittedOf(t, other, "a", 20); n != 10 {
 		t.Errorf("%d of 20 were admitted after the burst was raised by 10, want 10", n)

@@ -165,7 +165,7 @@ descriptors:
 `)
 	shared := w.outage()
 	told := func(key string) string {
-		answer := w.ask(request(key+"=x"))
+		answer := w.ask(request(key + "=x"))
 		in := answer.GetDynamicMetadata().GetFields()["degraded"].GetStringValue()
 		return strings.TrimSpace(headersOf(answer)["X-RateLimit-Degraded"] + " " + in)
 	}

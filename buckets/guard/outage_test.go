@@ -17,7 +17,7 @@ import (
 type outage struct {
 	*testing.T
 	down     atomic.Bool
-	swallows atomic.Bool // it applies what it is asked, and its answers are lost
+	swallows atomic.Bool   // it applies what it is asked, and its answers are lost
 	settling time.Duration // how long it takes to settle
 	store    atomic.Pointer[memory.Store]
 	degraded atomic.Int64 // charges of limits that are judged in memory, without the store
