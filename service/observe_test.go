@@ -24,7 +24,7 @@ descriptors:
 func refusals(w *world) *[]string {
 	var log []string
 	w.options.Observe.Refusal = func(r Refusal) {
-		log = append(log, fmt.Sprintf("%s %s %v %q %s", r.Domain, r.Limit, r.Entries, r.Message(), r.RequestID()))
+		log = append(log, fmt.Sprintf("%s %s %v %q %s", r.Domain, r.Limit, r.Entries(), r.Message(), r.RequestID()))
 	}
 	return &log
 }
