@@ -28,7 +28,7 @@ const (
 // nothing.
 type keyHash struct {
 	only   map[string]struct{} // keys of the entries that it is about, nil: all
-	spared bool                // request_id, which is passive and there to be told
+	spared bool                // request_id is passive, and there to be told where entries are
 	blind  bool                // there is no secret: the domain has a fault, and is not used
 	states sync.Pool           // of *hashState: to begin with a secret takes two blocks more
 }
@@ -54,7 +54,7 @@ func (h *keyHash) hides(key string) bool {
 		return false
 	}
 	if h.only == nil {
-		return !h.spared || key != requestIDKey
+		return true
 	}
 	_, listed := h.only[key]
 	return listed
@@ -155,7 +155,7 @@ func (r Redaction) Entries(entries []Entry) []Entry {
 	}
 	entries = slices.Clone(entries)
 	for i := range entries {
-		if e := &entries[i]; r.hash.hides(e.Key) {
+		if e := &entries[i]; r.hash.hides(e.Key) && !(r.hash.spared && e.Key == requestIDKey) {
 			e.Value = r.hash.shown(e.Value)
 		}
 	}
