@@ -90,7 +90,7 @@ func (h *keyHash) conceal(way []step) {
 	var text strings.Builder
 	text.Grow(n * len(space))
 	for i := range way {
-		if s := &way[i]; !s.hashed && h.hides(s.key) {
+		if s := &way[i]; h.hides(s.key) {
 			start := text.Len()
 			text.Write(h.append(space[:0], s.value, hashKept))
 			s.value, s.hashed = text.String()[start:], true

@@ -81,7 +81,8 @@ func TestKey_HashedValuesHaveOneBucketEachAndNoneInCommon(t *testing.T) {
 			if rapid.Bool().Draw(t, "near") {
 				b.entries, b.pattern, b.id = slices.Clone(a.entries), a.pattern, a.id
 				if n := len(a.entries); n > 0 {
-					b.entries[rapid.IntRange(0, n-1).Draw(t, "which")].Value = rapid.SampledFrom([]string{a.entries[0].Value, "b", "$" + hashOf("a"), hashOf("a")}).Draw(t, "other")
+					value := &b.entries[rapid.IntRange(0, n-1).Draw(t, "which")].Value
+					*value = rapid.SampledFrom([]string{*value, *value + "x", "$" + hashOf(*value), hashOf(*value)}).Draw(t, "other")
 				}
 			}
 			if (a.key() == b.key()) != a.equal(b.bucketName) {
@@ -190,6 +191,11 @@ func TestKey_HashingChangesNoMatch(t *testing.T) {
 			if a.Matches[i].Charge.Bucket != b.Matches[i].Charge.Bucket {
 				t.Errorf("%s meets another limit", text)
 			}
+		}
+	}
+	for _, m := range hashed.Resolve(request("api_key=s3-stated")).Matches { // and each limit of a descriptor has the same
+		if !strings.Contains(m.Charge.Key, "$"+hashOf("s3-stated")+"/") {
+			t.Errorf("%s has the key %s", m.Limit.Name, m.Charge.Key)
 		}
 	}
 	one, other := request("api_key=s3-p ip=10.2.3.4"), request("api_key=s3-p ip=::ffff:10.2.3.4")
