@@ -1,6 +1,7 @@
 package weir
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -24,9 +25,12 @@ func TestDocumentedRuleFilesLoad(t *testing.T) {
 			t.Errorf("%s: no rule file in it", doc)
 		}
 		for _, match := range found {
-			path := filepath.Join(t.TempDir(), "rules.yaml")
-			if err := os.WriteFile(path, match[1], 0o600); err != nil {
-				t.Fatal(err)
+			dir := t.TempDir()
+			path := filepath.Join(dir, "rules.yaml")
+			for name, content := range map[string][]byte{path: match[1], filepath.Join(dir, "keys.secret"): bytes.Repeat([]byte("s"), 32)} {
+				if err := os.WriteFile(name, content, 0o600); err != nil {
+					t.Fatal(err)
+				}
 			}
 			if _, faults := descriptors.Load([]string{path}, descriptors.Options{}); len(faults) > 0 {
 				t.Errorf("%s:\n%s", doc, faults.Text())

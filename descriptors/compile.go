@@ -13,7 +13,8 @@ type domain struct {
 	tag           int
 	root          node
 	passive       map[string]struct{}
-	disabled      bool // nothing is limited, and nothing refused
+	hash          *keyHash // nil: values enter bucket keys as they are
+	disabled      bool     // nothing is limited, and nothing refused
 	denyUnmatched bool
 	matchBest     bool
 	replaces      bool     // some limit replaces another
@@ -58,7 +59,8 @@ func compile(name string, files []*file, g *changing) (*domain, Faults) {
 	}
 	rules = append(rules, c.presets(files)...)
 	c.pools(files)
-	c.level(&d.root, rules, path{})
+	c.unmet(files, rules)
+	c.level(&d.root, rules, path{hash: d.hash})
 	g.limits()
 	for _, p := range c.pooled {
 		g.divide(&c, p)
@@ -93,6 +95,7 @@ func (c *compiler) settings(files []*file) (matching place) {
 			c.domain.passive[key] = struct{}{}
 		}
 	}
+	c.keys(files)
 	unmatched := c.agreed("unmatched", files, func(f *file) choice { return f.unmatched })
 	mode := c.agreed("matching", files, func(f *file) choice { return f.matching })
 	enabled := c.agreed("enabled", files, func(f *file) choice { return f.enabled })
@@ -121,17 +124,22 @@ func (c *compiler) agreed(name string, files []*file, of func(*file) choice) (fi
 type path struct {
 	text, exact string
 	rules       []*rule
+	hash        *keyHash // of values that names must not tell
 }
 
 func (p path) to(r *rule) path {
 	text, exact := r.key, strconv.Quote(r.key)
 	if r.kind != anyValue {
-		text, exact = text+r.kind.sign()[:1]+r.text, exact+r.kind.sign()+strconv.Quote(r.text)
+		value, quoted := r.text, strconv.Quote(r.text)
+		if r.single() && p.hash.covers(r) {
+			value, quoted = p.hash.shown(r.text), string(p.hash.append(nil, r.text, hashKept))
+		}
+		text, exact = text+r.kind.sign()[:1]+value, exact+r.kind.sign()+quoted
 	}
 	if p.text != "" {
 		text = p.text + "/" + text
 	}
-	return path{text, p.exact + "/" + exact, append(slices.Clip(p.rules), r)}
+	return path{text, p.exact + "/" + exact, append(slices.Clip(p.rules), r), p.hash}
 }
 
 // level compiles the rules of one level under n, to which way leads.
@@ -139,7 +147,8 @@ func (c *compiler) level(n *node, rules []*rule, way path) {
 	seen := map[string]place{}
 	nodes := c.nodes.take(len(rules))
 	for i, r := range rules {
-		alone := path{}.to(r)
+		c.domain.hash.join(r)
+		alone := path{hash: c.domain.hash}.to(r)
 		if first, twice := seen[alone.exact]; twice {
 			c.fail(r.at, "the descriptor "+quote(alone.text)+" is here a second time, first at "+first.String(), "join the two")
 		} else {

@@ -25,7 +25,7 @@ type table struct {
 var (
 	fileFields = table{"the file", map[string]support{
 		"domain": works, "defaults": works, "descriptors": works, "passive": works, "unmatched": works,
-		"pools": works, "presets": works, "matching": works, "responses": works, "enabled": works,
+		"pools": works, "presets": works, "matching": works, "responses": works, "enabled": works, "keys": works,
 	}}
 	defaultsFields = table{"defaults", map[string]support{
 		"on_store_error": works, "response": works, "time_zone": works, "week_start": works,
@@ -74,6 +74,9 @@ var (
 	responseFields = table{"a response", map[string]support{
 		"form": works, "content_type": works, "body": works, "message": works, "language": works, "headers": works,
 	}}
+	keysFields = table{"keys", map[string]support{
+		"hash": works, "secret_file": works, "entries": works,
+	}}
 	replacesFields = table{"an entry of replaces", map[string]support{
 		"name": works,
 	}}
@@ -94,7 +97,7 @@ func (t table) suggest(name string) string {
 	if best != "" {
 		return `did you mean "` + best + `"?`
 	}
-	for _, other := range []table{limitFields, rateLimitFields, ruleFields, weightFields, poolFields, modelLimitsFields, drawFields, instancesFields, feedbackFields, breakerFields, fileFields, responseFields} {
+	for _, other := range []table{limitFields, rateLimitFields, ruleFields, weightFields, poolFields, modelLimitsFields, drawFields, instancesFields, feedbackFields, breakerFields, fileFields, keysFields, responseFields} {
 		if _, ok := other.fields[name]; ok {
 			return "it belongs in " + other.what
 		}

@@ -10,7 +10,7 @@ import (
 )
 
 // put writes rule files, by name and content, under dir.
-func put(t *testing.T, dir string, files map[string]string) {
+func put(t testing.TB, dir string, files map[string]string) {
 	t.Helper()
 	for name, content := range files {
 		path := filepath.Join(dir, name)

@@ -16,7 +16,9 @@ func (f *file) forget() {
 func remember(files []*file) {
 	for _, f := range files {
 		if f.forgotten {
-			*f = *parseFile(f.text.file, f.raw)
+			again := parseFile(f.text.file, f.raw)
+			again.keys, again.faults = f.keys, f.faults // a secret that was replaced since is for the next reload
+			*f = *again
 		}
 	}
 }

@@ -22,10 +22,11 @@ const (
 //	{tag}domain,key=value,key~value/id
 //
 // of the entries that the rule consumed, in which domain, key and value are each written as length:bytes, or as # and
-// 43 letters of a SHA-256 if they are longer than maxLiteral, and everything
+// 43 letters of a SHA-256 if they are longer than maxLiteral, a value as $ and 32
+// digits if the domain hides it, see [keyHash], and everything
 // between the tag and the id as ! and 43 letters if it is longer than maxKey.
 // Lengths make the key unambiguous whatever the values hold, and as no length
-// begins with # or !, a value that looks like a hash is not taken for one. The
+// begins with #, $ or !, a value that looks like a hash is not taken for one. The
 // id is the last part and may hold any bytes. A value that met a pattern or a
 // network has ~ before it: one rule's buckets never become those of a rule that
 // states the value itself, and text that stands for several values could not be
@@ -60,13 +61,20 @@ func appendTag(b []byte, domain string) []byte {
 }
 
 // bucketKey is the key of the bucket that what a rule consumed of a descriptor
-// has at the limit with an id.
+// has at the limit with an id. Values that are to be hashed are so in way then.
 func (d *domain) bucketKey(way []step, id string) string {
+	if d.hash != nil {
+		d.hash.conceal(way)
+	}
 	var space [512]byte
 	b := append(space[:0], d.head...)
 	for i := range way {
 		b = appendItem(append(b, ','), way[i].key)
-		b = appendItem(append(b, way[i].sign), way[i].value)
+		if b = append(b, way[i].sign); way[i].hashed {
+			b = append(append(b, hashMark), way[i].value...)
+		} else {
+			b = appendItem(b, way[i].value)
+		}
 	}
 	if len(b)-d.tag > maxKey {
 		body := string(b[d.tag:])

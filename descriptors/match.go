@@ -10,9 +10,9 @@ func (r *Rules) Resolve(req *Request) Resolution {
 		return Resolution{}
 	}
 	if d.disabled {
-		return Resolution{KnownDomain: true, Response: d.defaults.Response}
+		return Resolution{KnownDomain: true, Response: d.defaults.Response, Redaction: Redaction{d.hash}}
 	}
-	res := Resolution{KnownDomain: true, DenyUnmatched: d.denyUnmatched, Response: d.defaults.Response, Matches: make([]Match, 0, len(req.Descriptors))}
+	res := Resolution{KnownDomain: true, DenyUnmatched: d.denyUnmatched, Response: d.defaults.Response, Redaction: Redaction{d.hash}, Matches: make([]Match, 0, len(req.Descriptors))}
 	for i := range req.Descriptors {
 		d.resolve(req, i, &res)
 	}
@@ -101,7 +101,7 @@ func (d *domain) isPassive(key string) bool {
 func (d *domain) whole(entries []Entry, way []step) []step {
 	for i := range entries {
 		if !d.isPassive(entries[i].Key) {
-			way = append(way, step{entries[i].Key, entries[i].Value, plainStep})
+			way = append(way, step{entries[i].Key, entries[i].Value, plainStep, false})
 		}
 	}
 	return way

@@ -27,9 +27,10 @@ type walker struct {
 	declared map[string]*Response
 	keys     map[string]string // of entries, see once
 
-	plain  bool                // no node has a name, so each is reached once
-	walked int                 // nodes read, those reached again through an alias counted again
-	open   map[*yaml.Node]bool // mappings and sequences being read, to notice one that holds itself
+	discreet bool                // the file says `keys`: faults do not repeat values of entries
+	plain    bool                // no node has a name, so each is reached once
+	walked   int                 // nodes read, those reached again through an alias counted again
+	open     map[*yaml.Node]bool // mappings and sequences being read, to notice one that holds itself
 }
 
 // field is a key of a mapping and its value, aliases resolved.

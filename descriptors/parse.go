@@ -22,6 +22,7 @@ type file struct {
 	pools    []*poolSpec
 	presets  []*presetSpec
 	passive  []string
+	keys     *keysSpec // nil: values enter bucket keys as they are
 
 	unmatched, matching, enabled choice
 
@@ -78,6 +79,9 @@ func (w *walker) file(n *yaml.Node, f *file) {
 		if f.domain == "" {
 			w.fail(d.value, "write what Envoy's rate limit filter sends as its domain", "the domain is empty")
 		}
+	}
+	if k, ok := fields["keys"]; ok {
+		f.keys, w.discreet = w.keyHash(k), true
 	}
 	if r, ok := fields["responses"]; ok {
 		w.responses(r)

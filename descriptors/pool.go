@@ -250,7 +250,7 @@ func (d *domain) poolKey(p *pool, req *Request, i int) string {
 	b := append(append(space[:0], d.head...), p.head...)
 	for _, key := range p.splitBy {
 		if value, found := req.value(i, key); found {
-			b = appendItem(append(b, ",="...), value)
+			b = d.hash.appendValue(append(b, ",="...), key, value)
 		} else {
 			b = append(b, ",-"...)
 		}

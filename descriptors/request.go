@@ -58,5 +58,6 @@ type Resolution struct {
 	DenyUnmatched bool      // what the domain says of them
 	Response      *Response // what a caller sees who is refused by no limit
 	RequestID     string    // of the passive entry request_id, as the client sent it
+	Redaction     Redaction // of the domain
 	BadOverrides  int       // overrides that were ignored: their unit is unknown or their rate inexact
 }

@@ -143,7 +143,7 @@ func (s *Source) read(names []string) (files map[string]*file, changed bool) {
 				now = before
 			}
 			files[name] = now
-		case before != nil && before.unread == "" && bytes.Equal(before.raw, content):
+		case before != nil && before.unread == "" && bytes.Equal(before.raw, content) && !before.keys.stale():
 			files[name] = before
 		default:
 			if len(content) >= largeFile {

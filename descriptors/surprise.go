@@ -15,7 +15,7 @@ func (c *compiler) surprises(rules []*rule) {
 		if general == nil || r.kind == anyValue || len(r.limits)+len(r.children) == 0 {
 			continue
 		}
-		name, place := quote(path{}.to(r).text), quote(r.key)+" at "+general.at.String()
+		name, place := quote(path{hash: c.domain.hash}.to(r).text), quote(r.key)+" at "+general.at.String()
 		if len(general.limits) > 0 && len(r.limits) == 0 {
 			c.warn(r.at, "a request with only "+name+" meets no limit: that of "+place+" is not tried", "state a limit here too")
 		}

@@ -83,10 +83,11 @@ type pattern struct {
 
 // step is one entry that a rule consumed, as it stands in a bucket's key: sign
 // is = for a value that the rule states or leaves open, and ~ for one that met
-// a pattern or a network.
+// a pattern or a network. A value may be hashed, see [keyHash].
 type step struct {
 	key, value string
 	sign       byte
+	hashed     bool
 }
 
 const (
@@ -154,7 +155,7 @@ func (c *choices) next() (*node, step) {
 	if c.stage == 0 {
 		c.stage = 1
 		if child := n.exact[*e]; child != nil {
-			return child, step{e.Key, e.Value, plainStep}
+			return child, step{e.Key, e.Value, plainStep, false}
 		}
 	}
 	if c.stage == 1 {
@@ -162,14 +163,14 @@ func (c *choices) next() (*node, step) {
 		c.findNetworks()
 	}
 	if child := c.nextNetwork(); child != nil {
-		return child, step{e.Key, networkText(c.network), patternStep}
+		return child, step{e.Key, networkText(c.network), patternStep, false}
 	}
 	if child := c.nextPattern(); child != nil {
-		return child, step{e.Key, e.Value, patternStep}
+		return child, step{e.Key, e.Value, patternStep, false}
 	}
 	if c.stage == 2 {
 		c.stage = 3
-		return n.any.get(e.Key), step{e.Key, e.Value, plainStep}
+		return n.any.get(e.Key), step{e.Key, e.Value, plainStep, false}
 	}
 	return nil, step{}
 }

@@ -28,6 +28,11 @@ const (
 // kinds of rules are named alike.
 func (k valueKind) sign() string { return [...]string{"", "=", "=", "=/", "=~"}[k] }
 
+// single tells that only one value is met, which the rule then states.
+func (v *values) single() bool {
+	return v.kind == oneValue || v.kind == networkValue && strings.IndexByte(v.text, '/') < 0
+}
+
 // meet tells whether a pattern meets a value. Bytes that are no UTF-8 each count
 // as one character, U+FFFD, and . is any character, also a line break: a client
 // must not leave a rule by a character that nobody thought of.
@@ -65,7 +70,7 @@ func (w *walker) values(fields map[string]field, r *rule) bool {
 	}
 	text, ok := "", stated.null() && name == "value"
 	if !ok {
-		text, ok = w.str(stated)
+		text, ok = w.value(stated)
 	}
 	switch {
 	case !ok:
@@ -96,6 +101,25 @@ func (w *walker) values(fields map[string]field, r *rule) bool {
 	return true
 }
 
+// value reads what an entry has to be.
+func (w *walker) value(f field) (string, bool) {
+	found := len(w.faults)
+	text, ok := w.str(f)
+	if w.discreet && len(w.faults) > found {
+		told := &w.faults[found]
+		told.Message, told.Remedy = f.key.Value+" is not written as a text", "write it in quotes"
+	}
+	return text, ok
+}
+
+// told is a value as a fault repeats it.
+func (w *walker) told(value string) string {
+	if w.discreet {
+		return "this"
+	}
+	return value
+}
+
 // endless warns of the one pattern that the reference service reads otherwise:
 // it tests key_value as a whole, so that the end of a pattern of the key alone
 // is looked for in the value.
@@ -111,13 +135,13 @@ func (w *walker) network(f field, r *rule) bool {
 	p, ok := parseNetwork(r.text)
 	switch {
 	case !ok:
-		w.fail(f.value, "write a network or an address, as in 10.0.0.0/8, 2001:db8::/32 or 10.0.0.1", "value_cidr cannot be %s", kindOf(f.value))
+		w.fail(f.value, "write a network or an address, as in 10.0.0.0/8, 2001:db8::/32 or 10.0.0.1", "value_cidr cannot be %s", w.told(kindOf(f.value)))
 		return false
 	case strings.Contains(r.key, "*"):
 		w.fail(f.value, "write the whole key", "a key with a * cannot have a value_cidr")
 		return false
 	case p != p.Masked():
-		w.warn(f.value, "write "+networkText(p), "%s is taken as %s", quote(r.text), networkText(p))
+		w.warn(f.value, "write "+networkText(p), "%s is taken as %s", w.told(quote(r.text)), networkText(p))
 	}
 	r.kind, r.text = networkValue, networkText(p)
 	return true

@@ -76,8 +76,8 @@ func (w *walker) weights(f field, into map[string]int64, r room, heaviest *weigh
 	found := map[string]field{}
 	w.collect(f.value, free, found)
 	for _, pair := range found {
-		value, ok := w.str(field{key: f.key, value: resolved(pair.key)})
-		if n, sound := w.tokens(pair, "the weight of "+quote(value), r, heaviest); ok && sound {
+		value, ok := w.value(field{key: f.key, value: resolved(pair.key)})
+		if n, sound := w.tokens(pair, "the weight of "+w.told(quote(value)), r, heaviest); ok && sound {
 			into[value] = n
 		}
 	}

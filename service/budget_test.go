@@ -3,6 +3,9 @@
 package service
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,6 +41,25 @@ descriptors:
 		if made := w.allocations(c.texts...) - ofTheTest; made > c.most {
 			t.Errorf("%q makes %v allocations, more than %v", c.texts, made, c.most)
 		}
+	}
+}
+
+// Hashing the values of a descriptor costs one allocation, however many values and
+// limits it has.
+func TestBudget_HashedValuesCostOneAllocationForEachDescriptor(t *testing.T) {
+	const rules = `
+descriptors:
+  - {key: a, limits: [{rate: 1000/s}, {rate: 9000/day}]}
+  - {key: b, descriptors: [{key: c, limits: [{rate: 1000/s}]}]}
+`
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte(strings.Repeat("s", 32)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	plain, hashed := newWorld(t, "domain: d"+rules), newWorld(t, "domain: d\nkeys: {hash: hmac-sha256, secret_file: "+secret+"}"+rules)
+	texts := []string{"a=x", "b=y,c=z"}
+	if before, after := plain.allocations(texts...), hashed.allocations(texts...); after > before+2 {
+		t.Errorf("%v allocations, %v with hashed values", before, after)
 	}
 }
 

@@ -42,12 +42,17 @@ type Observer struct {
 // What it says is put together when it is asked for, which must be before the
 // observer returns.
 type Refusal struct {
-	Domain  string
-	Limit   string              // the limit that refused, or "unmatched"
-	Entries []descriptors.Entry // of the descriptor that was refused, as the client sent them
+	Domain string
+	Limit  string // the limit that refused, or "unmatched"
 
-	verdict *verdict
+	entries   []descriptors.Entry // of the descriptor that was refused, as the client sent them
+	redaction descriptors.Redaction
+	verdict   *verdict
 }
+
+// Entries are those of the descriptor that was refused, as the client sent them but
+// for values that the domain's rules hide.
+func (r Refusal) Entries() []descriptors.Entry { return r.redaction.Entries(r.entries) }
 
 // Message is the sentence that the caller reads, in the language of the limit's
 // response.
@@ -155,15 +160,15 @@ func (s *Service) observeBreakers(rules *descriptors.Rules, charges []buckets.Ch
 	}
 }
 
-func (s *Service) observeRefusal(v *verdict, request *descriptors.Request, unmatched []int) {
+func (s *Service) observeRefusal(v *verdict, request *descriptors.Request, found *descriptors.Resolution) {
 	if !v.over || s.options.Observe.Refusal == nil {
 		return
 	}
-	r := Refusal{Domain: request.Domain, Limit: v.reason, verdict: v}
+	r := Refusal{Domain: request.Domain, Limit: v.reason, redaction: found.Redaction, verdict: v}
 	if v.reason == "limit" {
-		r.Limit, r.Entries = v.decisive.Limit.Name, request.Descriptors[v.decisive.Descriptor].Entries
-	} else if len(unmatched) > 0 {
-		r.Entries = request.Descriptors[unmatched[0]].Entries
+		r.Limit, r.entries = v.decisive.Limit.Name, request.Descriptors[v.decisive.Descriptor].Entries
+	} else if len(found.Unmatched) > 0 {
+		r.entries = request.Descriptors[found.Unmatched[0]].Entries
 	}
 	s.options.Observe.Refusal(r)
 }

@@ -2,6 +2,8 @@ package service
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -24,7 +26,7 @@ descriptors:
 func refusals(w *world) *[]string {
 	var log []string
 	w.options.Observe.Refusal = func(r Refusal) {
-		log = append(log, fmt.Sprintf("%s %s %v %q %s", r.Domain, r.Limit, r.Entries, r.Message(), r.RequestID()))
+		log = append(log, fmt.Sprintf("%s %s %v %q %s", r.Domain, r.Limit, r.Entries(), r.Message(), r.RequestID()))
 	}
 	return &log
 }
@@ -46,6 +48,22 @@ func TestM22_ARefusalIsToldWithUserAndText(t *testing.T) {
 	}
 	w.ask(request("nobody=n", "user=u2"))
 	w.tells(log, `d unmatched [{nobody n}] "no rate limit rule admits this request" `)
+}
+
+// Of values that the domain hides a refusal tells the short form, of whatever entry,
+// and the request's id as it is.
+func TestM22_ARefusalHidesWhatTheDomainHides(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("a secret of a test that is long enough"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, observedRules+"keys: {hash: hmac-sha256, secret_file: "+secret+"}\n")
+	log := refusals(w)
+	w.ask(request("user=alice,request_id=r-1"))
+	w.ask(request("user=alice,request_id=r-1"))
+	w.tells(log, `d total [{user hmac:8f312251} {request_id r-1}] "rate limit \"total\" of 1 per minute exceeded, retry after 60 s" r-1`)
+	w.ask(request("nobody=alice"))
+	w.tells(log, `d unmatched [{nobody hmac:8f312251}] "no rate limit rule admits this request" `)
 }
 
 // Which of two limits refused is told by the metric, the body and the event.

@@ -150,7 +150,7 @@ func (s *Service) judge(ctx context.Context, rules *descriptors.Rules, c *call, 
 	}
 	s.observeVerdict(v, waited)
 	s.observeBreakers(rules, charges, outcomes)
-	s.observeRefusal(v, &c.request, found.Unmatched)
+	s.observeRefusal(v, &c.request, &found)
 	if ctx.Err() != nil {
 		s.handBack(ctx, rules, v)
 		return status.FromContextError(ctx.Err()).Err()

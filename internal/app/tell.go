@@ -44,8 +44,9 @@ func (t *teller) refused(r service.Refusal) {
 	if !tell {
 		return
 	}
-	entries := make([]events.Entry, len(r.Entries))
-	for i, e := range r.Entries {
+	shown := r.Entries()
+	entries := make([]events.Entry, len(shown))
+	for i, e := range shown {
 		entries[i] = events.Entry{Key: e.Key, Value: e.Value}
 	}
 	t.bus.Tell(events.Event{
