@@ -67,6 +67,20 @@ func TestTheNameOfATokenIsTheAuthor(t *testing.T) {
 	}
 }
 
+// A hash that is nearly that of a token opens nothing.
+func TestATokenIsKnownByTheWholeOfItsHash(t *testing.T) {
+	const sent = "the token of an operator"
+	for i := range 32 {
+		token := admin.NewToken(admin.Operator, "ann", sent)
+		token.Hash[i] ^= 1
+		r := request("GET", "/", "")
+		r.Header.Set("Authorization", "Bearer "+sent)
+		if got := guarded(t, admin.Guard{Tokens: tokens(token)}).do(r); got.Code != 401 {
+			t.Fatalf("byte %d differs: %d", i, got.Code)
+		}
+	}
+}
+
 func TestTokensFile_IsReadStrictly(t *testing.T) {
 	hash := strings.Repeat("0a", 32)
 	good := "viewer ann sha256:" + hash
