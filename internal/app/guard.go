@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -107,30 +108,64 @@ func readAtMost(name string, most int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, most))
 }
 
-// refusalsEvery is how often refused requests are told at most: each can be one of a
+// refusalsEvery is how often refused clients are told of at most: each can be one of a
 // flood.
 const refusalsEvery = 10 * time.Second
 
-// refusals tells of requests that were refused, and how many were not told.
-type refusals struct {
-	log *slog.Logger
-
+// nowAndThen lets a line pass in each time of refusalsEvery, and counts the others.
+type nowAndThen struct {
 	mu     sync.Mutex
 	told   time.Time
 	untold int
 }
 
+// next tells whether a line may be told, and how many were not since the last one.
+func (n *nowAndThen) next() (untold int, tell bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.told.IsZero() && time.Since(n.told) < refusalsEvery {
+		n.untold++
+		return 0, false
+	}
+	untold = n.untold
+	n.told, n.untold = time.Now(), 0
+	return untold, true
+}
+
+const othersUntold = "others_since_the_last_line"
+
+// refusals tells of requests that were refused.
+type refusals struct {
+	log  *slog.Logger
+	pace nowAndThen
+}
+
 func (r *refusals) note(address string, status int, why string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.told.IsZero() && time.Since(r.told) < refusalsEvery {
-		r.untold++
+	untold, tell := r.pace.next()
+	if !tell {
 		return
 	}
 	from, _, err := net.SplitHostPort(address)
 	if err != nil {
 		from = "unknown"
 	}
-	r.log.Warn("a request to the HTTP port was refused", "status", status, "why", why, "from", from, "others_since_the_last_line", r.untold)
-	r.told, r.untold = time.Now(), 0
+	r.log.Warn("a request to the HTTP port was refused", "status", status, "why", why, "from", from, othersUntold, untold)
+}
+
+// serverErrors are what net/http has to say of clients: of those that no TLS connection
+// came to be with, such as by a certificate of nobody, now and then.
+type serverErrors struct {
+	log  *slog.Logger
+	pace nowAndThen
+}
+
+// Write takes one message. It never fails.
+func (e *serverErrors) Write(message []byte) (int, error) {
+	text := strings.TrimSpace(string(message))
+	if !strings.HasPrefix(text, "http: TLS handshake error") {
+		e.log.Warn(text)
+	} else if untold, tell := e.pace.next(); tell {
+		e.log.Warn(text, othersUntold, untold)
+	}
+	return len(message), nil
 }

@@ -94,7 +94,17 @@ func TestAFloodOfRefusedRequestsIsALineNowAndThen(t *testing.T) {
 			r.note("10.0.0.7:4711", 401, "the token is wrong")
 			time.Sleep(10 * time.Millisecond)
 		}
+		server := newHTTPServer(nil, r.log).ErrorLog
 		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+		log.Reset()
+		for i := range 3500 {
+			server.Printf("http: TLS handshake error from 10.0.0.7:%d: bad certificate", i)
+			time.Sleep(10 * time.Millisecond)
+		}
+		server.Print("http: panic serving")
+		if got := strings.Split(strings.TrimSpace(log.String()), "\n"); len(got) != 5 || !strings.Contains(got[4], "panic") || !strings.Contains(got[3], ":999") {
+			t.Errorf("35 s of bad certificates and a panic left %d lines:\n%s", len(got), &log)
+		}
 		if len(lines) != 4 || !strings.Contains(lines[0], `"from":"10.0.0.7"`) || !strings.Contains(lines[1], `"others_since_the_last_line":999`) {
 			t.Errorf("35 s of a flood left %d lines:\n%s", len(lines), &log)
 		}

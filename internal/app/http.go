@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	stdlog "log"
 	"log/slog"
 	"net/http"
 	"time"
@@ -15,7 +16,7 @@ import (
 // for tokens has its time-outs extended by the API itself.
 func newHTTPServer(pages http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler: pages, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		Handler: pages, ErrorLog: stdlog.New(&serverErrors{log: log}, "", 0),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
 		MaxHeaderBytes:               64 << 10,
 		DisableGeneralOptionsHandler: true, // it would answer OPTIONS * past the pages
