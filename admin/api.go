@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -21,7 +20,6 @@ import (
 // runs, the sizes of pools, buckets that are made and looked at, and requests
 // for tokens without Envoy. docs/api.md is its reference.
 type API struct {
-	Guard    Guard
 	Rules    *descriptors.Source
 	Book     *overrides.Book
 	Buckets  *named.Registry
@@ -54,6 +52,7 @@ type reply struct {
 
 // method serves one method of a path.
 type method struct {
+	who   Role
 	query []string // the parameters that it knows
 	serve func(*call) (reply, error)
 	// holds tells that the caller may be held. Others are answered within the time
@@ -69,42 +68,15 @@ type endpoint struct {
 
 // Add serves the API among other pages.
 func (a API) Add(p *Pages) {
-	endpoints := slices.Concat(a.limits(), a.pools(), a.buckets(), a.requests())
-	for _, e := range endpoints {
-		p.mux.Handle(e.path, a.guarded(e.ServeHTTP))
-		names := strings.Join(slices.Sorted(maps.Keys(e.methods)), ", ")
-		p.list(strings.ReplaceAll(e.path, "...}", "}"), e.shows+" ("+names+")")
-	}
-	p.mux.Handle("/api/", a.guarded(func(w http.ResponseWriter, _ *http.Request) {
-		(&problem{Status: http.StatusNotFound, Detail: "there is nothing at this path", Remedy: "GET / lists what there is"}).write(w)
-	}))
-}
-
-// guarded lets through who may use the API.
-func (a API) guarded(next http.HandlerFunc) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		if refused := a.Guard.refuse(r); refused != nil {
-			refused.write(w)
-			return
+	for _, e := range slices.Concat(a.limits(), a.pools(), a.buckets(), a.requests()) {
+		for name, m := range e.methods {
+			p.Add(m.who, name, e.path, e.shows, m)
 		}
-		next(w, r)
-	})
+	}
 }
 
 // ServeHTTP implements [http.Handler].
-func (e endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	m, known := e.methods[r.Method]
-	if !known {
-		allowed := strings.Join(slices.Sorted(maps.Keys(e.methods)), ", ")
-		(&problem{
-			Status: http.StatusMethodNotAllowed, Detail: "this path does not know the method", Remedy: "use " + allowed,
-			header: http.Header{"Allow": {allowed}},
-		}).write(w)
-		return
-	}
+func (m method) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer, err := m.answer(w, r)
 	if err != nil {
 		problemOf(err).write(w)
@@ -153,11 +125,4 @@ func (c *call) one(name string) (string, error) {
 		return values[0], nil
 	}
 	return "", bad(name, name+" is there more than once", "send it once")
-}
-
-// clean tells whether a path under the API is as the mux would have it: it would
-// send who asks for limits/a//b to limits/a/b, which may be another limit.
-func clean(r *http.Request) bool {
-	escaped := r.URL.EscapedPath()
-	return !strings.HasPrefix(escaped, "/api/") || path.Clean(escaped) == strings.TrimSuffix(escaped, "/")
 }

@@ -13,10 +13,10 @@ const longestWait = 5 * time.Minute
 func (a API) requests() []endpoint {
 	return []endpoint{
 		{"/api/v1/check", "takes tokens if they are there", map[string]method{
-			http.MethodPost: {serve: a.check},
+			http.MethodPost: {who: Operator, serve: a.check},
 		}},
 		{"/api/v1/acquire", "takes tokens, and waits for them up to ?wait=5s", map[string]method{
-			http.MethodPost: {[]string{"wait"}, a.acquire, true},
+			http.MethodPost: {Operator, []string{"wait"}, a.acquire, true},
 		}},
 	}
 }

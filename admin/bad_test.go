@@ -258,7 +258,7 @@ func TestBadPathsParametersAndConditionsAreRefused(t *testing.T) {
 // A method that is not known is answered with those that are.
 func TestAWrongMethodIsToldTheRightOnes(t *testing.T) {
 	w := alone(t)
-	if got := w.ask("PATCH", "/api/v1/limits/vip", ""); got.Header().Get("Allow") != "DELETE, GET, PUT" {
+	if got := w.ask("PATCH", "/api/v1/limits/vip", ""); got.Header().Get("Allow") != "DELETE, GET, HEAD, PUT" {
 		t.Errorf("%v %s", got.Header(), got.Body)
 	}
 	if got := w.ask("GET", "/api/v1/check", ""); got.Header().Get("Allow") != "POST" {

@@ -14,7 +14,7 @@ import (
 	"unicode/utf8"
 )
 
-// maxBody bounds what a request may send, in bytes.
+// maxBody bounds what a request may send to any page, in bytes.
 const maxBody = 1 << 20
 
 // readBody reads the whole of a request's body, which must be called JSON: what
@@ -28,7 +28,7 @@ func readBody(r *http.Request) ([]byte, error) {
 			Detail: "the body must be JSON and say so", Remedy: "send the header Content-Type: application/json",
 		}
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
+	body, err := io.ReadAll(r.Body) // which Pages bounds
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):

@@ -19,13 +19,13 @@ import (
 func (a API) buckets() []endpoint {
 	return []endpoint{
 		{"/api/v1/buckets", "buckets made at run time; with ?domain= and ?entry=KEY=VALUE levels of those of rules", map[string]method{
-			http.MethodGet:    {query: []string{"domain", "entry"}, serve: a.listBuckets},
-			http.MethodDelete: {query: []string{"domain", "entry", "limit"}, serve: a.resetLevels},
+			http.MethodGet:    {who: Viewer, query: []string{"domain", "entry"}, serve: a.listBuckets},
+			http.MethodDelete: {who: Operator, query: []string{"domain", "entry", "limit"}, serve: a.resetLevels},
 		}},
 		{"/api/v1/buckets/{id...}", "one bucket made at run time", map[string]method{
-			http.MethodGet:    {serve: a.getBucket},
-			http.MethodPut:    {serve: a.putBucket},
-			http.MethodDelete: {query: []string{"version"}, serve: a.deleteBucket},
+			http.MethodGet:    {who: Viewer, serve: a.getBucket},
+			http.MethodPut:    {who: Operator, serve: a.putBucket},
+			http.MethodDelete: {who: Operator, query: []string{"version"}, serve: a.deleteBucket},
 		}},
 	}
 }

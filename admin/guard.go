@@ -1,8 +1,7 @@
 package admin
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
+	"context"
 	"maps"
 	"net"
 	"net/http"
@@ -11,14 +10,27 @@ import (
 	"strings"
 )
 
-// Guard decides who may use the API.
+// Guard decides who may use what.
 type Guard struct {
-	// Token is what callers send as Authorization: Bearer. Empty: there is none.
-	Token string
+	// Tokens are those that callers may send as Authorization: Bearer, at this moment.
+	// nil: none are set up.
+	Tokens func() Tokens
 	// Certificates tells that the server verifies the certificates that clients
-	// send. One that it verified opens the API.
+	// send. One that it verified is an operator's.
 	Certificates bool
+	// Refused is told of each request that is refused, with the status that answers
+	// it and why. nil: nobody wants to know.
+	Refused func(r *http.Request, status int, why string)
 }
+
+// identity is who asks: the role and, of a token, its name.
+type identity struct {
+	role Role
+	name string
+}
+
+// identityKey is where a request's context has who asks.
+type identityKey struct{}
 
 // Callers of the same machine need nothing, as long as neither a token nor
 // certificates are set up. A proxy on this machine makes everybody such a caller,
@@ -36,39 +48,77 @@ func proxied(name string) bool {
 	return strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "X-Envoy-")
 }
 
-var crossOrigin = http.NewCrossOriginProtection()
-
-// refuse says why a request is not answered, nil if it is.
-func (g Guard) refuse(r *http.Request) *problem {
-	if err := crossOrigin.Check(r); err != nil {
-		return &problem{Status: http.StatusForbidden, Detail: "a page of another origin asks", Remedy: "the API is not for pages of other sites"}
+// admit answers the request with who asks, or why it is not answered: the caller is
+// not known, or less than the role that is wanted.
+func (g Guard) admit(r *http.Request, wanted Role) (*http.Request, *problem) {
+	if wanted == Everyone {
+		return r, nil
 	}
-	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
-		return nil
+	who, refused := g.identify(r)
+	if refused == nil && who.role < wanted {
+		refused = &problem{
+			Status: http.StatusForbidden, Field: "Authorization", Detail: "the token is a viewer's, which may read and nothing else",
+			Remedy: "send the token of an operator",
+		}
+	}
+	if refused != nil {
+		if g.Refused != nil {
+			g.Refused(r, refused.Status, refused.Detail)
+		}
+		return r, refused
+	}
+	return r.WithContext(context.WithValue(r.Context(), identityKey{}, who)), nil
+}
+
+// identify tells who asks, or why that is nobody who is answered.
+func (g Guard) identify(r *http.Request) (identity, *problem) {
+	if ofAnotherOrigin(r) {
+		return identity{}, &problem{Status: http.StatusForbidden, Detail: "a page of another origin asks", Remedy: "the API is not for pages of other sites"}
 	}
 	switch {
-	case g.Token != "":
+	case r.TLS != nil && len(r.TLS.VerifiedChains) > 0:
+		return identity{role: Operator}, nil
+	case g.Tokens != nil:
 		return g.checkToken(r)
 	case g.Certificates:
-		return &problem{Status: http.StatusForbidden, Detail: "the caller has no certificate that --http-client-ca signed", Remedy: "send one, or set --admin-token and send the token"}
+		return identity{}, &problem{Status: http.StatusForbidden, Detail: "the caller has no certificate that --http-client-ca signed", Remedy: "send one, or set up tokens (--admin-tokens-file) and send one"}
 	}
-	return checkLocal(r)
+	return identity{role: Operator}, checkLocal(r)
 }
 
-func (g Guard) checkToken(r *http.Request) *problem {
-	scheme, sent, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	given, wanted := sha256.Sum256([]byte(strings.TrimSpace(sent))), sha256.Sum256([]byte(g.Token))
-	if strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(given[:], wanted[:]) == 1 {
-		return nil
+var crossOrigin = http.NewCrossOriginProtection()
+
+// ofAnotherOrigin tells whether a page of another site makes a browser send the
+// request, also one that only reads: the page could measure the answer, if not read
+// it. Following a link is something else, which the caller does.
+func ofAnotherOrigin(r *http.Request) bool {
+	if r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Mode") == "navigate" {
+		return false
 	}
-	return &problem{
-		Status: http.StatusUnauthorized, Field: "Authorization", Detail: "the token is missing or wrong",
-		Remedy: "send the header Authorization: Bearer TOKEN with the token of --admin-token",
+	strict := *r
+	strict.Method = http.MethodPost // the check lets those pass that only read
+	return crossOrigin.Check(&strict) != nil
+}
+
+func (g Guard) checkToken(r *http.Request) (identity, *problem) {
+	scheme, sent, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	refused := &problem{
+		Status: http.StatusUnauthorized, Field: "Authorization", Detail: "the token is missing",
+		Remedy: "send the header Authorization: Bearer TOKEN with a token of --admin-token or --admin-tokens-file",
 		header: http.Header{"Www-Authenticate": {`Bearer realm="weir"`}},
 	}
+	if !strings.EqualFold(scheme, "Bearer") {
+		return identity{}, refused
+	}
+	token, known := g.Tokens().of(strings.TrimSpace(sent))
+	if !known {
+		refused.Detail = "the token is wrong"
+		return identity{}, refused
+	}
+	return identity{token.Role, token.Name}, nil
 }
 
-const openTo = "set --admin-token (WEIR_ADMIN_TOKEN) and send the token, or --http-client-ca and send a certificate"
+const openTo = "set --admin-token (WEIR_ADMIN_TOKEN) or --admin-tokens-file and send a token, or --http-client-ca and send a certificate"
 
 func checkLocal(r *http.Request) *problem {
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
@@ -105,6 +155,9 @@ func isLocal(host string) bool {
 func caller(r *http.Request) string {
 	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
 		return "certificate of " + r.TLS.VerifiedChains[0][0].Subject.CommonName
+	}
+	if who, _ := r.Context().Value(identityKey{}).(identity); who.name != "" {
+		return who.name
 	}
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
 	return host

@@ -16,13 +16,17 @@ import (
 	"github.com/weir-rls/weir/admin"
 )
 
+func tokens(all ...admin.Token) func() admin.Tokens {
+	return func() admin.Tokens { return all }
+}
+
 func guarded(t *testing.T, g admin.Guard) *world {
 	t.Helper()
-	return newWorld(t, inMemory(t), func(a *admin.API) { a.Guard = g })
+	return newWorldBehind(t, g, inMemory(t), nil)
 }
 
 // Who is not on this machine, or asks for somebody who may not be, is refused;
-// health and the index answer all the same.
+// health answers all the same.
 func TestGuard_WithoutATokenOnlyThisMachineIsAnswered(t *testing.T) {
 	w := guarded(t, admin.Guard{})
 	for name, c := range map[string]struct {
@@ -62,7 +66,7 @@ func TestGuard_WithoutATokenOnlyThisMachineIsAnswered(t *testing.T) {
 				switch {
 				case path == "/api/nothing" && want == 200:
 					want = 404
-				case path[1:] == "livez" || path == "/readyz" || path == "/":
+				case path == "/livez" || path == "/readyz":
 					want = 200
 				}
 				got := w.do(r)
@@ -80,7 +84,7 @@ func TestGuard_WithoutATokenOnlyThisMachineIsAnswered(t *testing.T) {
 // With a token everybody needs it, this machine too.
 func TestGuard_WithATokenEverybodyNeedsIt(t *testing.T) {
 	const token = "a token of thirty-two characters"
-	w := guarded(t, admin.Guard{Token: token})
+	w := guarded(t, admin.Guard{Tokens: tokens(admin.NewToken(admin.Operator, "", token))})
 	for sent, want := range map[string]int{
 		"Bearer " + token: 200, "bearer " + token: 200, "Bearer  " + token: 200,
 		"": 401, "Bearer": 401, "Bearer ": 401, token: 401, "Basic " + token: 401, "Bearer " + token + "x": 401, "Bearer " + token[1:]: 401,
@@ -121,8 +125,20 @@ func TestGuard_PagesOfOtherSitesAreRefused(t *testing.T) {
 		"an old browser": {map[string]string{"Origin": "https://evil.example"}, 403},
 	} {
 		t.Run(name, func(t *testing.T) {
+			look := request("GET", "/api/v1/limits", "")
+			for key, value := range c.headers {
+				look.Header.Set(key, value)
+			}
+			if got := w.do(look); got.Code != c.status {
+				t.Errorf("GET: %d %s, want %d", got.Code, got.Body, c.status)
+			}
+			look.Header.Set("Sec-Fetch-Mode", "navigate")
+			if got := w.do(look); got.Code != 200 {
+				t.Errorf("a link that the caller follows: %d %s", got.Code, got.Body)
+			}
 			before := w.version()
 			r := request("PUT", "/api/v1/domains/llm", `{"enabled": true}`)
+			r.Header.Set("Sec-Fetch-Mode", "navigate")
 			for key, value := range c.headers {
 				r.Header.Set(key, value)
 			}
@@ -151,7 +167,7 @@ func TestGuard_AVerifiedCertificateOpensTheAPI(t *testing.T) {
 	good, goodKey := newCertificate(t, authority, key)
 	self, selfKey := newCertificate(t, nil, nil)
 	for name, guard := range map[string]admin.Guard{
-		"certificates": {Certificates: true}, "certificates and a token": {Certificates: true, Token: "a token of thirty-two characters"},
+		"certificates": {Certificates: true}, "certificates and a token": {Certificates: true, Tokens: tokens()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := guarded(t, guard)

@@ -12,9 +12,9 @@ import (
 // /healthcheck is the reference service's name for readiness, with its answers:
 // 200 "OK" or 500.
 func (p *Pages) AddHealth(notReady func() string) {
-	p.Add("/livez", "200 while the process runs", answer(http.StatusOK, func() string { return "" }))
-	p.Add("/readyz", "200 when this replica should get traffic, else 503 and the reason", answer(http.StatusServiceUnavailable, notReady))
-	p.Add("/healthcheck", "the same as 200 or 500, as envoyproxy/ratelimit has it", answer(http.StatusInternalServerError, notReady))
+	p.Add(Everyone, http.MethodGet, "/livez", "200 while the process runs", answer(http.StatusOK, func() string { return "" }))
+	p.Add(Everyone, http.MethodGet, "/readyz", "200 when this replica should get traffic, else 503 and the reason", answer(http.StatusServiceUnavailable, notReady))
+	p.Add(Everyone, http.MethodGet, "/healthcheck", "the same as 200 or 500, as envoyproxy/ratelimit has it", answer(http.StatusInternalServerError, notReady))
 }
 
 func answer(bad int, why func() string) http.Handler {

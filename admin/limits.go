@@ -16,19 +16,19 @@ func (a API) limits() []endpoint {
 	undo := []string{"author", "reason", "version", "dry_run"}
 	return []endpoint{
 		{"/api/v1/limits", "limits as they are live, and what is set of them", map[string]method{
-			http.MethodGet: {query: []string{"domain"}, serve: a.listLimits},
+			http.MethodGet: {who: Viewer, query: []string{"domain"}, serve: a.listLimits},
 		}},
 		{"/api/v1/limits/{limit...}", "one limit, pool or preset, and what is set of it", map[string]method{
-			http.MethodGet:    {query: []string{"domain"}, serve: a.getLimit},
-			http.MethodPut:    {query: []string{"domain", "dry_run"}, serve: a.putLimit},
-			http.MethodDelete: {query: append([]string{"domain", "for"}, undo...), serve: a.deleteLimit},
+			http.MethodGet:    {who: Viewer, query: []string{"domain"}, serve: a.getLimit},
+			http.MethodPut:    {who: Operator, query: []string{"domain", "dry_run"}, serve: a.putLimit},
+			http.MethodDelete: {who: Operator, query: append([]string{"domain", "for"}, undo...), serve: a.deleteLimit},
 		}},
 		{"/api/v1/domains/{domain}", "the switch of a domain", map[string]method{
-			http.MethodPut:    {query: []string{"dry_run"}, serve: a.putDomain},
-			http.MethodDelete: {query: undo, serve: a.deleteDomain},
+			http.MethodPut:    {who: Operator, query: []string{"dry_run"}, serve: a.putDomain},
+			http.MethodDelete: {who: Operator, query: undo, serve: a.deleteDomain},
 		}},
 		{"/api/v1/history", "what was set and undone, by whom and why", map[string]method{
-			http.MethodGet: {query: []string{"n"}, serve: a.history},
+			http.MethodGet: {who: Viewer, query: []string{"n"}, serve: a.history},
 		}},
 	}
 }

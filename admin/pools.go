@@ -15,18 +15,18 @@ func (a API) pools() []endpoint {
 	domain := []string{"domain"}
 	return []endpoint{
 		{"/api/v1/pools", "sizes of pools, and what they follow", map[string]method{
-			http.MethodGet: {query: domain, serve: a.listPools},
+			http.MethodGet: {who: Viewer, query: domain, serve: a.listPools},
 		}},
 		{"/api/v1/pools/{pool}/instances/{id}", "a backend that lives, and its units", map[string]method{
-			http.MethodPut:    {query: domain, serve: a.putInstance},
-			http.MethodDelete: {query: domain, serve: a.deleteInstance},
+			http.MethodPut:    {who: Operator, query: domain, serve: a.putInstance},
+			http.MethodDelete: {who: Operator, query: domain, serve: a.deleteInstance},
 		}},
 		{"/api/v1/pools/{pool}/capacity", "the size of a pool, set by hand", map[string]method{
-			http.MethodPut:    {query: domain, serve: a.putCapacity},
-			http.MethodDelete: {query: []string{"domain", "author", "reason"}, serve: a.deleteCapacity},
+			http.MethodPut:    {who: Operator, query: domain, serve: a.putCapacity},
+			http.MethodDelete: {who: Operator, query: []string{"domain", "author", "reason"}, serve: a.deleteCapacity},
 		}},
 		{"/api/v1/pools/{pool}/feedback", "whether a pool's size follows failures", map[string]method{
-			http.MethodPut: {query: domain, serve: a.putFeedback},
+			http.MethodPut: {who: Operator, query: domain, serve: a.putFeedback},
 		}},
 	}
 }

@@ -103,13 +103,19 @@ type world struct {
 
 func newWorld(t testing.TB, at place, change func(*admin.API)) *world {
 	t.Helper()
+	return newWorldBehind(t, admin.Guard{}, at, change)
+}
+
+// newWorldBehind is a world that a guard lets nobody into whom it does not know.
+func newWorldBehind(t testing.TB, guard admin.Guard, at place, change func(*admin.API)) *world {
+	t.Helper()
 	dir := t.TempDir()
 	for name, text := range map[string]string{"llm.yaml": ruleFile, "shop.yaml": otherFile, "models.yaml": presetFile} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return newWorldOf(t, at, dir, change)
+	return newWorldOf(t, guard, at, dir, change)
 }
 
 func (w *world) write(name, text string) {
@@ -120,9 +126,9 @@ func (w *world) write(name, text string) {
 }
 
 // newWorldOf is a world with the rules of a directory.
-func newWorldOf(t testing.TB, at place, dir string, change func(*admin.API)) *world {
+func newWorldOf(t testing.TB, guard admin.Guard, at place, dir string, change func(*admin.API)) *world {
 	t.Helper()
-	w := &world{Pages: admin.New(), place: at, t: t, dir: dir, rules: descriptors.NewSource(dir, descriptors.Options{})}
+	w := &world{Pages: admin.New(guard), place: at, t: t, dir: dir, rules: descriptors.NewSource(dir, descriptors.Options{})}
 	if report := w.rules.Reload(); len(report.Faults) > 0 {
 		t.Fatal(report.Faults.Text())
 	}

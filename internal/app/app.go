@@ -105,8 +105,12 @@ func New(s config.Settings, o Options) (*App, error) {
 	if err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
+	pages, err := a.pages()
+	if err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	a.httpServer = newHTTPServer(pages, a.log)
 	a.grpcServer = a.newGRPCServer(private)
-	a.httpServer = a.newHTTPServer()
 	a.reloaded(a.rules.Reload())
 	if err := a.live.begin(context.Background()); err != nil {
 		a.log.Warn("what was set while weir ran is not known yet; the rule files are in force until it is", "error", err.Error())

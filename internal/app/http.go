@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	stdlog "log"
 	"log/slog"
 	"net/http"
 	"time"
@@ -10,24 +11,31 @@ import (
 	"github.com/weir-rls/weir/descriptors"
 )
 
-// newHTTPServer serves the pages. A caller of the API who waits for tokens has
-// its time-outs extended by the API itself.
-func (a *App) newHTTPServer() *http.Server {
+// newHTTPServer serves pages, and bounds how long a client may take for a header, a
+// request and an answer, and how long the header may be. A caller of the API who waits
+// for tokens has its time-outs extended by the API itself.
+func newHTTPServer(pages http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler: a.pages(), ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+		Handler: pages, ErrorLog: stdlog.New(&serverErrors{log: log}, "", 0),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
+		MaxHeaderBytes:               64 << 10,
+		DisableGeneralOptionsHandler: true, // it would answer OPTIONS * past the pages
 	}
 }
 
-func (a *App) pages() http.Handler {
-	pages := admin.New()
+// pages are all that the HTTP port serves.
+func (a *App) pages() (*admin.Pages, error) {
+	guard, err := a.guard()
+	if err != nil {
+		return nil, err
+	}
+	pages := admin.New(guard)
 	pages.AddHealth(a.notReady)
-	pages.Add("/metrics", "Prometheus metrics", a.metrics.Handler())
+	pages.Add(admin.Everyone, http.MethodGet, "/metrics", "Prometheus metrics", a.metrics.Handler())
 	admin.API{
-		Guard: admin.Guard{Token: a.settings.AdminToken.Reveal(), Certificates: a.settings.HTTPClientCA != ""},
 		Rules: a.rules, Book: a.live.book, Buckets: a.live.buckets, Capacity: a.live.capacity,
 		Levels: func(ctx context.Context, r descriptors.Request) (any, error) { return a.judge.Levels(ctx, r) },
 		Reset:  a.judge.Reset, Ask: a.judge.AskJSON,
 	}.Add(pages)
-	return pages
+	return pages, nil
 }

@@ -62,7 +62,7 @@ func isTheGoldenHelp(t *testing.T, command string) {
 }
 
 func TestHelp_FitsEightyOrSoColumnsAndNamesEveryFlag(t *testing.T) {
-	for _, args := range [][]string{{"--help"}, {"help"}, {"serve", "-h"}, {"check", "-h"}, {"rules", "-h"}, {"health", "-h"}, {"bench", "-h"}, {"bench", "floor", "-h"}, {"version", "-h"}} {
+	for _, args := range [][]string{{"--help"}, {"help"}, {"serve", "-h"}, {"check", "-h"}, {"rules", "-h"}, {"health", "-h"}, {"bench", "-h"}, {"bench", "floor", "-h"}, {"token", "-h"}, {"version", "-h"}} {
 		got := weir(t, nil, args...)
 		if got.code != exitOK || got.stderr != "" || !strings.Contains(got.stdout, "\nUsage:\n  weir") || !strings.Contains(got.stdout, "--help") {
 			t.Errorf("%v: %+v", args, got)
@@ -107,6 +107,9 @@ func TestWrongUsage_IsOneLineWithTheRemedy(t *testing.T) {
 		"bench --descriptor=user":  `--descriptor: "user" is not KEY=VALUE: write user=u%d`,
 		"bench --conections=1":     "unknown flag: --conections: did you mean --connections?",
 		"bench floor --listen x":   `--listen: "x" is not HOST:PORT`,
+		"token":                    "weir token takes one name, got 0: write weir token NAME",
+		"token a/b":                `"a/b" is no name of a token: a name has 1 to 64 letters`,
+		"token a --role admin":     `--role: "admin" is neither viewer nor operator`,
 		"completion bash":          `unknown command "completion"`,
 		"serve --rules \x1b[31m x": `weir serve takes no argument, got "x"`,
 	} {

@@ -30,10 +30,11 @@ type Settings struct {
 	MemoryMaxBuckets int           `mapstructure:"memory_max_buckets"` // buckets that the memory store keeps, at least 1
 	StateDir         string        `mapstructure:"state_dir"`          // keeps what is set through the API with StoreMemory; empty: nothing does
 
-	AdminToken   Secret `mapstructure:"admin_token"`    // of callers of the API; empty: none is needed on the same machine
-	HTTPCert     string `mapstructure:"http_cert"`      // PEM file; empty: the HTTP port has no TLS
-	HTTPKey      string `mapstructure:"http_key"`       // PEM file of its key
-	HTTPClientCA string `mapstructure:"http_client_ca"` // PEM file of who signs certificates of callers of the API; empty: nobody
+	AdminToken      Secret `mapstructure:"admin_token"`       // of an operator; empty, and without a file: none is needed on the same machine
+	AdminTokensFile string `mapstructure:"admin_tokens_file"` // file of tokens with roles and names, each as a hash; empty: there is none
+	HTTPCert        string `mapstructure:"http_cert"`         // PEM file; empty: the HTTP port has no TLS
+	HTTPKey         string `mapstructure:"http_key"`          // PEM file of its key
+	HTTPClientCA    string `mapstructure:"http_client_ca"`    // PEM file of who signs certificates of callers of the API; empty: nobody
 
 	ReceiptKey     Secret        `mapstructure:"receipt_key"`     // signs receipts, the same in all replicas; empty: weir sees to one
 	Headers        string        `mapstructure:"headers"`         // HeadersOff, HeadersDraft10 or HeadersLegacy

@@ -115,7 +115,11 @@ var table = []setting{
 
 	{
 		name: "admin-token", group: "API", value: "TEXT", def: "", check: secretKey, secret: true,
-		usage: "What callers of the API send as Authorization: Bearer TEXT, at least 32 random characters. Without it, and without --http-client-ca, only callers on the same machine are answered. Safest in WEIR_ADMIN_TOKEN.",
+		usage: "What an operator sends to the API as Authorization: Bearer TEXT, at least 32 random characters. Without it, --admin-tokens-file and --http-client-ca only callers on the same machine are answered. Safest in WEIR_ADMIN_TOKEN.",
+	},
+	{
+		name: "admin-tokens-file", group: "API", value: "FILE", def: "",
+		usage: "Tokens of viewers, who may read, and of operators, each a line ROLE NAME sha256:HEX as weir token prints it. A replaced file counts within a second; one that cannot be used leaves the tokens as they were.",
 	},
 	{
 		name: "http-cert", group: "API", value: "FILE", def: "",
@@ -127,7 +131,7 @@ var table = []setting{
 	},
 	{
 		name: "http-client-ca", group: "API", value: "FILE", def: "",
-		usage: "Authorities, PEM, whose client certificates the API accepts from other machines; needs --http-cert. Health and metrics ask for none.",
+		usage: "Authorities, PEM, whose client certificates the API accepts, from any machine and as an operator's; needs --http-cert. Health and metrics ask for none.",
 	},
 
 	{

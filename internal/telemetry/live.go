@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"iter"
+	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -14,6 +15,7 @@ type live struct {
 	events        *prometheus.CounterVec
 	eventsDropped *prometheus.CounterVec
 	lines         *prometheus.CounterVec
+	refused       *prometheus.CounterVec
 }
 
 func newLive() live {
@@ -28,13 +30,14 @@ func newLive() live {
 		events:        counters("events_total", "Events that were delivered, by sink.", "sink"),
 		eventsDropped: counters("events_dropped_total", "Events that were not delivered, by sink.", "sink"),
 		lines:         counters("line_requests_total", "Lines of the line protocol, by verb and result.", "verb", "result"),
+		refused:       counters("http_refused_total", "Requests to the HTTP port by who may not use what is asked for, by status.", "status"),
 	}
 	l.ledger.Set(1)
 	return l
 }
 
 func (l live) collectors() []prometheus.Collector {
-	return []prometheus.Collector{l.changes, l.ledger, l.sizes, l.events, l.eventsDropped, l.lines}
+	return []prometheus.Collector{l.changes, l.ledger, l.sizes, l.events, l.eventsDropped, l.lines, l.refused}
 }
 
 // Changes publishes how many changes of limits are in force, and how many are left
@@ -71,3 +74,8 @@ func (m *Metrics) EventsDropped(sink string, n int) {
 
 // Line counts an answer of the line protocol; both are of a few words.
 func (m *Metrics) Line(verb, result string) { m.live.lines.WithLabelValues(verb, result).Inc() }
+
+// HTTPRefused counts a request to the HTTP port that was refused with a status.
+func (m *Metrics) HTTPRefused(status int) {
+	m.live.refused.WithLabelValues(strconv.Itoa(status)).Inc()
+}

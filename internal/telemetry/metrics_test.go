@@ -38,6 +38,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	m.Reload(0)
 	m.Changes(1, 0)
 	m.Line("CHECK", "ok")
+	m.HTTPRefused(401)
 	m.EventsSent("log", 1)
 	m.EventsDropped("webhook", 1)
 	m.PoolSizes(maps.All(map[[2]string]int64{{"d", "p"}: 1}))
