@@ -15,6 +15,7 @@ type Faulty struct {
 
 	delay    atomic.Int64 // nanoseconds that each reply is held back
 	swallows atomic.Bool
+	loses    atomic.Bool // the next reply
 	closed   atomic.Bool
 
 	mu    sync.Mutex
@@ -59,6 +60,9 @@ func (w *Faulty) Delay(d time.Duration) { w.delay.Store(int64(d)) }
 
 // Swallow loses all replies, while what is asked goes through.
 func (w *Faulty) Swallow(swallows bool) { w.swallows.Store(swallows) }
+
+// LoseNext loses the next reply and ends its connection.
+func (w *Faulty) LoseNext() { w.loses.Store(true) }
 
 // Cut ends all connections. New ones may be made at once.
 func (w *Faulty) Cut() {
@@ -119,7 +123,12 @@ func (w *Faulty) forward(to, from net.Conn, replies bool) {
 		if err != nil {
 			break
 		}
-		if replies && w.swallows.Load() {
+		switch {
+		case !replies:
+		case w.loses.CompareAndSwap(true, false):
+			_ = from.Close()
+			continue
+		case w.swallows.Load():
 			continue
 		}
 		p := piece{data: data[:n]}
