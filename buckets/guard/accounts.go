@@ -72,6 +72,16 @@ func (a *accounts) forget(ctx context.Context, key string) {
 	}
 }
 
+// drop forgets what is known of keys, here and in the store, as if nobody had asked for them.
+func (a *accounts) drop(keys []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, key := range keys {
+		delete(a.all, key)
+		a.seen.drop(key)
+	}
+}
+
 // heldInStore is the lease of the slots of a share that stand for those held in the store.
 const heldInStore = "held in the store"
 

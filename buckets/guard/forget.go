@@ -17,7 +17,9 @@ var ErrCannotForget = errors.New("the bucket store cannot forget single buckets"
 func (g *Guard) Forget(ctx context.Context, keys []string) error {
 	ctx, cancel := context.WithTimeout(ctx, max(patience, g.options.Timeout))
 	defer cancel()
-	return errors.Join(forget(ctx, g.options.Store, keys), forget(ctx, g.options.Local, keys))
+	err := errors.Join(forget(ctx, g.options.Store, keys), forget(ctx, g.options.Local, keys))
+	g.accounts.drop(keys)
+	return err
 }
 
 func forget(ctx context.Context, store buckets.Store, keys []string) error {

@@ -21,7 +21,7 @@ type forgetful struct {
 func (f forgetful) Forget(ctx context.Context, keys []string) error { return f.forget(ctx, keys) }
 
 // What is reset must be fresh wherever it is judged next: a bucket that was also
-// used up here, while the store was away, is forgotten here too.
+// used up here, while the store was away, is forgotten here too, and where it was seen.
 func TestForgetReachesBothStores(t *testing.T) {
 	shared, local := memory.New(memory.Options{}), memory.New(memory.Options{})
 	away := false
@@ -35,15 +35,19 @@ func TestForgetReachesBothStores(t *testing.T) {
 		})},
 	})
 	all := charge("{a}", 10, buckets.Local)
-	for _, away = range []bool{false, true} {
+	for _, away = range []bool{true, false} {
 		if !admitted(t, g, all)[0] || admitted(t, g, all)[0] {
 			t.Fatal("the bucket does not run empty")
 		}
 	}
+	away = true
+	if admitted(t, g, all)[0] {
+		t.Fatal("the bucket is full again where the store is away")
+	}
 	if err := g.Forget(t.Context(), []string{"{a}"}); err != nil {
 		t.Fatal(err)
 	}
-	for _, away = range []bool{false, true} {
+	for _, away = range []bool{true, false} {
 		if !admitted(t, g, all)[0] {
 			t.Errorf("the bucket is not fresh with the store away: %v", away)
 		}

@@ -61,6 +61,14 @@ func (s *seen) last(key string) level {
 	return *at
 }
 
+// drop forgets the level of key.
+func (s *seen) drop(key string) {
+	lock, at := s.place(maphash.String(s.seed, key))
+	lock.Lock()
+	*at = level{}
+	lock.Unlock()
+}
+
 func (s *seen) place(hash uint64) (*sync.Mutex, *level) {
 	return &s.locks[hash%uint64(len(s.locks))], &s.levels[hash%mostSeen]
 }
