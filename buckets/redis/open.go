@@ -124,6 +124,8 @@ func (o Options) connectCluster(u url.URL, query url.Values) (Client, error) {
 	c.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	c.DialTimeout, c.Protocol = cmp.Or(c.DialTimeout, time.Second), cmp.Or(c.Protocol, resp2)
 	c.Dialer, c.CredentialsProviderContext = o.dialer(c.TLSConfig, c.DialTimeout), o.credentials(c.Username)
+	c.MinRetryBackoff, c.MaxRetryBackoff = -1, -1 // a pipeline that was redirected would pause, as one command does not
+	c.DisableRoutingPolicies = true               // which COMMAND tells, to a user who may ask: no command here needs one
 	return goredis.NewClusterClient(c), nil
 }
 
