@@ -12,6 +12,7 @@ import (
 // caller is a client that heeds what the error of a call says of the calls after it.
 type caller struct {
 	Client
+	way   *dialer     // to the servers, nil: it is not known
 	whole atomic.Bool // digests are forbidden to this user: scripts are sent whole
 }
 
@@ -28,6 +29,9 @@ func (c *caller) heed(ctx context.Context, err error) {
 	}
 	if digestForbidden(err) {
 		c.whole.Store(true)
+	}
+	if goredis.IsMasterDownError(err) && c.way != nil {
+		c.way.leave()
 	}
 	// Of its own accord the client asks after a minute who has the slots of a node that is gone.
 	if cluster, is := c.Client.(interface{ ReloadState(ctx context.Context) }); is && misdirected(err) {

@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"time"
 
@@ -42,7 +41,7 @@ type Options struct {
 
 // OpenWith is [Open] with what the URL does not say.
 func OpenWith(address string, o Options) (*Store, error) {
-	client, err := o.connect(address)
+	client, way, err := o.connect(address)
 	var syntax *url.Error
 	switch {
 	case errors.As(err, &syntax): // quotes the URL, which may hold a password
@@ -50,105 +49,92 @@ func OpenWith(address string, o Options) (*Store, error) {
 	case err != nil:
 		return nil, fmt.Errorf("the Redis URL: %w", err)
 	}
-	return New(client), nil
+	s := New(client)
+	s.client.way = way
+	return s, nil
 }
 
 // connect makes a client that sends nothing twice and notices deadlines.
-func (o Options) connect(address string) (Client, error) {
+func (o Options) connect(address string) (Client, *dialer, error) {
 	logging.Disable() // go-redis writes a line of its own for each failed call, and all it says is in the errors
 	u, err := url.Parse(address)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if o.TLS != nil && u.Scheme != "rediss" {
-		return nil, errors.New("certificates are of no use without TLS: write rediss:// at its beginning")
+		return nil, nil, errors.New("certificates are of no use without TLS: write rediss:// at its beginning")
 	}
 	switch query := u.Query(); {
 	case query.Has("cluster") && query.Has("master_name"):
-		return nil, errors.New("a Cluster has no Sentinels: leave out cluster or master_name")
+		return nil, nil, errors.New("a Cluster has no Sentinels: leave out cluster or master_name")
 	case query.Has("master_name"):
 		return o.connectSentinels(*u, query)
 	case query.Get("cluster") == "true":
 		return o.connectCluster(*u, query)
 	case query.Has("cluster"):
-		return nil, errors.New("write cluster=true, or leave it out for a single server")
+		return nil, nil, errors.New("write cluster=true, or leave it out for a single server")
 	case query.Has("addr"):
-		return nil, errors.New("a single server has one address: add cluster=true, or the master_name that Sentinels know")
+		return nil, nil, errors.New("a single server has one address: add cluster=true, or the master_name that Sentinels know")
 	}
 	c, err := goredis.ParseURL(address)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// A lost answer is not a lost call, so nothing is tried again: the next request dials.
 	// Without the context's deadline one of 50 ms would be noticed after the read timeout.
 	c.MaxRetries, c.ContextTimeoutEnabled, c.DialerRetries, c.DisableIdentity = -1, true, 1, true
 	c.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	c.DialTimeout, c.Protocol = cmp.Or(c.DialTimeout, time.Second), cmp.Or(c.Protocol, resp2)
-	c.Dialer, c.CredentialsProviderContext = o.dialer(c.TLSConfig, c.DialTimeout), o.credentials(c.Username)
-	return goredis.NewClient(c), nil
+	way := newDialer(c.TLSConfig, o.TLS, c.DialTimeout)
+	c.Dialer, c.CredentialsProviderContext = way.dial, o.credentials(c.Username)
+	return goredis.NewClient(c), way, nil
 }
 
-func (o Options) connectSentinels(u url.URL, query url.Values) (Client, error) {
+func (o Options) connectSentinels(u url.URL, query url.Values) (Client, *dialer, error) {
 	user, password := query.Get("sentinel_username"), query.Get("sentinel_password")
 	query.Del("sentinel_username")
 	query.Del("sentinel_password")
 	u.RawQuery = query.Encode()
 	c, err := goredis.ParseFailoverURL(u.String())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if c.MasterName == "" {
-		return nil, errors.New("master_name is empty: write the name that the Sentinels know the master by")
+		return nil, nil, errors.New("master_name is empty: write the name that the Sentinels know the master by")
 	}
 	c.Username, c.Password = c.SentinelUsername, c.SentinelPassword
 	c.SentinelUsername, c.SentinelPassword = user, password
 	c.MaxRetries, c.ContextTimeoutEnabled, c.DialerRetries, c.DisableIdentity = -1, true, 1, true
 	c.DialTimeout, c.Protocol = cmp.Or(c.DialTimeout, time.Second), cmp.Or(c.Protocol, resp2)
-	c.Dialer, c.CredentialsProviderContext = o.dialer(c.TLSConfig, c.DialTimeout), o.credentials(c.Username)
-	return goredis.NewFailoverClient(c), nil
+	way := newDialer(c.TLSConfig, o.TLS, c.DialTimeout)
+	c.Dialer, c.CredentialsProviderContext = way.dial, o.credentials(c.Username)
+	return goredis.NewFailoverClient(c), way, nil
 }
 
 // connectCluster follows the redirections of the nodes: what was redirected was not
 // done. What may have been done is not sent again, see [onceCmd].
-func (o Options) connectCluster(u url.URL, query url.Values) (Client, error) {
+func (o Options) connectCluster(u url.URL, query url.Values) (Client, *dialer, error) {
 	query.Del("cluster")
 	if path := u.Path; path != "" && path != "/" && path != "/0" {
-		return nil, errors.New("a Cluster has the database 0 alone: leave out the path")
+		return nil, nil, errors.New("a Cluster has the database 0 alone: leave out the path")
 	}
 	u.Path, u.RawQuery = "", query.Encode()
 	c, err := goredis.ParseClusterURL(u.String())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	c.MaxRetries, c.ContextTimeoutEnabled, c.DialerRetries, c.DisableIdentity = -1, true, 1, true
 	c.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	c.DialTimeout, c.Protocol = cmp.Or(c.DialTimeout, time.Second), cmp.Or(c.Protocol, resp2)
-	c.Dialer, c.CredentialsProviderContext = o.dialer(c.TLSConfig, c.DialTimeout), o.credentials(c.Username)
+	way := newDialer(c.TLSConfig, o.TLS, c.DialTimeout)
+	c.Dialer, c.CredentialsProviderContext = way.dial, o.credentials(c.Username)
 	c.MinRetryBackoff, c.MaxRetryBackoff = -1, -1 // a pipeline that was redirected would pause, as one command does not
 	c.DisableRoutingPolicies = true               // which COMMAND tells, to a user who may ask: no command here needs one
-	return goredis.NewClusterClient(c), nil
+	return goredis.NewClusterClient(c), way, nil
 }
 
 // resp2 is the protocol: nothing here needs RESP3 and its push messages.
 const resp2 = 2
-
-// dialer connects within a time, over TLS if the URL says so. It expects of each server
-// a certificate of its own name, not of the name in the URL.
-func (o Options) dialer(secure *tls.Config, timeout time.Duration) func(ctx context.Context, network, addr string) (net.Conn, error) {
-	plain := &net.Dialer{Timeout: timeout}
-	if secure == nil {
-		return plain.DialContext
-	}
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		config := &tls.Config{}
-		if o.TLS != nil {
-			config = o.TLS().Clone()
-		}
-		config.MinVersion, config.InsecureSkipVerify = tls.VersionTLS12, secure.InsecureSkipVerify
-		dialer := tls.Dialer{NetDialer: plain, Config: config}
-		return dialer.DialContext(ctx, network, addr)
-	}
-}
 
 // credentials are those of the next connection, nil: those of the URL.
 func (o Options) credentials(user string) func(context.Context) (string, string, error) {
