@@ -86,14 +86,12 @@ func remedy(err error) string {
 	switch {
 	case says("x509: certificate signed by unknown authority"):
 		return "name the authorities that sign Redis's certificate with --redis-ca"
-	case says("tls: certificate required", "tls: bad certificate", "tls: unknown certificate authority"):
+	case says("wants a certificate", "tls: certificate required", "tls: bad certificate", "tls: unknown certificate authority"):
 		return "Redis wants a certificate that its authorities signed: give --redis-cert and --redis-key"
-	case says("first record does not look like a TLS handshake"):
-		return "this port has no TLS: write redis://, or the port that has it"
 	case says("NOAUTH", "WRONGPASS"):
 		return "name the user in --redis-url, and his password there or in --redis-password-file"
 	case says("NOPERM"):
 		return "give the user the rights that docs/redis.md lists"
 	}
-	return "check --redis-url, and that the server runs and can be reached"
+	return "check --redis-url, where rediss:// is TLS and redis:// is none, and that the server runs and can be reached"
 }

@@ -81,7 +81,7 @@ func (s *store) greet(ctx context.Context, log *slog.Logger) {
 	}
 	policy, err := s.eviction(ctx)
 	if err != nil && s.missing.Load() {
-		log.Warn("the bucket store does not answer, and is waited for", "error", err.Error())
+		log.Warn("the bucket store does not answer, and is waited for", "error", err.Error(), "remedy", remedy(err))
 		for err != nil && ctx.Err() == nil {
 			time.Sleep(greetAgain)
 			policy, err = s.eviction(ctx)
