@@ -87,6 +87,9 @@ func (l *steady) take(of ...int) {
 	if l.note(err) != nil {
 		l.errors.Add(1)
 		l.lastBad.Store(int64(time.Since(l.begun)))
+		if len(of) == 1 && goredis.IsTryAgainError(err) {
+			l.Errorf("one key alone cannot be half moved: %v", err)
+		}
 		for _, k := range of {
 			if !refusedWhole(err) {
 				l.failed[k].Add(1)
