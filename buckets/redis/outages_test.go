@@ -20,10 +20,10 @@ func TestChaos_AMasterIsAReplicaForAWhile(t *testing.T) {
 	onServers(t, func(t *testing.T, s *redis.Store, admin *goredis.Client) {
 		l := startSteady(t, s, true, manyKeysOfOneSlot(30)...)
 		time.Sleep(300 * time.Millisecond)
-		must(t, admin.SlaveOf(t.Context(), "127.0.0.1", "1").Err())
+		must(t, admin.ReplicaOf(t.Context(), "127.0.0.1", "1").Err())
 		until(t, "calls fail", func() bool { return l.saw("READONLY") != nil && l.guard.Open() })
 		time.Sleep(300 * time.Millisecond)
-		must(t, admin.SlaveOf(t.Context(), "no", "one").Err())
+		must(t, admin.ReplicaOf(t.Context(), "no", "one").Err())
 		writable := time.Now()
 		recovered := l.wellSince(writable)
 		l.settle("read_only,"+name(t), nil, recovered)
@@ -125,7 +125,7 @@ func TestAReplicaIsLeftForWhomTheNameMeansNow(t *testing.T) {
 					t.Fatal(errs[0])
 				}
 				means.server.Store(&next.Addr)
-				must(t, partstest.Admin(t, old).SlaveOf(t.Context(), "127.0.0.1", "1").Err())
+				must(t, partstest.Admin(t, old).ReplicaOf(t.Context(), "127.0.0.1", "1").Err())
 				if _, errs := s.TakeTogether(t.Context(), all); !goredis.HasErrorPrefix(errs[0], answer) {
 					t.Fatalf("a replica answers %v, want %s", errs[0], answer)
 				}

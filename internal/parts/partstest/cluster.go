@@ -32,8 +32,10 @@ func Cluster(t testing.TB, server parts.Part, masters, replicas int, args ...str
 	dir := t.TempDir()
 	var admins []*goredis.Client
 	for i := range masters + replicas {
-		node := Redis(t, server, append([]string{"--cluster-enabled", "yes", "--dir", dir, "--cluster-config-file", fmt.Sprintf("node-%d.conf", i),
-			"--dbfilename", fmt.Sprintf("node-%d.rdb", i), "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0"}, args...)...)
+		node := Redis(t, server, append([]string{
+			"--cluster-enabled", "yes", "--dir", dir, "--cluster-config-file", fmt.Sprintf("node-%d.conf", i),
+			"--dbfilename", fmt.Sprintf("node-%d.rdb", i), "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0",
+		}, args...)...)
 		nodes, admins = append(nodes, node), append(admins, Admin(t, node))
 		if i < masters {
 			must(t, admins[i].ClusterAddSlotsRange(t.Context(), i*slots/masters, (i+1)*slots/masters-1).Err())
