@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,11 +72,11 @@ func TestChaos_ASlotMovesToAnotherNode(t *testing.T) {
 		t.Run(part.String(), func(t *testing.T) {
 			nodes := partstest.Cluster(t, part, 3, 0)
 			var keys []string
-			for _, key := range manyKeys(200) {
+			for _, key := range manyKeys(60) {
 				keys = append(keys, "{moves}"+key)
 			}
 			l := startSteady(t, open(t, clusterURL(nodes)), true, keys...)
-			time.Sleep(500 * time.Millisecond)
+			until(t, "each bucket was taken from", func() bool { return !slices.Contains(l.taken(), 0) })
 			slot := int(redis.SlotOf(keys[0]))
 			from := slot * 3 / 16384
 			moveSlot(t, slot, nodes[from], nodes[(from+1)%3])
@@ -101,7 +102,7 @@ func TestChaos_ASlotMovesToAnotherNode(t *testing.T) {
 	}
 }
 
-// moveSlot moves a slot as an operator's tool does, five keys at a time.
+// moveSlot moves a slot as an operator's tool does, two keys at a time.
 func moveSlot(t *testing.T, slot int, from, to *parts.Redis) {
 	t.Helper()
 	ctx, source, target := t.Context(), partstest.Admin(t, from), partstest.Admin(t, to)
@@ -119,7 +120,7 @@ func moveSlot(t *testing.T, slot int, from, to *parts.Redis) {
 		t.Fatal(err)
 	}
 	for {
-		keys := source.ClusterGetKeysInSlot(ctx, slot, 5).Val()
+		keys := source.ClusterGetKeysInSlot(ctx, slot, 2).Val()
 		if len(keys) == 0 {
 			break
 		}
@@ -128,7 +129,7 @@ func moveSlot(t *testing.T, slot int, from, to *parts.Redis) {
 			args = append(args, key)
 		}
 		do(source, args...)
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(30 * time.Millisecond)
 	}
 	do(target, "cluster", "setslot", slot, "node", there)
 	do(source, "cluster", "setslot", slot, "node", there)
