@@ -29,7 +29,7 @@ func admittedOf(t *testing.T, weir *parts.WeirProcess, value string, n int) (adm
 // On a Cluster all that works on one server does: replicas share buckets, what is set on
 // one is in force on the other, and they count each other.
 func TestFleet_AClusterIsOneStore(t *testing.T) {
-	nodes := partstest.Cluster(t, parts.RedisServer, 3)
+	nodes := partstest.Cluster(t, parts.RedisServer, 3, 0)
 	args := direct(t, fleetRules, "--store", "redis", "--redis-url", "redis://"+nodes[1].Addr+"?cluster=true")
 	one, other := partstest.Weir(t, weirBinary, args...), partstest.Weir(t, weirBinary, args...)
 	for _, user := range []string{"a", "b", "c"} {

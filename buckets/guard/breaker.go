@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -27,7 +28,9 @@ type breaker struct {
 	wait   time.Duration               // for a probe's answer
 	settle func(context.Context) error // tells the store what was admitted without it
 
-	failures atomic.Int32          // in a row
+	failures atomic.Int32 // in a row
+	begun    time.Time
+	counted  atomic.Int64          // when a failure was last, in nanoseconds since begun
 	open     atomic.Pointer[error] // why, nil: it is closed
 
 	mu     sync.Mutex
@@ -37,7 +40,7 @@ type breaker struct {
 }
 
 func newBreaker(probe func(context.Context) error, wait time.Duration, settle func(context.Context) error) *breaker {
-	b := &breaker{probe: probe, wait: wait, settle: settle}
+	b := &breaker{begun: time.Now(), probe: probe, wait: wait, settle: settle}
 	b.ending, b.end = context.WithCancel(context.Background())
 	return b
 }
@@ -51,16 +54,25 @@ func (b *breaker) err() error {
 }
 
 // saw is told how a call ended that had its time.
-func (b *breaker) saw(err error) {
+//
+// Calls that were under way together fail together where their connection is cut, which
+// is one failure. Those that were waited for in vain count each: callers paid for them.
+func (b *breaker) saw(err error, start time.Time) {
 	switch {
 	case b.probe == nil:
 	case err == nil:
 		if b.failures.Load() != 0 { // to read it costs nothing, to write it another processor's cache line
 			b.failures.Store(0)
 		}
-	case b.failures.Add(1) >= mostFailures:
+	case !errors.Is(err, context.DeadlineExceeded) && int64(start.Sub(b.begun)) < b.counted.Load():
+	case b.count() >= mostFailures:
 		b.trip(fmt.Errorf("%w; it failed with: %w", ErrOpen, err))
 	}
+}
+
+func (b *breaker) count() int32 {
+	b.counted.Store(int64(time.Since(b.begun)))
+	return b.failures.Add(1)
 }
 
 func (b *breaker) trip(why error) {

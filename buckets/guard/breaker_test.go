@@ -3,6 +3,7 @@ package guard_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -168,6 +169,42 @@ func TestStoreBreaker_StaysClosedForWhatIsNoOutage(t *testing.T) {
 		f.fault = errBucket
 		if asked, _ := f.take(100); asked != 100 {
 			f.Errorf("the store was asked %d times, want 100", asked)
+		}
+	})
+}
+
+// A connection that is cut fails all calls on it, and says no more of the store than one
+// call does. Calls one after the other that fail do.
+func TestStoreBreaker_CallsThatFailTogetherAreOneFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := guard.New(guard.Options{
+			Store: storeFunc(func(context.Context, []buckets.Charge) ([]buckets.Outcome, error) {
+				elapse(time.Millisecond)
+				return nil, errDown
+			}),
+			Local: memory.New(memory.Options{}), Timeout: 10 * time.Millisecond, Observe: func(time.Duration, error) {},
+			Probe: func(context.Context) error { return errDown },
+		})
+		defer g.Close()
+		together := func(n int) {
+			var callers sync.WaitGroup
+			for range n {
+				callers.Go(func() {
+					if _, err := g.Take(t.Context(), []buckets.Charge{charge("{a}", 1, buckets.Allow)}); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			callers.Wait()
+		}
+		for range 4 {
+			together(100)
+		}
+		if g.Open() {
+			t.Error("four cuts opened it")
+		}
+		if together(1); !g.Open() {
+			t.Error("five failures one after the other did not open it")
 		}
 	})
 }

@@ -118,7 +118,7 @@ func (g *Guard) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.O
 	}
 	g.options.Observe(time.Since(start), err)
 	if err == nil || wait == g.options.Timeout && !errors.Is(err, ErrBusy) && (g.options.Outage == nil || g.options.Outage(err)) {
-		g.breaker.saw(err)
+		g.breaker.saw(err, start)
 	}
 	if err != nil {
 		return g.decideAlone(ctx, charges, err)

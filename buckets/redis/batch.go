@@ -51,8 +51,8 @@ func (f *flight) board(r *request) {
 //
 // There is a call for each slot, and all travel in one pipeline. A call that was not
 // made is made again: its script was unknown to the server, or its windows over, or
-// one of its buckets cannot be read, which is nothing to the requests of others:
-// then each is judged by itself.
+// one of its buckets cannot be read or is moving to another node, which is nothing to
+// the requests of others: then each is judged by itself.
 func (s *Store) takeOff(ctx context.Context, batch []request, f *flight) {
 	f.used = 0
 	for i := range batch {
@@ -64,7 +64,7 @@ func (s *Store) takeOff(ctx context.Context, batch []request, f *flight) {
 			if !c.unknown {
 				c.pack(s)
 			}
-			c.make(ctx)
+			c.make(ctx, s.client.whole.Load())
 		}
 		s.sendAll(ctx, again)
 		under := again
@@ -89,6 +89,9 @@ func (s *Store) sendAll(ctx context.Context, calls []*batchCall) {
 		_ = pipeline.Process(ctx, c.command)
 	}
 	_, _ = pipeline.Exec(ctx)
+	for _, c := range calls {
+		s.client.heed(ctx, c.command.Err())
+	}
 }
 
 // batchCall is a script call that judges requests whose keys are in one slot.
@@ -205,10 +208,11 @@ func (c *batchCall) pack(s *Store) {
 	}
 }
 
-// make makes the command that is to be sent.
-func (c *batchCall) make(ctx context.Context) {
+// make makes the command that is to be sent, with the whole text of the script if it
+// must be.
+func (c *batchCall) make(ctx context.Context, whole bool) {
 	c.args[0], c.args[1] = "evalsha", &c.script.digest
-	if c.unknown {
+	if whole || c.unknown {
 		c.args[0], c.args[1] = "eval", &c.script.source
 	}
 	if c.inText() {
@@ -312,10 +316,10 @@ func (c *batchCall) term(b buckets.TokenBucket) int {
 func (c *batchCall) land(ctx context.Context, s *Store, f *flight) (again []*batchCall) {
 	err := c.command.Err()
 	switch {
-	case goredis.HasErrorPrefix(err, "NOSCRIPT") && !c.unknown: // the texts differ between Redis and Valkey
+	case digestRefused(err) && !c.unknown:
 		c.unknown = true
 		return []*batchCall{c}
-	case err != nil && unreadable(err) && len(c.requests) > 1:
+	case err != nil && ofOneBucket(err) && len(c.requests) > 1:
 		for _, r := range c.requests {
 			alone := f.next(c.slot, c.plain)
 			alone.add(r)
@@ -338,10 +342,11 @@ func (c *batchCall) land(ctx context.Context, s *Store, f *flight) (again []*bat
 	return nil
 }
 
-// unreadable tells that a script has met a bucket that it cannot read, before which
-// nothing was written.
-func unreadable(err error) bool {
-	return goredis.HasErrorPrefix(err, "WEIRFORMAT") || goredis.HasErrorPrefix(err, "WRONGTYPE")
+// ofOneBucket tells that an error before which nothing was written need not be that of
+// all requests in a call: the script met a bucket that it cannot read, or some keys are
+// on their way to another node of a Cluster and others not yet.
+func ofOneBucket(err error) bool {
+	return goredis.HasErrorPrefix(err, "WEIRFORMAT") || goredis.HasErrorPrefix(err, "WRONGTYPE") || goredis.IsTryAgainError(err)
 }
 
 func (c *batchCall) takeError(ctx context.Context, err error) error {

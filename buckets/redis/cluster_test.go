@@ -27,7 +27,7 @@ func clusterURL(nodes []*parts.Redis) string {
 func TestOnAClusterConforms(t *testing.T) {
 	for _, part := range servers {
 		t.Run(part.String(), func(t *testing.T) {
-			nodes := partstest.Cluster(t, part, 3)
+			nodes := partstest.Cluster(t, part, 3, 0)
 			storetest.Run(t, storetest.Subject{
 				Brief: true,
 				Open: func(tb testing.TB, n int, clock *storetest.Clock) (stores []buckets.Store) {
@@ -54,7 +54,7 @@ func TestOnAClusterConforms(t *testing.T) {
 // pipeline for each node. Replicas admit of each what it holds, and what is forgotten
 // together may be anywhere.
 func TestOnAClusterBatchesPartByNode(t *testing.T) {
-	nodes := partstest.Cluster(t, parts.RedisServer, 3)
+	nodes := partstest.Cluster(t, parts.RedisServer, 3, 0)
 	replicas := []*redis.Store{open(t, clusterURL(nodes)), open(t, clusterURL(nodes))}
 	const keys, each = 300, 150
 	b := slow(t) // of 100 tokens

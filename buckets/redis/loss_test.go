@@ -27,8 +27,9 @@ const (
 
 // proxy stands between a store and its server.
 type proxy struct {
-	addr string
-	mode atomic.Int32
+	addr   string
+	server atomic.Pointer[string] // of the next connections
+	mode   atomic.Int32
 }
 
 func newProxy(tb testing.TB, server string) *proxy {
@@ -38,21 +39,22 @@ func newProxy(tb testing.TB, server string) *proxy {
 	}
 	tb.Cleanup(func() { _ = listener.Close() })
 	p := &proxy{addr: listener.Addr().String()}
+	p.server.Store(&server)
 	go func() {
 		for {
 			client, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			go p.serve(client, server)
+			go p.serve(client)
 		}
 	}()
 	return p
 }
 
-func (p *proxy) serve(client net.Conn, server string) {
+func (p *proxy) serve(client net.Conn) {
 	defer func() { _ = client.Close() }()
-	backend, err := net.Dial("tcp", server)
+	backend, err := net.Dial("tcp", *p.server.Load())
 	if err != nil {
 		return
 	}

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -25,8 +26,22 @@ import (
 // Other parameters set the connection pools, of each server: pool_size (10 a processor unless
 // given), min_idle_conns, dial_timeout (1s unless given) and what else go-redis
 // reads.
-func Open(address string) (*Store, error) {
-	client, err := connect(address)
+func Open(address string) (*Store, error) { return OpenWith(address, Options{}) }
+
+// Options are what connections need that a URL does not say. Each is asked for every
+// new connection, so that what was replaced is used without a restart.
+type Options struct {
+	// TLS has authorities and the certificate of this client; nil: the authorities of the
+	// system and none. It needs a rediss:// URL. It is of the Sentinels too.
+	TLS func() *tls.Config
+	// Password is used in place of the URL's, with its user; nil: the URL's is. The
+	// Sentinels have their own.
+	Password func() string
+}
+
+// OpenWith is [Open] with what the URL does not say.
+func OpenWith(address string, o Options) (*Store, error) {
+	client, way, err := o.connect(address)
 	var syntax *url.Error
 	switch {
 	case errors.As(err, &syntax): // quotes the URL, which may hold a password
@@ -34,87 +49,97 @@ func Open(address string) (*Store, error) {
 	case err != nil:
 		return nil, fmt.Errorf("the Redis URL: %w", err)
 	}
-	return New(client), nil
+	s := New(client)
+	s.client.way = way
+	return s, nil
 }
 
 // connect makes a client that sends nothing twice and notices deadlines.
-func connect(address string) (Client, error) {
+func (o Options) connect(address string) (Client, *dialer, error) {
 	logging.Disable() // go-redis writes a line of its own for each failed call, and all it says is in the errors
 	u, err := url.Parse(address)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	if o.TLS != nil && u.Scheme != "rediss" {
+		return nil, nil, errors.New("certificates are of no use without TLS: write rediss:// at its beginning")
 	}
 	switch query := u.Query(); {
 	case query.Has("cluster") && query.Has("master_name"):
-		return nil, errors.New("a Cluster has no Sentinels: leave out cluster or master_name")
+		return nil, nil, errors.New("a Cluster has no Sentinels: leave out cluster or master_name")
 	case query.Has("master_name"):
-		return connectSentinels(*u, query)
+		return o.connectSentinels(*u, query)
 	case query.Get("cluster") == "true":
-		return connectCluster(*u, query)
+		return o.connectCluster(*u, query)
 	case query.Has("cluster"):
-		return nil, errors.New("write cluster=true, or leave it out for a single server")
+		return nil, nil, errors.New("write cluster=true, or leave it out for a single server")
 	case query.Has("addr"):
-		return nil, errors.New("a single server has one address: add cluster=true, or the master_name that Sentinels know")
+		return nil, nil, errors.New("a single server has one address: add cluster=true, or the master_name that Sentinels know")
 	}
-	o, err := goredis.ParseURL(address)
+	c, err := goredis.ParseURL(address)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// A lost answer is not a lost call, so nothing is tried again: the next request dials.
 	// Without the context's deadline one of 50 ms would be noticed after the read timeout.
-	o.MaxRetries, o.ContextTimeoutEnabled, o.DialerRetries, o.DisableIdentity = -1, true, 1, true
-	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	o.DialTimeout, o.Protocol = cmp.Or(o.DialTimeout, time.Second), cmp.Or(o.Protocol, resp2)
-	return goredis.NewClient(o), nil
+	c.MaxRetries, c.ContextTimeoutEnabled, c.DialerRetries, c.DisableIdentity = -1, true, 1, true
+	c.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	c.DialTimeout, c.Protocol = cmp.Or(c.DialTimeout, time.Second), cmp.Or(c.Protocol, resp2)
+	way := newDialer(c.TLSConfig, o.TLS, c.DialTimeout)
+	c.Dialer, c.CredentialsProviderContext = way.dial, o.credentials(c.Username)
+	return goredis.NewClient(c), way, nil
 }
 
-func connectSentinels(u url.URL, query url.Values) (Client, error) {
+func (o Options) connectSentinels(u url.URL, query url.Values) (Client, *dialer, error) {
 	user, password := query.Get("sentinel_username"), query.Get("sentinel_password")
 	query.Del("sentinel_username")
 	query.Del("sentinel_password")
 	u.RawQuery = query.Encode()
-	o, err := goredis.ParseFailoverURL(u.String())
+	c, err := goredis.ParseFailoverURL(u.String())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if o.MasterName == "" {
-		return nil, errors.New("master_name is empty: write the name that the Sentinels know the master by")
+	if c.MasterName == "" {
+		return nil, nil, errors.New("master_name is empty: write the name that the Sentinels know the master by")
 	}
-	o.Username, o.Password = o.SentinelUsername, o.SentinelPassword
-	o.SentinelUsername, o.SentinelPassword = user, password
-	o.TLSConfig = ofEachServer(o.TLSConfig)
-	o.MaxRetries, o.ContextTimeoutEnabled, o.DialerRetries, o.DisableIdentity = -1, true, 1, true
-	o.DialTimeout, o.Protocol = cmp.Or(o.DialTimeout, time.Second), cmp.Or(o.Protocol, resp2)
-	return goredis.NewFailoverClient(o), nil
+	c.Username, c.Password = c.SentinelUsername, c.SentinelPassword
+	c.SentinelUsername, c.SentinelPassword = user, password
+	c.MaxRetries, c.ContextTimeoutEnabled, c.DialerRetries, c.DisableIdentity = -1, true, 1, true
+	c.DialTimeout, c.Protocol = cmp.Or(c.DialTimeout, time.Second), cmp.Or(c.Protocol, resp2)
+	way := newDialer(c.TLSConfig, o.TLS, c.DialTimeout)
+	c.Dialer, c.CredentialsProviderContext = way.dial, o.credentials(c.Username)
+	return goredis.NewFailoverClient(c), way, nil
 }
 
 // connectCluster follows the redirections of the nodes: what was redirected was not
 // done. What may have been done is not sent again, see [onceCmd].
-func connectCluster(u url.URL, query url.Values) (Client, error) {
+func (o Options) connectCluster(u url.URL, query url.Values) (Client, *dialer, error) {
 	query.Del("cluster")
 	if path := u.Path; path != "" && path != "/" && path != "/0" {
-		return nil, errors.New("a Cluster has the database 0 alone: leave out the path")
+		return nil, nil, errors.New("a Cluster has the database 0 alone: leave out the path")
 	}
 	u.Path, u.RawQuery = "", query.Encode()
-	o, err := goredis.ParseClusterURL(u.String())
+	c, err := goredis.ParseClusterURL(u.String())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	o.TLSConfig = ofEachServer(o.TLSConfig)
-	o.MaxRetries, o.ContextTimeoutEnabled, o.DialerRetries, o.DisableIdentity = -1, true, 1, true
-	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	o.DialTimeout, o.Protocol = cmp.Or(o.DialTimeout, time.Second), cmp.Or(o.Protocol, resp2)
-	return goredis.NewClusterClient(o), nil
+	c.MaxRetries, c.ContextTimeoutEnabled, c.DialerRetries, c.DisableIdentity = -1, true, 1, true
+	c.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	c.DialTimeout, c.Protocol = cmp.Or(c.DialTimeout, time.Second), cmp.Or(c.Protocol, resp2)
+	way := newDialer(c.TLSConfig, o.TLS, c.DialTimeout)
+	c.Dialer, c.CredentialsProviderContext = way.dial, o.credentials(c.Username)
+	c.MinRetryBackoff, c.MaxRetryBackoff = -1, -1 // a pipeline that was redirected would pause, as one command does not
+	c.DisableRoutingPolicies = true               // which COMMAND tells, to a user who may ask: no command here needs one
+	return goredis.NewClusterClient(c), way, nil
 }
 
 // resp2 is the protocol: nothing here needs RESP3 and its push messages.
 const resp2 = 2
 
-// ofEachServer expects of each server a certificate of its own name, not of the name in
-// the URL. nil stays nil: there is no TLS.
-func ofEachServer(c *tls.Config) *tls.Config {
-	if c == nil {
+// credentials are those of the next connection, nil: those of the URL.
+func (o Options) credentials(user string) func(context.Context) (string, string, error) {
+	if o.Password == nil {
 		return nil
 	}
-	return &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: c.InsecureSkipVerify}
+	return func(context.Context) (string, string, error) { return user, o.Password(), nil }
 }

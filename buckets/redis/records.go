@@ -16,7 +16,7 @@ const maxNotes = 1000
 // for all and a journal, in three keys that do not expire: they are configuration.
 // It is safe for concurrent use.
 type Records struct {
-	client                   Client
+	client                   *caller
 	version, values, journal string // keys
 }
 
@@ -36,7 +36,7 @@ var (
 
 // run calls a script of which two parts answer.
 func (r *Records) run(ctx context.Context, s script, keys int, args ...any) (reply []any, err error) {
-	reply, err = calls(s, func(verb, script string) ([]any, error) {
+	reply, err = calls(r.client, s, func(verb, script string) ([]any, error) {
 		cmd := onceSlice{goredis.NewSliceCmd(ctx, append([]any{verb, script, keys}, args...)...)}
 		if err := r.client.Process(ctx, cmd); err != nil {
 			return nil, withDeadline(ctx, err)

@@ -31,7 +31,7 @@ var ErrFormat = errors.New("a bucket is stored in a format that this version of 
 // Outage tells that an error of a call is one of the server or of the way to it. Others
 // are those of a bucket that the call named: the next call may be answered.
 func Outage(err error) bool {
-	return !errors.Is(err, ErrFormat) && !goredis.HasErrorPrefix(err, "WRONGTYPE")
+	return !errors.Is(err, ErrFormat) && !goredis.HasErrorPrefix(err, "WRONGTYPE") && !goredis.IsTryAgainError(err)
 }
 
 // Client is the part of a go-redis client that a [Store] needs. It must not
@@ -44,7 +44,7 @@ type Client interface {
 
 // Store keeps buckets on a Redis or Valkey server, or a Cluster of them.
 type Store struct {
-	client Client
+	client *caller
 	clock  clock
 	queue  *queue
 	now    func() int64 // microseconds since the epoch, nil: the server's clock; only tests set it
@@ -57,7 +57,7 @@ var (
 
 // New returns a store on client, which it owns from then on.
 func New(client Client) *Store {
-	s := &Store{client: client, clock: clock{local: steadyClock()}}
+	s := &Store{client: &caller{Client: client}, clock: clock{local: steadyClock()}}
 	s.queue = newQueue(s.takeOff)
 	return s
 }

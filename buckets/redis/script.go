@@ -53,7 +53,7 @@ var judges = func() (scripts [1 << len(kindFiles)]script) {
 var kindFiles = [...][]string{{"tokenlevel", "tokenbucket"}, {"fixedcount", "fixedwindow"}, {"slidingwindow"}, {"slots"}, {"breaker"}}
 
 // script is a Lua script as a value. It is sent once to each server and called
-// by its digest from then on.
+// by its digest from then on, where that is allowed.
 type script struct {
 	source string
 	digest string
@@ -65,22 +65,21 @@ func newScript(source string) script {
 }
 
 // run calls the script, which answers numbers.
-func (s script) run(ctx context.Context, client Client, keys int, args []any) ([]int64, error) {
-	return calls(s, func(verb, script string) ([]int64, error) { return s.call(ctx, client, verb, script, keys, args) })
+func (s script) run(ctx context.Context, client *caller, keys int, args []any) ([]int64, error) {
+	return calls(client, s, func(verb, script string) ([]int64, error) { return s.call(ctx, client, verb, script, keys, args) })
 }
 
-// calls calls a script by its digest. A server that does not know it yet, because
-// it was restarted or its scripts were flushed, refuses before anything has run:
-// this refusal alone is answered with a second call.
-func calls[T any](s script, call func(verb, script string) (T, error)) (T, error) {
-	reply, err := call("evalsha", s.digest)
-	if goredis.HasErrorPrefix(err, "NOSCRIPT") { // the texts differ between Redis and Valkey
-		reply, err = call("eval", s.source)
+// calls calls a script by its digest, and with its text where the server refuses the digest.
+func calls[T any](client *caller, s script, call func(verb, script string) (T, error)) (reply T, err error) {
+	if !client.whole.Load() {
+		if reply, err = call("evalsha", s.digest); !digestRefused(err) {
+			return reply, err
+		}
 	}
-	return reply, err
+	return call("eval", s.source)
 }
 
-func (s script) call(ctx context.Context, client Client, verb, script string, keys int, args []any) ([]int64, error) {
+func (s script) call(ctx context.Context, client *caller, verb, script string, keys int, args []any) ([]int64, error) {
 	cmd := onceCmd{goredis.NewIntSliceCmd(ctx, append([]any{verb, script, keys}, args...)...)}
 	if err := client.Process(ctx, cmd); err != nil {
 		return nil, err

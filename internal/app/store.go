@@ -34,7 +34,7 @@ func openStore(s config.Settings, metrics *telemetry.Metrics, log *slog.Logger) 
 	if s.Store != config.StoreRedis {
 		return &store{Store: local}, nil
 	}
-	shared, err := redis.Open(s.RedisURL.Reveal())
+	shared, err := openRedis(s, log)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (s *store) greet(ctx context.Context, log *slog.Logger) {
 	}
 	policy, err := s.eviction(ctx)
 	if err != nil && s.missing.Load() {
-		log.Warn("the bucket store does not answer, and is waited for", "error", err.Error())
+		log.Warn("the bucket store does not answer, and is waited for", "error", err.Error(), "remedy", remedy(err))
 		for err != nil && ctx.Err() == nil {
 			time.Sleep(greetAgain)
 			policy, err = s.eviction(ctx)
@@ -91,7 +91,7 @@ func (s *store) greet(ctx context.Context, log *slog.Logger) {
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
-		log.Warn("the bucket store does not answer; limits are judged by their on_store_error until it does", "error", err.Error())
+		log.Warn("the bucket store does not answer; limits are judged by their on_store_error until it does", "error", err.Error(), "remedy", remedy(err))
 	case policy != "" && policy != redis.NoEviction:
 		log.Warn("the bucket store may evict buckets, and an evicted bucket is a full one", "maxmemory_policy", policy, "remedy", "set maxmemory-policy "+redis.NoEviction)
 	}

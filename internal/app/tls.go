@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/weir-rls/weir/internal/config"
@@ -27,17 +26,6 @@ type certificates struct {
 	names                  []string
 	protocols              []string
 	log                    *slog.Logger
-
-	mu     sync.Mutex
-	looked time.Time
-	stamps [3]stamp
-	served *tls.Config
-}
-
-// stamp tells whether a file is another one than before.
-type stamp struct {
-	modified time.Time
-	size     int64
 }
 
 // httpTLS is how the HTTP port is served over TLS, nil: not at all. Certificates
@@ -64,68 +52,29 @@ func (c *certificates) open() (*tls.Config, error) {
 	if c.cert == "" {
 		return nil, nil
 	}
-	c.stamps, c.looked = c.stamp(), time.Now()
-	var err error
-	if c.served, err = c.read(); err != nil {
+	f := &files[*tls.Config]{
+		what: "the certificate of the " + c.what + " port", names: []string{c.cert, c.key, c.authorities}, every: lookEvery, read: c.read, log: c.log,
+	}
+	if err := f.open(); err != nil {
 		return nil, err
 	}
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: c.protocols,
-		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.current(), nil },
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return f.current(), nil },
 	}, nil
 }
 
-// current is what the files say. Those that are replaced by bad ones, or by some first, are
-// as they were until they are good.
-func (c *certificates) current() *tls.Config {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if time.Since(c.looked) < lookEvery {
-		return c.served
-	}
-	c.looked = time.Now()
-	stamps := c.stamp()
-	if stamps == c.stamps {
-		return c.served
-	}
-	c.stamps = stamps
-	served, err := c.read()
-	if err != nil {
-		c.log.Warn("a certificate was replaced by one that cannot be used; the one before stays", "port", c.what, "error", err.Error())
-		return c.served
-	}
-	c.log.Info("a certificate was replaced", "port", c.what)
-	c.served = served
-	return served
-}
-
-func (c *certificates) stamp() (stamps [3]stamp) {
-	for i, name := range []string{c.cert, c.key, c.authorities} {
-		if info, err := os.Stat(name); name != "" && err == nil {
-			stamps[i] = stamp{info.ModTime(), info.Size()}
-		}
-	}
-	return stamps
-}
-
 func (c *certificates) read() (*tls.Config, error) {
-	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
+	pair, err := readPair(c.what, c.cert, c.key)
 	if err != nil {
-		return nil, fmt.Errorf("the certificate of the port (--%[1]s-cert, --%[1]s-key): %w", c.what, err)
+		return nil, err
 	}
 	served := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: c.protocols}
 	if c.authorities == "" {
 		return served, nil
 	}
-	authorities, err := os.ReadFile(c.authorities)
-	if err == nil {
-		served.ClientCAs = x509.NewCertPool()
-		if !served.ClientCAs.AppendCertsFromPEM(authorities) {
-			err = errors.New("there is no certificate in it")
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("the authorities of clients (--%s-client-ca): %w", c.what, err)
+	if served.ClientCAs, err = readAuthorities(c.what+"-client-ca", c.authorities); err != nil {
+		return nil, err
 	}
 	served.ClientAuth = tls.VerifyClientCertIfGiven
 	if c.demand {
@@ -135,6 +84,28 @@ func (c *certificates) read() (*tls.Config, error) {
 		served.VerifyConnection = c.known
 	}
 	return served, nil
+}
+
+// readPair reads a certificate and its key, of the settings whose names begin with what.
+func readPair(what, cert, key string) (tls.Certificate, error) {
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		return pair, fmt.Errorf("the certificate (--%[1]s-cert, --%[1]s-key): %w", what, err)
+	}
+	return pair, nil
+}
+
+// readAuthorities reads the file of a setting.
+func readAuthorities(setting, file string) (*x509.CertPool, error) {
+	authorities, err := os.ReadFile(file)
+	pool := x509.NewCertPool()
+	if err == nil && !pool.AppendCertsFromPEM(authorities) {
+		err = errors.New("there is no certificate in it")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the authorities (--%s): %w", setting, err)
+	}
+	return pool, nil
 }
 
 var errStranger = errors.New("the certificate has none of the names that --grpc-client-names allows")

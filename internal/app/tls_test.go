@@ -52,6 +52,9 @@ func (a *authority) issue(template *x509.Certificate) tls.Certificate {
 	}
 	a.serial++
 	template.SerialNumber, template.Subject, template.NotAfter = big.NewInt(a.serial), pkix.Name{CommonName: "weir"}, time.Now().Add(time.Hour)
+	if template.IsCA { // OpenSSL takes a certificate of its issuer's name for one that signed itself
+		template.Subject.CommonName = "authority"
+	}
 	parent, signs := a.certificate, a.key
 	if parent == nil {
 		parent, signs = template, key

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Consistent tells of settings that need one another, all at once.
@@ -20,6 +21,17 @@ func (s Settings) Consistent() error {
 	need("grpc-key", s.GRPCKey != "", "grpc-cert", s.GRPCCert != "")
 	need("grpc-client-ca", s.GRPCClientCA != "", "grpc-cert", s.GRPCCert != "")
 	need("grpc-client-names", s.GRPCClientNames != "", "grpc-client-ca", s.GRPCClientCA != "")
+	need("redis-cert", s.RedisCert != "", "redis-key", s.RedisKey != "")
+	need("redis-key", s.RedisKey != "", "redis-cert", s.RedisCert != "")
+	private := strings.HasPrefix(s.RedisURL.Reveal(), "rediss://")
+	need("redis-ca", s.RedisCA != "", "redis-url=rediss://...", private)
+	need("redis-cert", s.RedisCert != "", "redis-url=rediss://...", private)
+	need("redis-password-file", s.RedisPasswordFile != "", "store=redis", s.Store == StoreRedis)
+	need("redis-ca", s.RedisCA != "", "store=redis", s.Store == StoreRedis)
+	need("redis-cert", s.RedisCert != "", "store=redis", s.Store == StoreRedis)
+	if s.RedisPasswordFile != "" && s.RedisURL.hasPassword() {
+		faults = append(faults, errors.New("--redis-url and --redis-password-file both have a password: leave one out"))
+	}
 	need("events-stream", s.EventsStream != "", "store=redis", s.Store == StoreRedis)
 	if s.StateDir != "" && s.Store == StoreRedis {
 		faults = append(faults, errors.New("--state-dir means nothing with --store=redis, which keeps what is set through the API: leave it out"))

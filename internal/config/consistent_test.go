@@ -21,6 +21,16 @@ func TestSettingsThatNeedOneAnother(t *testing.T) {
 		"grpc alone": {Settings{GRPCKey: "k", GRPCClientCA: "a"}, []string{"--grpc-key needs --grpc-cert", "--grpc-client-ca needs --grpc-cert"}},
 		"no redis":   {Settings{Store: StoreMemory, EventsStream: "s", StateDir: "d"}, []string{"--events-stream needs --store=redis"}},
 		"redis":      {Settings{Store: StoreRedis, EventsStream: "s"}, nil},
+		"redis tls":  {Settings{Store: StoreRedis, RedisURL: "rediss://u@h", RedisCA: "a", RedisCert: "c", RedisKey: "k", RedisPasswordFile: "p"}, nil},
+		"no tls": {Settings{Store: StoreRedis, RedisURL: "redis://h", RedisCA: "a", RedisCert: "c", RedisKey: "k"}, []string{
+			"--redis-ca needs --redis-url=rediss://", "--redis-cert needs --redis-url=rediss://",
+		}},
+		"half redis":    {Settings{Store: StoreRedis, RedisURL: "rediss://h", RedisCert: "c"}, []string{"--redis-cert needs --redis-key"}},
+		"redis key":     {Settings{Store: StoreRedis, RedisURL: "rediss://h", RedisKey: "k"}, []string{"--redis-key needs --redis-cert"}},
+		"two passwords": {Settings{Store: StoreRedis, RedisURL: "redis://u:secret@h", RedisPasswordFile: "p"}, []string{"--redis-url and --redis-password-file both"}},
+		"memory": {Settings{Store: StoreMemory, RedisURL: "rediss://h", RedisPasswordFile: "p", RedisCA: "a"}, []string{
+			"--redis-password-file needs --store=redis", "--redis-ca needs --store=redis",
+		}},
 		"two stores": {Settings{Store: StoreRedis, StateDir: "d"}, []string{"--state-dir means nothing"}},
 	} {
 		err := c.settings.Consistent()

@@ -30,6 +30,15 @@ func (u RedisURL) String() string {
 // Reveal is the whole URL, for whoever connects to it.
 func (u RedisURL) Reveal() string { return string(u) }
 
+func (u RedisURL) hasPassword() bool {
+	parsed, err := url.Parse(string(u))
+	if err != nil {
+		return false
+	}
+	_, has := parsed.User.Password()
+	return has
+}
+
 // GoString is String for %#v.
 func (u RedisURL) GoString() string { return strconv.Quote(u.String()) }
 

@@ -30,6 +30,11 @@ type Settings struct {
 	MemoryMaxBuckets int           `mapstructure:"memory_max_buckets"` // buckets that the memory store keeps, at least 1
 	StateDir         string        `mapstructure:"state_dir"`          // keeps what is set through the API with StoreMemory; empty: nothing does
 
+	RedisPasswordFile string `mapstructure:"redis_password_file"` // in place of the URL's password; empty: that is used
+	RedisCA           string `mapstructure:"redis_ca"`            // PEM file of who signs the certificates of servers; empty: the system's authorities
+	RedisCert         string `mapstructure:"redis_cert"`          // PEM file that servers are shown; empty: none is
+	RedisKey          string `mapstructure:"redis_key"`           // PEM file of its key
+
 	AdminToken      Secret `mapstructure:"admin_token"`       // of an operator; empty, and without a file: none is needed on the same machine
 	AdminTokensFile string `mapstructure:"admin_tokens_file"` // file of tokens with roles and names, each as a hash; empty: there is none
 	HTTPCert        string `mapstructure:"http_cert"`         // PEM file; empty: the HTTP port has no TLS

@@ -84,6 +84,22 @@ var table = []setting{
 		usage: "The Redis or Valkey of --store redis: redis://[USER:PASSWORD@]HOST:PORT/DB, or rediss:// for TLS. With ?cluster=true it is a Cluster of which HOST:PORT is a node, with ?master_name=NAME the master of that name that a Sentinel at HOST:PORT knows; &addr=HOST:PORT names more of either. A password is safer in WEIR_REDIS_URL, which other users of the machine cannot see.",
 	},
 	{
+		name: "redis-password-file", group: "Store", value: "FILE", def: "",
+		usage: "File with the password for Redis, in place of one in --redis-url, which still names the user. Every new connection uses what it says then; newlines at its end do not count.",
+	},
+	{
+		name: "redis-ca", group: "Store", value: "FILE", def: "",
+		usage: "Authorities, PEM, that sign the certificates of Redis and its Sentinels; needs a rediss:// URL. Those of the system unless given.",
+	},
+	{
+		name: "redis-cert", group: "Store", value: "FILE", def: "",
+		usage: "Certificate, PEM, that weir shows to Redis; needs --redis-key and a rediss:// URL. A replaced file is used from the next connection on.",
+	},
+	{
+		name: "redis-key", group: "Store", value: "FILE", def: "",
+		usage: "Private key of --redis-cert, PEM.",
+	},
+	{
 		name: "store-timeout", group: "Store", value: "DURATION", def: 10 * time.Millisecond, check: atLeast(time.Millisecond),
 		usage: "Longest wait for the store; then each limit's on_store_error decides. Never beyond the caller's deadline.",
 	},

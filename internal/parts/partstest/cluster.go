@@ -23,24 +23,43 @@ func Admin(t testing.TB, server *parts.Redis) *goredis.Client {
 	return admin
 }
 
-// Cluster starts servers of which each is the master of a part of the slots, for the
-// time of the test.
-func Cluster(t testing.TB, server parts.Part, masters int) (nodes []*parts.Redis) {
+// Cluster starts servers of which each master has a part of the slots, for the time of
+// the test. Behind the masters come the replicas, of one master after the other. A master
+// that is gone for a second is replaced by a replica of its own. args follow.
+func Cluster(t testing.TB, server parts.Part, masters, replicas int, args ...string) (nodes []*parts.Redis) {
 	t.Helper()
 	const slots = 16384
 	dir := t.TempDir()
 	var admins []*goredis.Client
-	for i := range masters {
-		node := Redis(t, server, "--cluster-enabled", "yes", "--dir", dir, "--cluster-config-file", fmt.Sprintf("node-%d.conf", i), "--cluster-node-timeout", "1000")
+	for i := range masters + replicas {
+		node := Redis(t, server, append([]string{
+			"--cluster-enabled", "yes", "--dir", dir, "--cluster-config-file", fmt.Sprintf("node-%d.conf", i),
+			"--dbfilename", fmt.Sprintf("node-%d.rdb", i), "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0",
+		}, args...)...)
 		nodes, admins = append(nodes, node), append(admins, Admin(t, node))
-		must(t, admins[i].ClusterAddSlotsRange(t.Context(), i*slots/masters, (i+1)*slots/masters-1).Err())
+		if i < masters {
+			must(t, admins[i].ClusterAddSlotsRange(t.Context(), i*slots/masters, (i+1)*slots/masters-1).Err())
+		}
 		host, port, err := net.SplitHostPort(node.Addr)
 		must(t, err)
 		must(t, admins[0].ClusterMeet(t.Context(), host, port).Err())
 	}
 	for _, admin := range admins {
 		await(t, "the cluster is whole", func() bool {
-			return strings.Contains(admin.ClusterInfo(t.Context()).Val(), "cluster_state:ok") && strings.Count(admin.ClusterNodes(t.Context()).Val(), " connected") == masters
+			return strings.Contains(admin.ClusterInfo(t.Context()).Val(), "cluster_state:ok") && strings.Count(admin.ClusterNodes(t.Context()).Val(), " connected") == len(nodes)
+		})
+	}
+	for i, follows := range admins[masters:] {
+		must(t, follows.ClusterReplicate(t.Context(), admins[i%masters].ClusterMyID(t.Context()).Val()).Err())
+	}
+	for _, follows := range admins[masters:] {
+		await(t, "the replica follows", func() bool {
+			return strings.Contains(follows.Info(t.Context(), "replication").Val(), "master_link_status:up")
+		})
+	}
+	for _, admin := range admins {
+		await(t, "all know the replicas", func() bool {
+			return strings.Count(admin.ClusterNodes(t.Context()).Val(), "slave ") == replicas
 		})
 	}
 	return nodes

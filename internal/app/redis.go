@@ -1,0 +1,97 @@
+package app
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/weir-rls/weir/buckets/redis"
+	"github.com/weir-rls/weir/internal/config"
+)
+
+// openRedis is the shared store with the certificates and the password that files hold,
+// of which each new connection uses what they say then.
+func openRedis(s config.Settings, log *slog.Logger) (*redis.Store, error) {
+	var o redis.Options
+	if s.RedisCA != "" || s.RedisCert != "" {
+		f := &files[*tls.Config]{
+			what: "the certificate for Redis", names: []string{s.RedisCert, s.RedisKey, s.RedisCA}, log: log,
+			read: func() (*tls.Config, error) { return readRedisTLS(s) },
+		}
+		if err := f.open(); err != nil {
+			return nil, err
+		}
+		o.TLS = f.current
+	}
+	if s.RedisPasswordFile != "" {
+		f := &files[string]{
+			what: "the password for Redis", names: []string{s.RedisPasswordFile}, log: log,
+			read: func() (string, error) { return readPassword(s.RedisPasswordFile) },
+		}
+		if err := f.open(); err != nil {
+			return nil, err
+		}
+		o.Password = f.current
+	}
+	return redis.OpenWith(s.RedisURL.Reveal(), o)
+}
+
+func readRedisTLS(s config.Settings) (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if s.RedisCert != "" {
+		pair, err := readPair("redis", s.RedisCert, s.RedisKey)
+		if err != nil {
+			return nil, err
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	if s.RedisCA != "" {
+		authorities, err := readAuthorities("redis-ca", s.RedisCA)
+		if err != nil {
+			return nil, err
+		}
+		c.RootCAs = authorities
+	}
+	return c, nil
+}
+
+func readPassword(file string) (string, error) {
+	text, err := os.ReadFile(file)
+	text = bytes.TrimRight(text, "\r\n")
+	if err == nil && len(text) == 0 {
+		err = errors.New("there is no password in it")
+	}
+	if err != nil {
+		return "", fmt.Errorf("the password (--redis-password-file): %w", err)
+	}
+	return string(text), nil
+}
+
+// remedy tells what may help where Redis cannot be used, by what its or the connection's
+// error says.
+func remedy(err error) string {
+	text := err.Error()
+	says := func(any ...string) bool {
+		for _, one := range any {
+			if strings.Contains(text, one) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case says("x509: certificate signed by unknown authority"):
+		return "name the authorities that sign Redis's certificate with --redis-ca"
+	case says("wants a certificate", "tls: certificate required", "tls: bad certificate", "tls: unknown certificate authority"):
+		return "Redis wants a certificate that its authorities signed: give --redis-cert and --redis-key"
+	case says("NOAUTH", "WRONGPASS"):
+		return "name the user in --redis-url, and his password there or in --redis-password-file"
+	case says("NOPERM"):
+		return "give the user the rights that docs/redis.md lists"
+	}
+	return "check --redis-url, where rediss:// is TLS and redis:// is none, and that the server runs and can be reached"
+}
