@@ -122,8 +122,12 @@ func (r *replica) metric(series string) float64 {
 
 // call sends the raw wire form of a request to ShouldRateLimit.
 func (r *replica) call(wire []byte) (*rls.RateLimitResponse, error) {
+	return r.callWith(r.t.Context(), wire)
+}
+
+func (r *replica) callWith(ctx context.Context, wire []byte) (*rls.RateLimitResponse, error) {
 	answer := &rls.RateLimitResponse{}
-	err := r.conn.Invoke(r.t.Context(), "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit", wire, answer,
+	err := r.conn.Invoke(ctx, "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit", wire, answer,
 		grpc.ForceCodecV2(rawRequests{encoding.GetCodecV2("proto")}))
 	return answer, err
 }
