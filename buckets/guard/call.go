@@ -38,7 +38,7 @@ func (g *Guard) ask(ctx context.Context, start time.Time, wait time.Duration, ch
 	if wait <= 0 {
 		return nil, context.DeadlineExceeded
 	}
-	if n := g.underWay.Add(1); n > maxUnderWay && (n > maxOwed || !owed(charges)) {
+	if n := g.underWay.Add(1); n > maxUnderWay && (n > maxOwed || !buckets.Owed(charges)) {
 		g.underWay.Add(-1)
 		return nil, ErrBusy
 	}
@@ -63,16 +63,6 @@ func (g *Guard) ask(ctx context.Context, start time.Time, wait time.Duration, ch
 	}
 	g.deadlines.remove(c)
 	return c.take()
-}
-
-// owed tells that one of the charges gives back or settles.
-func owed(charges []buckets.Charge) bool {
-	for i := range charges {
-		if !charges[i].Asks() {
-			return true
-		}
-	}
-	return false
 }
 
 // leave leaves the call to its answer, unless that is there.
