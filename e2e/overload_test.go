@@ -61,7 +61,7 @@ func TestOverload_AThousandConnectionsInBoundedMemory(t *testing.T) {
 	eventually(t, "the goroutines end", func() bool { return metricOf(t, weir, "go_goroutines") <= goroutines+5 })
 }
 
-// mostResident is half as much again as was measured, in KiB: a thousand messages of
+// mostResident is 1.4 times what was measured, in KiB: a thousand messages of
 // 60 KiB that are there at once, each once as it was received and once as text, and the
 // garbage of those before them, which weir collects when 192 MiB are allocated.
 const mostResident = 512 << 10
@@ -138,4 +138,32 @@ func askAll(t *testing.T, connections []*grpc.ClientConn) (ok, over int64) {
 	}
 	asking.Wait()
 	return verdicts[rls.RateLimitResponse_OK].Load(), verdicts[rls.RateLimitResponse_OVER_LIMIT].Load()
+}
+
+// More calls at a time than a connection to weir may have: Envoy opens other connections,
+// and nobody fails.
+func TestOverload_EnvoyOpensConnectionsForMoreCallsThanOneMayHave(t *testing.T) {
+	top := run(t, spec{
+		envoys: 1, weirs: 1, timeout: "15s", more: []string{"--grpc-max-streams", "1"}, rules: waitingRules("rate: 1/s, burst: 1, max_wait: 10s"),
+	})
+	settledOne(top.begin(t, 0, waiter))
+	if got := settled(top.inTurn(t, 4, waiter)...); got[200] != 4 {
+		t.Errorf("%v, want 4 passed", got)
+	}
+}
+
+// The largest headers that Envoy lets through are limited like any others: no client can
+// make Envoy ask what is answered by --on-excess, or by an error.
+func TestOverload_TheLargestHeadersOfEnvoyAreJudged(t *testing.T) {
+	top := run(t, spec{envoys: 1, weirs: 1, failOpen: true, rules: rulesOf(slow100, "rate: 2/hour, burst: 2")})
+	got := top.send(t, 5, headers{"X-User": strings.Repeat("u", 59<<10)})
+	if got[200] != 2 || got[429] != 3 {
+		t.Errorf("%v, want 2 of 5 passed", got)
+	}
+	for _, bound := range []string{"message_bytes", "value_bytes"} {
+		if n := top.metric(t, `weir_excess_requests_total{bound="`+bound+`"}`); n != 0 {
+			t.Errorf("%d requests are beyond %s", n, bound)
+		}
+	}
+	top.judged(t, got)
 }

@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/weir-rls/weir/internal/config"
+	"github.com/weir-rls/weir/internal/parts"
+	"github.com/weir-rls/weir/internal/parts/partstest"
 )
 
 const queueRule = `
@@ -52,10 +54,14 @@ func TestEachBoundOfTheSettingsIsInForce(t *testing.T) {
 
 // Eight calls at once meet a Redis that takes its time.
 func TestCallsInFlightAreBoundedByTheSetting(t *testing.T) {
-	address := slowRedis(t, 300*time.Millisecond)
+	slow := partstest.Way(t, partstest.Redis(t, parts.RedisServer).Addr)
 	r := start(t, oneRule, func(s *config.Settings) {
-		s.Store, s.RedisURL, s.StoreTimeout, s.MaxInFlight = config.StoreRedis, config.RedisURL("redis://"+address), 5*time.Second, 3
+		s.Store, s.RedisURL, s.StoreTimeout, s.MaxInFlight = config.StoreRedis, config.RedisURL("redis://"+slow.Addr), 5*time.Second, 3
 	})
+	if _, err := r.call(wire("d", "user", "u")); err != nil {
+		t.Fatal(err)
+	}
+	slow.Delay(500 * time.Millisecond)
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
