@@ -85,7 +85,9 @@ func TestWaitersAreBoundedByTheSetting(t *testing.T) {
 	var waits sync.WaitGroup
 	waits.Go(func() { _, _ = ask() }) // until the drain
 	eventually(t, 5*time.Second, "one waits", func() bool { return r.metric("weir_waiting_requests") == 1 })
-	if answer, err := ask(); err != nil || answer.OverallCode != rls.RateLimitResponse_OVER_LIMIT {
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if answer, err := r.callWith(ctx, wire("d", "queue", "q")); err != nil || answer.OverallCode != rls.RateLimitResponse_OVER_LIMIT {
 		t.Errorf("one more: %v, %v", answer.OverallCode, err)
 	}
 	if got := r.metric(`weir_excess_requests_total{bound="waiters"}`); got != 1 {
