@@ -102,7 +102,7 @@ func TestTheOverloadPageHasEachBound(t *testing.T) {
 		t.Fatal(err)
 	}
 	bounds := 0
-	for _, row := range regexp.MustCompile("(?m)^\\| `(--[a-z-]*max-[a-z-]*) N` \\|.*?\\| (`\\d+`) \\|").FindAllStringSubmatch(string(settings), -1) {
+	for _, row := range regexp.MustCompile(`(?m)^\| \x60(--[a-z-]*max-[a-z-]*) N\x60 \|.*?\| (\x60\d+\x60) \|`).FindAllStringSubmatch(string(settings), -1) {
 		bounds++
 		if !strings.Contains(string(page), "| `"+row[1]+"` | "+row[2]+" |") {
 			t.Errorf("docs/overload.md has no row with | `%s` | %s |", row[1], row[2])
@@ -117,7 +117,7 @@ func TestTheOverloadPageHasEachBound(t *testing.T) {
 		}
 	}
 	names := testNames(t)
-	for _, row := range regexp.MustCompile("(?m)^\\|.*\\|$").FindAllString(string(page), -1)[2:] {
+	for _, row := range regexp.MustCompile(`(?m)^\|.*\|$`).FindAllString(string(page), -1)[2:] {
 		cells := strings.Split(row, "|")
 		if name := strings.Trim(cells[len(cells)-2], " `"); !names[name] {
 			t.Errorf("docs/overload.md: there is no test %q of%s", name, cells[1])
