@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/weir-rls/weir/descriptors"
+	"github.com/weir-rls/weir/service"
 )
 
 // A rule file that a reader copies from the documentation must load, without a
@@ -85,6 +86,41 @@ func TestTheReferencePageNamesWhatIsNotSupported(t *testing.T) {
 		}
 		if _, faults := descriptors.Load([]string{path}, descriptors.Options{}); !faults.Failed() || !strings.Contains(faults.Text(), "not supported yet") {
 			t.Errorf("%s is not refused as not supported yet: %s", rule, faults.Text())
+		}
+	}
+}
+
+// The page on overload has each bound of the settings with the default that the settings
+// have, each word by which a bound is counted, and tests that are there.
+func TestTheOverloadPageHasEachBound(t *testing.T) {
+	settings, err := os.ReadFile("docs/settings.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("docs/overload.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bounds := 0
+	for _, row := range regexp.MustCompile(`(?m)^\| \x60(--[a-z-]*max-[a-z-]*) N\x60 \|.*?\| (\x60\d+\x60) \|`).FindAllStringSubmatch(string(settings), -1) {
+		bounds++
+		if !strings.Contains(string(page), "| `"+row[1]+"` | "+row[2]+" |") {
+			t.Errorf("docs/overload.md has no row with | `%s` | %s |", row[1], row[2])
+		}
+	}
+	if bounds < 10 {
+		t.Errorf("only %d bounds are found in docs/settings.md", bounds)
+	}
+	for b := service.MessageBound; b <= service.InFlightBytesBound; b++ {
+		if !strings.Contains(string(page), "| `"+b.String()+"` |") {
+			t.Errorf("docs/overload.md does not say what is counted as %s", b)
+		}
+	}
+	names := testNames(t)
+	for _, row := range regexp.MustCompile(`(?m)^\|.*\|$`).FindAllString(string(page), -1)[2:] {
+		cells := strings.Split(row, "|")
+		if name := strings.Trim(cells[len(cells)-2], " `"); !names[name] {
+			t.Errorf("docs/overload.md: there is no test %q of%s", name, cells[1])
 		}
 	}
 }

@@ -133,7 +133,7 @@ func newWorldOf(t testing.TB, guard admin.Guard, at place, dir string, change fu
 		t.Fatal(report.Faults.Text())
 	}
 	room := waiting.New(waiting.Options{Store: at.store})
-	judge := service.New(service.Options{Rules: w.rules.Rules, Room: room, MaxDescriptors: 32, Keys: service.NewKeys([]byte("a key of thirty-two bytes for the test")), Observe: silent})
+	judge := service.New(service.Options{Rules: w.rules.Rules, Room: room, Bounds: service.Bounds{Descriptors: 32}, Keys: service.NewKeys([]byte("a key of thirty-two bytes for the test")), Observe: silent})
 	w.book = overrides.New(overrides.Options{Records: at.ledger, Rules: w.rules})
 	api := admin.API{
 		Rules: w.rules, Book: w.book, Buckets: named.New(named.Options{Records: at.ledger, Room: room}),
@@ -156,7 +156,7 @@ func newWorldOf(t testing.TB, guard admin.Guard, at place, dir string, change fu
 // silent is told what a service sees, and forgets it.
 var silent = service.Observer{
 	Request: func(service.Result, time.Duration) {}, Decision: func(*descriptors.Limit, service.Outcome, int64) {}, Unmatched: func(string, int) {},
-	UnknownDomain: func() {}, BadOverrides: func(string, int) {}, Excess: func() {}, Waited: func(time.Duration) {},
+	UnknownDomain: func() {}, BadOverrides: func(string, int) {}, Excess: func(service.Bound) {}, Waited: func(time.Duration) {},
 	WrittenOff: func(string, string, int64) {}, Receipt: func(service.Receipt) {},
 }
 

@@ -89,6 +89,17 @@ func (c *Charge) Hopeless() bool {
 // Asks tells that the charge can be refused.
 func (c *Charge) Asks() bool { return c.Mode == Take || c.Mode == Look }
 
+// Owed tells that one of the charges gives back or settles. Such a call is the last that
+// is turned away for want of room: what is not given back stays taken.
+func Owed(charges []Charge) bool {
+	for i := range charges {
+		if !charges[i].Asks() {
+			return true
+		}
+	}
+	return false
+}
+
 // Hopeless tells that charge i can never be admitted together with what the
 // request asks of the same bucket before it.
 func Hopeless(charges []Charge, i int) bool {

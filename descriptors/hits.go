@@ -3,6 +3,7 @@ package descriptors
 import (
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/weir-rls/weir/buckets"
 )
@@ -26,6 +27,25 @@ func (desc *Descriptor) hits(ofRequest uint64) (hits uint64, mode buckets.Mode) 
 		return 1, buckets.Look
 	}
 	return hits, buckets.Take
+}
+
+// settles tells that what the descriptor does is owed, whatever is asked beside it:
+// it gives back, tells what was used, or redeems a receipt.
+func (desc *Descriptor) settles() bool {
+	_, redeems := lookup(desc.Entries, ReceiptKey)
+	_, ended := lookup(desc.Entries, endKey)
+	return desc.Negative || redeems || ended
+}
+
+// Settles tells that one of the request's descriptors gives back, settles or redeems
+// a receipt.
+func (req *Request) Settles() bool {
+	return slices.ContainsFunc(req.Descriptors, func(d Descriptor) bool { return d.settles() })
+}
+
+// Asks tells that one of the request's descriptors asks to pass.
+func (req *Request) Asks() bool {
+	return slices.ContainsFunc(req.Descriptors, func(d Descriptor) bool { return !d.settles() })
 }
 
 // cost is weight x hits, or the largest number where that overflows: a client

@@ -15,7 +15,7 @@ const (
 	LimitVariable      Variable = iota // {limit}: how many requests the limit admits in its period
 	PeriodVariable                     // {period}: in words, "minute" or "2 weeks"
 	BurstVariable                      // {burst}: what the limit's bucket can hold
-	NameVariable                       // {name}: of the limit that refused, else "unmatched" or "excess"
+	NameVariable                       // {name}: of the limit that refused, else "unmatched", "excess" or "overload"
 	RetryAfterVariable                 // {retry_after}: in whole seconds, empty where waiting does not help
 	RequestIDVariable                  // {request_id}: the passive entry's value, empty if there is none
 	MessageVariable                    // {message}: not in a message itself

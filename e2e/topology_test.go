@@ -16,14 +16,15 @@ import (
 // spec says what a test runs.
 type spec struct {
 	envoys, weirs int
-	redis         bool   // one Redis for all replicas; otherwise the embedded store
-	rules         string // the rule file
-	envoy         string // the Envoy file in testdata, envoy.yaml if empty
-	timeout       string // how long Envoy waits for an answer, 5s if empty
-	headers       string // what weir tells the caller of its limits, legacy if empty
-	failOpen      bool   // Envoy admits what no weir answers
-	onlyReplica   bool   // one replica although there is a Redis, for a story told on both stores
-	drainDelay    string // none if empty: only the test of draining waits for it
+	redis         bool     // one Redis for all replicas; otherwise the embedded store
+	rules         string   // the rule file
+	envoy         string   // the Envoy file in testdata, envoy.yaml if empty
+	timeout       string   // how long Envoy waits for an answer, 5s if empty
+	headers       string   // what weir tells the caller of its limits, legacy if empty
+	failOpen      bool     // Envoy admits what no weir answers
+	onlyReplica   bool     // one replica although there is a Redis, for a story told on both stores
+	drainDelay    string   // none if empty: only the test of draining waits for it
+	more          []string // further arguments of weir
 }
 
 // topology is a running spec with its upstream.
@@ -65,6 +66,7 @@ func (top *topology) startWeirs(t *testing.T, s spec) {
 		top.redis = partstest.Redis(t, parts.RedisServer)
 		args = append(args[:len(args)-1], "redis", "--redis-url", top.redis.URL)
 	}
+	args = append(args, s.more...)
 	for range s.weirs {
 		top.weirs = append(top.weirs, partstest.Weir(t, weirBinary, args...))
 	}

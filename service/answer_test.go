@@ -122,7 +122,7 @@ func TestAnswersAreWhatTheirMessagesWouldBe(t *testing.T) {
 		for range rapid.IntRange(1, 12).Draw(t, "requests") {
 			r := request(rapid.SliceOfN(rapid.SampledFrom(texts), 1, 5).Draw(t, "descriptors")...)
 			r.HitsAddend = rapid.Uint32Range(0, 4).Draw(t, "hits")
-			c.most = 32
+			c.bounds = testBounds
 			if err := c.read(wireOf(t, r)); err != nil {
 				t.Fatal(err)
 			}

@@ -58,7 +58,7 @@ func (s *Service) AskJSON(ctx context.Context, body []byte, wait time.Duration) 
 
 // askMessage is ask with the messages of Envoy's API.
 func (s *Service) askMessage(ctx context.Context, r *rls.RateLimitRequest, wait time.Duration) (*rls.RateLimitResponse, error) {
-	c := call{most: s.options.MaxDescriptors}
+	c := call{bounds: &s.options.Bounds}
 	wire, err := proto.Marshal(r)
 	if err == nil {
 		err = c.read(wire)

@@ -19,7 +19,10 @@ type call struct {
 	request descriptors.Request
 	verdict verdict
 	answer  []byte
-	most    int // descriptors that are kept
+	bounds  *Bounds
+	size    int   // of the message, in bytes
+	beyond  Bound // that the message is beyond
+	held    bool  // it waits for tokens, or has waited
 }
 
 var calls = sync.Pool{New: func() any { return &call{} }}
@@ -31,7 +34,11 @@ const (
 	keptAnswer      = 16 << 10
 )
 
-func (c *call) read(wire []byte) error { return decodeRequest(wire, &c.request, c.most) }
+func (c *call) read(wire []byte) (err error) {
+	c.size, c.held = len(wire), false
+	c.beyond, err = decodeRequest(wire, &c.request, c.bounds)
+	return err
+}
 
 // finish is the answer, and ends the call.
 func (c *call) finish() []byte {
@@ -72,7 +79,7 @@ func (s *Service) Register(server grpc.ServiceRegistrar) {
 
 func (s *Service) handle(_ any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
 	c := calls.Get().(*call)
-	c.most = s.options.MaxDescriptors
+	c.bounds = &s.options.Bounds
 	if err := decode(c); err != nil {
 		c.release()
 		return nil, err

@@ -14,7 +14,7 @@ import (
 // the next.
 func TestNothingOfARequestIsLeftInTheNext(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		c := call{most: 32}
+		c := call{bounds: testBounds}
 		for range 4 {
 			want := drawRequest(t)
 			wire, err := proto.Marshal(want)
@@ -38,10 +38,10 @@ func TestNothingOfAVerdictIsLeftInTheNext(t *testing.T) {
 	rules := loadRules(t, weighted)
 	rapid.Check(t, func(rt *rapid.T) {
 		one, each, t := worldOf(t, rules), worldOf(t, rules), rt
-		c := call{most: 32}
+		c := call{bounds: testBounds}
 		for range rapid.IntRange(2, 8).Draw(t, "requests") {
 			texts := rapid.SliceOfN(rapid.SampledFrom([]string{"user=u", "user=v", "free=x", "nobody=x"}), 1, 4).Draw(t, "descriptors")
-			wire, fresh := wireOf(t, request(texts...)), call{most: 32}
+			wire, fresh := wireOf(t, request(texts...)), call{bounds: testBounds}
 			for w, c := range map[*world]*call{one: &c, each: &fresh} {
 				if err := c.read(wire); err != nil {
 					t.Fatal(err)
@@ -61,7 +61,7 @@ func TestNothingOfAVerdictIsLeftInTheNext(t *testing.T) {
 // since, keeps them from being freed.
 func TestACallThatEndedHoldsNothing(t *testing.T) {
 	w := newWorld(t, weighted)
-	c := call{most: 32}
+	c := call{bounds: testBounds}
 	if err := c.read(wireOf(t, request("user=u", "pool=backend,api=a"))); err != nil {
 		t.Fatal(err)
 	}

@@ -56,6 +56,13 @@ func modelRequest(r *rls.RateLimitRequest) descriptors.Request {
 	return request
 }
 
+// decoded reads a request of which at most so many descriptors are judged.
+func decoded(wire []byte, into *descriptors.Request, most int) error {
+	b := Bounds{Descriptors: most}.bounded()
+	_, err := decodeRequest(wire, into, &b)
+	return err
+}
+
 // sameRequest takes no entries for an empty list of them.
 func sameRequest(t testing.TB, got, want descriptors.Request) {
 	t.Helper()
@@ -77,7 +84,7 @@ func TestInvalidTextIsJudgedLikeAnyOther(t *testing.T) {
 		t.Fatal("Go's decoder takes invalid text: ours needs to be no other any more")
 	}
 	var got descriptors.Request
-	if err := decodeRequest(wire, &got, 32); err != nil {
+	if err := decoded(wire, &got, 32); err != nil {
 		t.Fatalf("a request with invalid text was refused: %v", err)
 	}
 	sameRequest(t, got, modelRequest(everyField(bad)))
@@ -86,7 +93,7 @@ func TestInvalidTextIsJudgedLikeAnyOther(t *testing.T) {
 func TestAMessageThatIsNoRequestIsRefused(t *testing.T) {
 	var got descriptors.Request
 	for _, wire := range []string{"\x0a\xff\x01", "\x12\x02\x0a\x05", "\x12\x04\x0a\x02\x0a\x09", "\x12\x03\x12\x01\x08", "\x12\x03\x1a\x01\x08"} {
-		if decodeRequest([]byte(wire), &got, 32) == nil {
+		if decoded([]byte(wire), &got, 32) == nil {
 			t.Errorf("a cut-off message was read as %v", got)
 		}
 	}
@@ -120,10 +127,10 @@ func drawRequest(t *rapid.T) *rls.RateLimitRequest {
 func TestDescriptorsBeyondTheMostAreNotKept(t *testing.T) {
 	var got descriptors.Request
 	wire := bytes.Repeat([]byte{0x12, 0x04, 0x0a, 0x02, 0x0a, 0x00}, 10_000)
-	if err := decodeRequest(wire, &got, 3); err != nil || len(got.Descriptors) != 4 || len(got.Descriptors[3].Entries) != 1 {
+	if err := decoded(wire, &got, 3); err != nil || len(got.Descriptors) != 4 || len(got.Descriptors[3].Entries) != 1 {
 		t.Errorf("%d descriptors kept (%v), want the three that may be judged and one to tell of more", len(got.Descriptors), err)
 	}
-	if decodeRequest(append(wire, 0x12, 0x02, 0x0a, 0x05), &got, 3) == nil {
+	if decoded(append(wire, 0x12, 0x02, 0x0a, 0x05), &got, 3) == nil {
 		t.Error("a message that is cut off beyond them was read")
 	}
 }
@@ -157,7 +164,7 @@ func FuzzDecodeRequest(f *testing.F) {
 	var got descriptors.Request                                   // used again and again, as a call's is
 	f.Fuzz(func(t *testing.T, wire []byte) {
 		strict := &rls.RateLimitRequest{}
-		strictErr, err := proto.Unmarshal(wire, strict), decodeRequest(wire, &got, 1<<20)
+		strictErr, err := proto.Unmarshal(wire, strict), decoded(wire, &got, 1<<20)
 		if strictErr != nil {
 			return
 		}

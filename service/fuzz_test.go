@@ -30,7 +30,7 @@ func FuzzShouldRateLimit(f *testing.F) {
 	w := newWorld(f, weighted)
 	f.Fuzz(func(t *testing.T, wire []byte) {
 		var r descriptors.Request
-		if decodeRequest(wire, &r, 32) != nil {
+		if decoded(wire, &r, 32) != nil {
 			return
 		}
 		answer, err := w.callWire(context.Background(), wire)

@@ -16,7 +16,7 @@ type Observer struct {
 	Unmatched     func(domain string, descriptors int)
 	UnknownDomain func()
 	BadOverrides  func(domain string, count int)
-	Excess        func()
+	Excess        func(Bound)
 	Waited        func(time.Duration) // a request was held this long
 	WrittenOff    func(domain, limit string, tokens int64)
 	Receipt       func(Receipt)
@@ -29,8 +29,8 @@ type Observer struct {
 	Ended func(domain, pool string, status int)
 	// Limited is told of each refusal by such a pool.
 	Limited func(domain, pool string)
-	// Refusal is told of each request that was refused, but for those of excessive
-	// size: only of them the domain may be a client's text.
+	// Refusal is told of each request that was refused, but for those beyond a
+	// bound: only of them the domain may be a client's text.
 	Refusal func(Refusal)
 	// Breaker is told the state of a circuit breaker each time that its bucket is
 	// asked: closed, open or half_open. The key is that of [Level], and at the instant

@@ -64,33 +64,40 @@ func (m *message) skip(n int) { m.bytes, m.text = m.bytes[n:], m.text[n:] }
 // every call would fail, and Envoy admits what its limiter fails to judge. One byte
 // would be a way past all limits. So each text is taken as the bytes it is.
 //
-// Of more than most descriptors the rest is read and not kept: a message of 16 MiB
-// has room for eight million empty ones.
-func decodeRequest(wire []byte, r *descriptors.Request, most int) error {
+// beyond is a bound that the message is beyond. Of more descriptors or entries than
+// are judged the rest is read and not kept, but for one descriptor that tells of it: a
+// message of 16 MiB has room for eight million empty ones.
+func decodeRequest(wire []byte, r *descriptors.Request, b *Bounds) (beyond Bound, err error) {
 	r.Domain, r.Hits, r.Descriptors = "", 0, r.Descriptors[:0]
-	var beyond descriptors.Descriptor
+	var rest descriptors.Descriptor
+	if len(wire) > b.MessageBytes {
+		beyond = MessageBound
+	}
 	for m := (message{wire, string(wire)}); len(m.bytes) > 0; {
 		f, holds, number, err := m.next()
 		if err != nil {
-			return err
+			return beyond, err
 		}
 		switch f {
 		case bytesField(1):
 			r.Domain = holds.text
 		case bytesField(2):
-			d := &beyond
-			if d.Entries = d.Entries[:0]; len(r.Descriptors) <= most {
+			d := &rest
+			if d.Entries = d.Entries[:0]; len(r.Descriptors) <= b.Descriptors {
 				r.Descriptors = again(r.Descriptors)
 				d = &r.Descriptors[len(r.Descriptors)-1]
 			}
-			if err := decodeDescriptor(holds, d); err != nil {
-				return err
+			if err := decodeDescriptor(holds, d, b, &beyond); err != nil {
+				return beyond, err
 			}
 		case varintField(3):
 			r.Hits = uint64(uint32(number))
 		}
 	}
-	return nil
+	if len(r.Descriptors) > b.Descriptors {
+		beyond = DescriptorsBound
+	}
+	return beyond, nil
 }
 
 // again is all with one more, whose entries' memory is used again.
@@ -104,7 +111,7 @@ func again(all []descriptors.Descriptor) []descriptors.Descriptor {
 	return all
 }
 
-func decodeDescriptor(m message, d *descriptors.Descriptor) error {
+func decodeDescriptor(m message, d *descriptors.Descriptor, b *Bounds, beyond *Bound) error {
 	for len(m.bytes) > 0 {
 		f, holds, number, err := m.next()
 		if err != nil {
@@ -114,7 +121,12 @@ func decodeDescriptor(m message, d *descriptors.Descriptor) error {
 		case bytesField(1):
 			var e descriptors.Entry
 			err = decodeEntry(holds, &e)
-			d.Entries = append(d.Entries, e)
+			if bound := b.ofEntry(&e, len(d.Entries)); bound != within {
+				*beyond = bound
+			}
+			if len(d.Entries) < b.Entries {
+				d.Entries = append(d.Entries, e)
+			}
 		case bytesField(2):
 			if d.Override == nil {
 				d.Override = &descriptors.Override{}

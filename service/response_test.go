@@ -135,8 +135,8 @@ descriptors:
 		{[]string{"user=u,request_id=r-1"}, `{"error":"rate limit \"per-user\" of 1 per minute exceeded, retry after 60 s","requestId":"r-1"}`},
 		{[]string{"user=u"}, `{"error":"rate limit \"per-user\" of 1 per minute exceeded, retry after 60 s","requestId":""}`},
 		{[]string{"nobody=x", "request_id=r-2"}, `{"error":"no rate limit rule admits this request","requestId":"r-2"}`},
-		{strings.Split(strings.Repeat("user=u ", 33), " ")[:33], `{"error":"the request meets more rate limit descriptors than are allowed","requestId":""}`},
-		{append(strings.Split(strings.Repeat("user=u ", 17), " ")[:17], "request_id=r-3"), `{"error":"the request meets more rate limit descriptors than are allowed","requestId":"r-3"}`},
+		{strings.Split(strings.Repeat("user=u ", 33), " ")[:33], `{"error":"the request is too large for its rate limits to be checked","requestId":""}`},
+		{append(strings.Split(strings.Repeat("user=u ", 17), " ")[:17], "request_id=r-3"), `{"error":"the request is too large for its rate limits to be checked","requestId":"r-3"}`},
 		{[]string{"mine=x,request_id=r-4"}, `{"detail":"rate limit \"own\" of 1 per minute exceeded, retry after 60 s","limit":"1","period":"minute","burst":"2","name":"own","after":"60","id":"r-4"}`},
 		{[]string{"problem=x"}, `{"type":"https://iana.org/assignments/http-problem-types#quota-exceeded","title":"Request cannot be satisfied as assigned quota has been exceeded","detail":"rate limit \"own-problem\" of 1 per minute exceeded, retry after 60 s","violated-policies":["own-problem"]}`},
 	} {

@@ -18,6 +18,7 @@ const (
 	blindSentence                     // the store does not answer
 	unmatchedSentence                 // no rule admits the request
 	excessSentence                    // the request is too large to be judged
+	overloadSentence                  // too many are judged at once
 )
 
 // sentences are the texts by [descriptors.Language]. They hold nothing that the
@@ -56,9 +57,13 @@ var sentences = [...][3]descriptors.Template{
 		"没有任何限流规则允许此请求",
 		"nenhuma regra de limite admite esta requisição"),
 	excessSentence: messages(
-		"the request meets more rate limit descriptors than are allowed",
-		"请求的限流描述符数量超过允许值",
-		"a requisição tem mais descritores de limite do que o permitido"),
+		"the request is too large for its rate limits to be checked",
+		"请求过大，无法检查其限流规则",
+		"a requisição é grande demais para que seus limites sejam verificados"),
+	overloadSentence: messages(
+		"too many requests are being checked at the moment, retry after {retry_after} s",
+		"当前待检查的请求过多，请在{retry_after}秒后重试",
+		"há requisições demais em verificação no momento, tente novamente em {retry_after} s"),
 }
 
 func messages(en, zh, pt string) [3]descriptors.Template {
@@ -74,6 +79,8 @@ func (v *verdict) sentence() sentence {
 		return unmatchedSentence
 	case "excess":
 		return excessSentence
+	case "overload":
+		return overloadSentence
 	}
 	m := v.decisive
 	switch {

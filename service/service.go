@@ -25,12 +25,12 @@ type Options struct {
 	Observe Observer
 	Now     func() time.Time // the clock that dates receipts, nil: the machine's
 
-	Headers        HeaderStyle
-	Degraded       DegradedStyle
-	RetryJitter    time.Duration       // Retry-After is less than this much later than needed, each time another; 0: as needed
-	Random         func(n int64) int64 // of 0 to n-1, nil: the machine's
-	MaxDescriptors int                 // more than this in one request is answered by AllowExcess
-	AllowExcess    bool                // the verdict on a request of excessive size
+	Headers     HeaderStyle
+	Degraded    DegradedStyle
+	RetryJitter time.Duration       // Retry-After is less than this much later than needed, each time another; 0: as needed
+	Random      func(n int64) int64 // of 0 to n-1, nil: the machine's
+	Bounds      Bounds
+	AllowExcess bool // the verdict on a request beyond one of Bounds
 }
 
 // HeaderStyle says which headers tell a client where it stands.
@@ -44,7 +44,10 @@ const (
 
 // Service answers envoy.service.ratelimit.v3.RateLimitService, see
 // [Service.Register].
-type Service struct{ options Options }
+type Service struct {
+	options Options
+	load    load
+}
 
 // New returns a service.
 func New(o Options) *Service {
@@ -60,6 +63,7 @@ func New(o Options) *Service {
 	if o.Random == nil {
 		o.Random = rand.Int64N
 	}
+	o.Bounds = o.Bounds.bounded()
 	return &Service{options: o}
 }
 
@@ -92,11 +96,15 @@ func (s *Service) decide(ctx context.Context, c *call, a attempt) error {
 		return status.Error(codes.InvalidArgument, "the list of rate limit descriptors must not be empty")
 	case rules == nil:
 		return status.Error(codes.Unavailable, "no rate limit rules have been loaded")
-	case len(request.Descriptors) > s.options.MaxDescriptors:
-		s.excess(c, 0, &descriptors.Resolution{Response: rules.Response(request.Domain)})
+	}
+	bound := c.shed(s.load.enter(c))
+	defer s.load.leave(c)
+	s.redeemAll(ctx, rules, request)
+	if bound != within {
+		s.settle(ctx, rules, request)
+		s.excess(c, bound, &descriptors.Resolution{Response: rules.Response(request.Domain)})
 		return nil
 	}
-	s.redeemAll(ctx, rules, request)
 	for ; ; a.first = false {
 		a.changed = s.options.Room.Changed()
 		rules = s.options.Rules() // asked for after changed, so that no change is missed
@@ -126,13 +134,20 @@ func (s *Service) judge(ctx context.Context, rules *descriptors.Rules, c *call, 
 	nameLeases(&end, found.Matches)
 	charges := chargesOf(found.Matches, refused)
 	if len(charges) > maxCharges(end) {
-		s.excess(c, len(c.request.Descriptors), &found)
+		if a.first {
+			s.settle(ctx, rules, &c.request)
+		}
+		s.excess(c, LimitsBound, &found)
 		return nil
 	}
 	if !a.first {
 		askOnly(charges)
 	}
-	outcomes, waited, err := s.options.Room.Take(ctx, charges, waitOf(ctx, found.Matches, a))
+	wait := waitOf(ctx, found.Matches, a)
+	if wait.Max > 0 {
+		wait.Queued = func() { s.load.hold(c) }
+	}
+	outcomes, waited, err := s.options.Room.Take(ctx, charges, wait)
 	switch {
 	case errors.Is(err, waiting.ErrChanged):
 		return err
@@ -145,9 +160,7 @@ func (s *Service) judge(ctx context.Context, rules *descriptors.Rules, c *call, 
 	if v.waited = waited > 0 || !a.first; v.waited {
 		waited = time.Since(a.start)
 	}
-	if v.over && s.options.RetryJitter > 0 {
-		v.jitter = time.Duration(s.options.Random(int64(s.options.RetryJitter)))
-	}
+	s.spread(v)
 	s.observeVerdict(v, waited)
 	s.observeBreakers(rules, charges, outcomes)
 	s.observeRefusal(v, &c.request, &found)
@@ -187,16 +200,10 @@ func chargesOf(matches []descriptors.Match, refused bool) []buckets.Charge {
 	return charges
 }
 
-// excess answers a request that asks for more than one request may. For more
-// descriptors than are allowed it carries no statuses: a caller must not make
-// the answer large.
-func (s *Service) excess(c *call, statuses int, found *descriptors.Resolution) {
-	s.options.Observe.Excess()
-	v := &c.verdict
-	v.begin(statuses, found)
-	v.over, v.reason = !s.options.AllowExcess, "excess"
-	for i := range v.statuses {
-		v.statuses[i].over = v.over
+// spread has who is refused return a little later than he could.
+func (s *Service) spread(v *verdict) {
+	if v.over && s.options.RetryJitter > 0 {
+		v.jitter = time.Duration(s.options.Random(int64(s.options.RetryJitter)))
 	}
 }
 

@@ -179,6 +179,9 @@ func (m *met) remaining() int64 {
 // would admit the request, of quotas the first, or somewhat later. hope tells
 // whether there is any such time.
 func (v *verdict) retryAfter() (delay time.Duration, hope bool) {
+	if v.reason == "overload" {
+		return later(shedFor, v.jitter), true
+	}
 	var longest, quota time.Duration
 	quotas := false
 	for i := range v.met {
@@ -204,7 +207,11 @@ func (v *verdict) retryAfter() (delay time.Duration, hope bool) {
 	if longest == 0 {
 		return 0, false
 	}
-	return longest + min(v.jitter, math.MaxInt64-longest), true
+	return later(longest, v.jitter), true
+}
+
+func later(delay, jitter time.Duration) time.Duration {
+	return delay + min(jitter, math.MaxInt64-delay)
 }
 
 // outcomeOf is what the metrics say of one limit.

@@ -64,15 +64,20 @@ func worldOf(t testing.TB, loaded *descriptors.Rules) *world {
 			Unmatched:     func(domain string, n int) { w.count(domain+" unmatched", n) },
 			UnknownDomain: func() { w.count("unknown domain", 1) },
 			BadOverrides:  func(domain string, n int) { w.count(domain+" bad override", n) },
-			Excess:        func() { w.count("excess", 1) },
+			Excess:        func(b Bound) { w.count("excess", 1); w.count("excess "+b.String(), 1) },
 			Waited:        func(time.Duration) { w.count("waited", 1) },
 			WrittenOff:    func(domain, limit string, n int64) { w.count(domain+" "+limit+" written off", int(n)) },
 			Receipt:       func(r Receipt) { w.count("receipt "+r.String(), 1) },
 		},
-		MaxDescriptors: 32,
+		Bounds: *testBounds,
 	})
 	w.use(memory.New(memory.Options{Now: func() time.Time { return w.now }}))
 	return w
+}
+
+// testBounds are those of a service in tests, which then change single ones.
+var testBounds = &Bounds{
+	MessageBytes: 2 << 20, Descriptors: 32, Entries: 64, KeyBytes: 4 << 10, ValueBytes: 64 << 10, InFlight: 10_000, InFlightBytes: 256 << 20,
 }
 
 func loadRules(t testing.TB, rules string) *descriptors.Rules {

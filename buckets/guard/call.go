@@ -38,7 +38,7 @@ func (g *Guard) ask(ctx context.Context, start time.Time, wait time.Duration, ch
 	if wait <= 0 {
 		return nil, context.DeadlineExceeded
 	}
-	if g.underWay.Add(1) > maxUnderWay {
+	if n := g.underWay.Add(1); n > maxUnderWay && (n > maxOwed || !buckets.Owed(charges)) {
 		g.underWay.Add(-1)
 		return nil, ErrBusy
 	}

@@ -28,6 +28,10 @@ const (
 	// more the store is not keeping up, and the next caller is answered without it at
 	// once.
 	maxUnderWay = 4096
+
+	// maxOwed is the same for calls that give back or settle: what is not given back
+	// stays taken, and would keep the store busy with refusals.
+	maxOwed = 4 * maxUnderWay
 )
 
 // ErrOpen is told to the observer of a call that was not made, because the store

@@ -14,6 +14,9 @@ const (
 	// keeping up.
 	mostWaiting = 4096
 
+	// mostOwed is the same for requests that give back or settle.
+	mostOwed = 4 * mostWaiting
+
 	// mostFlights is how many batches are under way at the same moment, at most.
 	mostFlights = 4
 
@@ -85,7 +88,7 @@ func (q *queue) add(r request) error {
 	switch {
 	case q.closed:
 		return errClosed
-	case len(q.waiting) >= mostWaiting:
+	case len(q.waiting) >= mostWaiting && (len(q.waiting) >= mostOwed || !buckets.Owed(r.charges)):
 		return errFull
 	}
 	q.waiting = append(q.waiting, r)

@@ -153,6 +153,16 @@ func TestQueue_IsBoundedAndAnswersEverybodyWhenItCloses(t *testing.T) {
 		if err := a.add(request{charges: make([]buckets.Charge, 1), asker: &told{}}); !errors.Is(err, errFull) {
 			t.Errorf("with %d waiting: %v, want that it is full", len(waiting), err)
 		}
+		for len(waiting) < mostOwed { // what gives back finds room for longer
+			asker := &told{}
+			if err := a.add(request{charges: []buckets.Charge{{}, {Mode: buckets.Refund}}, asker: asker}); err != nil {
+				t.Fatalf("a refund with %d waiting: %v", len(waiting), err)
+			}
+			waiting = append(waiting, asker)
+		}
+		if err := a.add(request{charges: []buckets.Charge{{Mode: buckets.Refund}}, asker: &told{}}); !errors.Is(err, errFull) {
+			t.Errorf("a refund with %d waiting: %v, want that it is full", len(waiting), err)
+		}
 		a.close()
 		for _, asker := range waiting {
 			if asker.times != 1 || !errors.Is(asker.err, errClosed) {

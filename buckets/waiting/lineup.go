@@ -57,7 +57,7 @@ func (r *Room) lineUp(ctx context.Context, charges []buckets.Charge, w Wait) ([]
 		need.charge, mayWait = ahead, end.After(began)
 	}
 	limit := charges[w.Charge].Limit
-	if !mayWait || !r.enter(limit, w.Waiters) {
+	if !mayWait || !r.enterOrTell(limit, w.Waiters) {
 		refuse(charges, outcomes, w.Charge)
 		return outcomes, 0, nil
 	}

@@ -36,7 +36,7 @@ func (r *Room) reserve(ctx context.Context, charges []buckets.Charge, w Wait) ([
 	if !r.enter(limit, w.Waiters) {
 		outcomes, err := r.store.Take(ctx, charges)
 		// The places may have been those of calls under way, which needed none.
-		if err != nil || outcomes[0].Admitted || !r.enter(limit, w.Waiters) {
+		if err != nil || outcomes[0].Admitted || !r.enterOrTell(limit, w.Waiters) {
 			return outcomes, 0, err
 		}
 	}

@@ -9,6 +9,7 @@ package waiting
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,10 @@ type Options struct {
 	Store buckets.Store
 	// Left is told what became of the reservation of a caller who left.
 	Left func(limit string, fate Fate)
+	// MaxWaiters is how many callers of all limits wait at a time, 0: each limit's own
+	// bound is the only one. Full is told of each who is refused for it; it may be nil.
+	MaxWaiters int
+	Full       func()
 }
 
 // Fate is what becomes of a reservation whose caller left.
@@ -74,6 +79,7 @@ type Room struct {
 
 	mu        sync.Mutex
 	places    map[string]int // callers who wait or are about to, by limit
+	taken     int            // places of all limits
 	schedules map[scheduleKey]*schedule
 	spares    map[string][]slot // reservations to be given back, by bucket; somebody does it while there is an entry
 	returned  *sync.Cond        // an entry of spares is gone
@@ -84,6 +90,12 @@ type Room struct {
 func New(o Options) *Room {
 	if o.Left == nil {
 		o.Left = func(string, Fate) {}
+	}
+	if o.Full == nil {
+		o.Full = func() {}
+	}
+	if o.MaxWaiters == 0 {
+		o.MaxWaiters = math.MaxInt
 	}
 	r := &Room{
 		options: o, store: o.Store,
@@ -195,16 +207,33 @@ func (r *Room) draining() bool {
 func (r *Room) enter(limit string, most int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.draining() || r.places[limit] >= most {
+	if r.draining() || r.places[limit] >= most || r.taken >= r.options.MaxWaiters {
 		return false
 	}
 	r.places[limit]++
+	r.taken++
 	return true
+}
+
+// enterOrTell is enter, and tells of a caller who would have found a place if the
+// room had one.
+func (r *Room) enterOrTell(limit string, most int) bool {
+	if r.enter(limit, most) {
+		return true
+	}
+	r.mu.Lock()
+	full := !r.draining() && r.places[limit] < most && r.taken >= r.options.MaxWaiters
+	r.mu.Unlock()
+	if full {
+		r.options.Full()
+	}
+	return false
 }
 
 func (r *Room) leave(limit string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.taken--
 	if r.places[limit]--; r.places[limit] == 0 {
 		delete(r.places, limit)
 	}

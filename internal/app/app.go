@@ -23,6 +23,7 @@ import (
 
 	"github.com/weir-rls/weir/buckets/waiting"
 	"github.com/weir-rls/weir/descriptors"
+	"github.com/weir-rls/weir/events"
 	"github.com/weir-rls/weir/internal/config"
 	"github.com/weir-rls/weir/internal/telemetry"
 	"github.com/weir-rls/weir/line"
@@ -48,6 +49,7 @@ type App struct {
 	live     *live
 	tell     *teller
 	judge    *service.Service
+	excesses *events.Sampler
 	health   *health.Server
 	draining atomic.Bool
 
@@ -67,14 +69,18 @@ type App struct {
 func New(s config.Settings, o Options) (*App, error) {
 	a := &App{
 		settings: s, log: o.Log, metrics: telemetry.NewMetrics(o.Version), health: health.NewServer(),
-		rules: descriptors.NewSource(s.Rules, descriptors.Options{MergeDomains: s.MergeDomains, Large: readingLarge}),
+		excesses: events.NewSampler(excessesPerSecond, nil),
+		rules:    descriptors.NewSource(s.Rules, descriptors.Options{MergeDomains: s.MergeDomains, Large: readingLarge}),
 	}
 	a.streams, a.endStreams = context.WithCancel(context.Background())
 	var err error
 	if a.store, err = openStore(s, a.metrics, a.log); err != nil {
 		return nil, err
 	}
-	a.room = waiting.New(waiting.Options{Store: a.store.Store, Left: func(_ string, fate waiting.Fate) { a.metrics.Abandoned(string(fate)) }})
+	a.room = waiting.New(waiting.Options{
+		Store: a.store.Store, Left: func(_ string, fate waiting.Fate) { a.metrics.Abandoned(string(fate)) },
+		MaxWaiters: s.MaxWaiters, Full: func() { a.excess("waiters") },
+	})
 	a.metrics.Waiting(a.room.Waiting)
 	a.keys = receiptKeys(s)
 	a.tell = a.newTeller(s)
@@ -99,7 +105,7 @@ func New(s config.Settings, o Options) (*App, error) {
 	}
 	a.judge = service.New(service.Options{
 		Rules: a.rules.Rules, Room: a.room, Keys: a.keys, Observe: a.observer(), RetryJitter: s.RetryJitter,
-		Headers: headerStyle(s.Headers), Degraded: degradedStyle(s.ShowDegraded), MaxDescriptors: s.MaxDescriptors, AllowExcess: s.OnExcess == config.ExcessAllow,
+		Headers: headerStyle(s.Headers), Degraded: degradedStyle(s.ShowDegraded), Bounds: boundsOf(s), AllowExcess: s.OnExcess == config.ExcessAllow,
 	})
 	private, err := grpcTLS(s, a.log)
 	if err != nil {
@@ -232,10 +238,9 @@ func (a *App) newGRPCServer(private *tls.Config) *grpc.Server {
 	}
 	server := grpc.NewServer(append(options,
 		grpc.ChainStreamInterceptor(a.endWithStreams),
-		// A message beyond this is an error, which Envoy admits. Its headers are
-		// at most 60 KiB by default, and 32 descriptors that each repeat them
-		// make 2 MiB.
-		grpc.MaxRecvMsgSize(16<<20),
+		grpc.MaxRecvMsgSize(recvFactor*s.MaxMessageBytes),
+		grpc.MaxConcurrentStreams(uint32(s.GRPCMaxStreams)),
+		grpc.MaxHeaderListSize(maxHeaderList),
 		grpc.NumStreamWorkers(streamWorkers),
 		grpc.ConnectionTimeout(10*time.Second), // for the handshake, 120 s otherwise
 		grpc.KeepaliveParams(keepalive.ServerParameters{

@@ -88,7 +88,7 @@ func (a *App) observer() service.Observer {
 			m.Decision(l, o.String(), tokens)
 		},
 
-		Unmatched: m.Unmatched, BadOverrides: m.IgnoredOverrides, UnknownDomain: m.UnknownDomain, Excess: m.Excess,
+		Unmatched: m.Unmatched, BadOverrides: m.IgnoredOverrides, UnknownDomain: m.UnknownDomain, Excess: func(b service.Bound) { a.excess(b.String()) },
 		Waited: m.Waited, WrittenOff: m.WrittenOff, Receipt: func(r service.Receipt) { m.Receipt(r.String()) },
 
 		Ended:   func(domain, pool string, status int) { a.live.capacity.Ended(domain, pool, int64(status)) },

@@ -50,7 +50,7 @@ func start(t *testing.T, rules string, change func(*config.Settings)) *replica {
 	r.writeRules(rules)
 	s := config.Settings{
 		Rules: r.rules, GRPCListen: "127.0.0.1:0", HTTPListen: "127.0.0.1:0", Store: config.StoreMemory,
-		MemoryMaxBuckets: 1000, MaxDescriptors: 32, StoreTimeout: time.Second, DrainTimeout: 5 * time.Second,
+		MemoryMaxBuckets: 1000, MaxDescriptors: 32, MaxMessageBytes: 2 << 20, GRPCMaxStreams: 1024, StoreTimeout: time.Second, DrainTimeout: 5 * time.Second,
 		GRPCKeepaliveTime: time.Minute, GRPCKeepaliveTimeout: time.Minute,
 	}
 	if change != nil {
@@ -122,8 +122,12 @@ func (r *replica) metric(series string) float64 {
 
 // call sends the raw wire form of a request to ShouldRateLimit.
 func (r *replica) call(wire []byte) (*rls.RateLimitResponse, error) {
+	return r.callWith(r.t.Context(), wire)
+}
+
+func (r *replica) callWith(ctx context.Context, wire []byte) (*rls.RateLimitResponse, error) {
 	answer := &rls.RateLimitResponse{}
-	err := r.conn.Invoke(r.t.Context(), "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit", wire, answer,
+	err := r.conn.Invoke(ctx, "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit", wire, answer,
 		grpc.ForceCodecV2(rawRequests{encoding.GetCodecV2("proto")}))
 	return answer, err
 }

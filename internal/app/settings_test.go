@@ -24,7 +24,7 @@ func TestOnExcessDecidesWhatIsTooLarge(t *testing.T) {
 				t.Errorf("on_excess %s: %d descriptors: %v, %v; want %v", onExcess, count, answer.OverallCode, err, want)
 			}
 		}
-		if got := r.metric("weir_excess_requests_total"); got != 1 {
+		if got := r.metric(`weir_excess_requests_total{bound="descriptors"}`); got != 1 {
 			t.Errorf("%v excessive requests counted", got)
 		}
 	}
@@ -81,7 +81,7 @@ func TestWhatIsIgnoredIsCounted(t *testing.T) {
 // A header may be large. It is limited like any other; an error would admit it.
 func TestALargeValueIsLimitedLikeAnyOther(t *testing.T) {
 	r := start(t, oneRule, nil)
-	large := wire("d", "user", strings.Repeat("x", 5<<20))
+	large := wire("d", "user", strings.Repeat("x", 1<<20))
 	for i, want := range []rls.RateLimitResponse_Code{1, 1, 2} {
 		if answer, err := r.call(large); err != nil || answer.OverallCode != want {
 			t.Errorf("call %d: %v, %v; want %v", i, answer.OverallCode, err, want)

@@ -41,12 +41,20 @@ type Settings struct {
 	HTTPKey         string `mapstructure:"http_key"`          // PEM file of its key
 	HTTPClientCA    string `mapstructure:"http_client_ca"`    // PEM file of who signs certificates of callers of the API; empty: nobody
 
-	ReceiptKey     Secret        `mapstructure:"receipt_key"`     // signs receipts, the same in all replicas; empty: weir sees to one
-	Headers        string        `mapstructure:"headers"`         // HeadersOff, HeadersDraft10 or HeadersLegacy
-	ShowDegraded   string        `mapstructure:"show_degraded"`   // DegradedOff, DegradedInHeader or DegradedInMetadata
-	RetryJitter    time.Duration `mapstructure:"retry_jitter"`    // Retry-After is up to this much later than needed
-	MaxDescriptors int           `mapstructure:"max_descriptors"` // most descriptors of a request that are judged, at least 1
-	OnExcess       string        `mapstructure:"on_excess"`       // ExcessDeny or ExcessAllow: the verdict on a request beyond what is judged
+	ReceiptKey   Secret        `mapstructure:"receipt_key"`   // signs receipts, the same in all replicas; empty: weir sees to one
+	Headers      string        `mapstructure:"headers"`       // HeadersOff, HeadersDraft10 or HeadersLegacy
+	ShowDegraded string        `mapstructure:"show_degraded"` // DegradedOff, DegradedInHeader or DegradedInMetadata
+	RetryJitter  time.Duration `mapstructure:"retry_jitter"`  // Retry-After is up to this much later than needed
+
+	OnExcess         string `mapstructure:"on_excess"`           // ExcessDeny or ExcessAllow: the verdict on a request beyond what is judged
+	MaxDescriptors   int    `mapstructure:"max_descriptors"`     // most descriptors of a request that are judged; this and the bounds below are at least 1
+	MaxEntries       int    `mapstructure:"max_entries"`         // most entries of a descriptor
+	MaxKeyBytes      int    `mapstructure:"max_key_bytes"`       // of an entry
+	MaxValueBytes    int    `mapstructure:"max_value_bytes"`     // of an entry
+	MaxMessageBytes  int    `mapstructure:"max_message_bytes"`   // of a request
+	MaxInFlight      int    `mapstructure:"max_in_flight"`       // requests that are judged at a time, without those that wait
+	MaxInFlightBytes int    `mapstructure:"max_in_flight_bytes"` // of all requests that are judged or wait
+	MaxWaiters       int    `mapstructure:"max_waiters"`         // requests that wait at a time
 
 	GRPCReflection       bool          `mapstructure:"grpc_reflection"`        // describe the services to grpcurl and the like
 	GRPCKeepaliveTime    time.Duration `mapstructure:"grpc_keepalive_time"`    // silence after which a connection is pinged, at least 1s
@@ -56,6 +64,7 @@ type Settings struct {
 	GRPCClientCA         string        `mapstructure:"grpc_client_ca"`         // PEM file of who signs certificates of clients; empty: they need none
 	GRPCClientNames      string        `mapstructure:"grpc_client_names"`      // of which a client's certificate must have one, with commas between; empty: any
 
+	GRPCMaxStreams            int           `mapstructure:"grpc_max_streams"`              // calls under way on one connection, at least 1
 	GRPCMaxConnectionAge      time.Duration `mapstructure:"grpc_max_connection_age"`       // age at which a client is asked to connect anew; 0 is never
 	GRPCMaxConnectionAgeGrace time.Duration `mapstructure:"grpc_max_connection_age_grace"` // time for the calls under way on such a connection
 

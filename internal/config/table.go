@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"strings"
 	"time"
@@ -166,13 +167,42 @@ var table = []setting{
 		name: "retry-jitter", group: "Answers", value: "DURATION", def: time.Duration(0), check: atLeast(time.Duration(0)),
 		usage: "Refused callers are told to come back up to this much later than they could, each another time, so that they do not all return together.",
 	},
+
 	{
-		name: "max-descriptors", group: "Answers", value: "N", def: 32, check: atLeast(1),
+		name: "on-excess", group: "Bounds", value: "deny|allow", def: ExcessDeny, check: oneOf(ExcessDeny, ExcessAllow),
+		usage: "Verdict on a request that is too large to be judged, or comes while too many are. Whoever can make requests large, or many, passes every limit if it is allow. What is given back or settled is so in any case.",
+	},
+	{
+		name: "max-descriptors", group: "Bounds", value: "N", def: 32, check: atLeast(1),
 		usage: "Most descriptors in one request; --on-excess decides a request with more.",
 	},
 	{
-		name: "on-excess", group: "Answers", value: "deny|allow", def: ExcessDeny, check: oneOf(ExcessDeny, ExcessAllow),
-		usage: "Verdict on a request that is too large to be judged. Whoever can make requests large passes every limit if it is allow.",
+		name: "max-entries", group: "Bounds", value: "N", def: 64, check: atLeast(1),
+		usage: "Most entries in one descriptor; --on-excess decides a request with more.",
+	},
+	{
+		name: "max-key-bytes", group: "Bounds", value: "N", def: 4 << 10, check: atLeast(1),
+		usage: "Longest key of an entry, in bytes; --on-excess decides a request with a longer one.",
+	},
+	{
+		name: "max-value-bytes", group: "Bounds", value: "N", def: 64 << 10, check: atLeast(1),
+		usage: "Longest value of an entry, in bytes; --on-excess decides a request with a longer one. Keep it above Envoy's max_request_headers_kb, 60 KiB by default.",
+	},
+	{
+		name: "max-message-bytes", group: "Bounds", value: "N", def: 2 << 20, check: between(1, 128<<20),
+		usage: "Largest request, in bytes; --on-excess decides a larger one. One of more than eight times as many is an error, which Envoy admits by default: keep it above --max-descriptors times Envoy's max_request_headers_kb.",
+	},
+	{
+		name: "max-in-flight", group: "Bounds", value: "N", def: 10_000, check: atLeast(1),
+		usage: "Most requests that are judged at a time, without those that wait for tokens; --on-excess decides what comes beyond them, at once.",
+	},
+	{
+		name: "max-in-flight-bytes", group: "Bounds", value: "N", def: 256 << 20, check: atLeast(1),
+		usage: "Most bytes of all requests that are judged or wait; --on-excess decides what comes beyond them, at once.",
+	},
+	{
+		name: "max-waiters", group: "Bounds", value: "N", def: 20_000, check: atLeast(1),
+		usage: "Most requests that wait for tokens at a time, of all limits and named buckets together, beside the max_waiters of each; one more is refused at once.",
 	},
 
 	{
@@ -202,6 +232,10 @@ var table = []setting{
 	{
 		name: "grpc-client-names", group: "gRPC", value: "NAME,...", def: "",
 		usage: "Names of which a client's certificate must have one, as DNS name or URI, such as spiffe://mesh/ns/edge/sa/envoy; needs --grpc-client-ca.",
+	},
+	{
+		name: "grpc-max-streams", group: "gRPC", value: "N", def: 1024, check: between(1, math.MaxInt32),
+		usage: "Most calls under way on one connection; Envoy opens another one for more.",
 	},
 	{
 		name: "grpc-max-connection-age", group: "gRPC", value: "DURATION", def: 30 * time.Minute, check: zeroOrAtLeast(time.Second),

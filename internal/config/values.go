@@ -86,6 +86,15 @@ func atLeast[T cmp.Ordered](least T) func(any) string {
 	}
 }
 
+func between(least, most int) func(any) string {
+	return func(value any) string {
+		if n := value.(int); n < least || n > most {
+			return fmt.Sprintf("is out of bounds: give a number from %d to %d", least, most)
+		}
+		return ""
+	}
+}
+
 func zeroOrAtLeast(least time.Duration) func(any) string {
 	return func(value any) string {
 		if value.(time.Duration) == 0 {

@@ -23,7 +23,7 @@ type Metrics struct {
 	unmatched     *prometheus.CounterVec
 	badOverrides  *prometheus.CounterVec
 	unknownDomain prometheus.Counter
-	excess        prometheus.Counter
+	excess        *prometheus.CounterVec
 	panics        prometheus.Counter
 	waits         prometheus.Histogram
 	writtenOff    *prometheus.CounterVec
@@ -52,7 +52,7 @@ func NewMetrics(version string) *Metrics {
 		unmatched:     counters("unmatched_descriptors_total", "Descriptors that no rule of their domain limits.", "domain"),
 		badOverrides:  counters("ignored_overrides_total", "Limits sent with a descriptor that were ignored, because their unit is unknown or their rate inexact.", "domain"),
 		unknownDomain: counter("unknown_domain_requests_total", "Requests for a domain without rules; they are admitted."),
-		excess:        counter("excess_requests_total", "Requests with more descriptors or limits than are allowed."),
+		excess:        counters("excess_requests_total", "Requests beyond a bound, by the bound.", "bound"),
 		panics:        counter("panics_total", "Handlers that panicked."),
 		waits:         histogram("wait_duration_seconds", "Time that requests were held until their tokens were there, or until that was given up."),
 		writtenOff:    counters("written_off_tokens_total", "Tokens used that were not charged, because the bucket already owed all it may.", "domain", "limit"),
@@ -104,8 +104,8 @@ func (m *Metrics) IgnoredOverrides(domain string, n int) {
 // UnknownDomain records a request for a domain without rules.
 func (m *Metrics) UnknownDomain() { m.unknownDomain.Inc() }
 
-// Excess records a request of excessive size.
-func (m *Metrics) Excess() { m.excess.Inc() }
+// Excess records a request beyond a bound, which is one of a few words.
+func (m *Metrics) Excess(bound string) { m.excess.WithLabelValues(bound).Inc() }
 
 // Panic counts a handler that panicked.
 func (m *Metrics) Panic() { m.panics.Inc() }

@@ -39,6 +39,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	m.Changes(1, 0)
 	m.Line("CHECK", "ok")
 	m.HTTPRefused(401)
+	m.Excess("in_flight")
 	m.EventsSent("log", 1)
 	m.EventsDropped("webhook", 1)
 	m.PoolSizes(maps.All(map[[2]string]int64{{"d", "p"}: 1}))
