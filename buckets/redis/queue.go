@@ -78,8 +78,8 @@ func newQueue(send func(context.Context, []request, *flight)) *queue {
 	return q
 }
 
-// add sends a request with the next batch.
-func (q *queue) add(r request) error {
+// add sends requests with the next batch, all or none of them.
+func (q *queue) add(requests ...request) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
@@ -88,8 +88,10 @@ func (q *queue) add(r request) error {
 	case len(q.waiting) >= mostWaiting:
 		return errFull
 	}
-	q.waiting = append(q.waiting, r)
-	q.charges += len(r.charges)
+	q.waiting = append(q.waiting, requests...)
+	for i := range requests {
+		q.charges += len(requests[i].charges)
+	}
 	if q.flights == 0 || q.charges >= fullFlight {
 		q.depart()
 	}
