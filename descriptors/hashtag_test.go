@@ -73,7 +73,8 @@ func TestHashTag_OfEntitiesIsThatOfTheFirstEntry(t *testing.T) {
 	}
 	for _, together := range [][]string{
 		{"user=u", "user=u model=m", "user=u model=n"},
-		{"user=trial"}, {"user=known"},
+		{"user=trial"},
+		{"user=known"},
 		{"api=a", "api=b"}, // with all classes
 		{"job=x", "job=y"},
 		{"user=u", "group=g user=u", "other=o user=u"}, // split by whom the user is

@@ -62,6 +62,3 @@ func NewOnSlots(call func(slot uint16, charges []buckets.Charge, answer func([]b
 
 // CloseOnSlots closes what NewOnSlots returned.
 func (s *Store) CloseOnSlots() { s.queue.close() }
-
-// ErrFull is told to who asks while too many wait.
-var ErrFull = errFull

@@ -121,8 +121,13 @@ func TestOnAClusterARefusedRequestLeavesAllSlotsAsTheyWere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kinds := []buckets.Bucket{slow(t), buckets.FixedWindow{Limit: 9, Calendar: buckets.Calendar{Length: 24 * time.Hour}},
-		buckets.SlidingWindow{Limit: 9, Window: 1 << 40, Parts: 6}, buckets.Slots{Count: 9, TTL: 1 << 40}, pool}
+	kinds := []buckets.Bucket{
+		slow(t),
+		buckets.FixedWindow{Limit: 9, Calendar: buckets.Calendar{Length: 24 * time.Hour}},
+		buckets.SlidingWindow{Limit: 9, Window: 1 << 40, Parts: 6},
+		buckets.Slots{Count: 9, TTL: 1 << 40},
+		pool,
+	}
 	for full := range kinds {
 		var charges, looks []buckets.Charge
 		for i, b := range kinds {

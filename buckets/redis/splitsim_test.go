@@ -231,6 +231,7 @@ func TestSplit_NoBucketIsOverAdmittedWhateverIsLost(t *testing.T) {
 				t.Errorf("seed %d: %d answers, the last after %v", seed, c.answered, took)
 			}
 			time.Sleep(time.Second) // what is given back is under way
+			synctest.Wait()
 			c.bounded()
 			sum := c.within(still, 0, 1<<62) / c.of[still].Unit()
 			used := (c.look(still) + c.of[still].Unit() - 1) / c.of[still].Unit()
