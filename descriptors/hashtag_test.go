@@ -1,6 +1,7 @@
 package descriptors
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -120,5 +121,22 @@ func TestHashTag_FilesOfADomainMustAgree(t *testing.T) {
 	got := brief(dir, faults)
 	if len(got) != 1 || !strings.HasPrefix(got[0], "2.yaml:") || !strings.Contains(got[0], "hash_tag differs from 1.yaml:") {
 		t.Errorf("%q, want that the second differs", got)
+	}
+}
+
+// Where values are hidden a tag tells no more of them than the rest of the key, and a
+// split pool is still with whom it is split by.
+func TestHashTag_TellsNothingOfHiddenValues(t *testing.T) {
+	open := rulesOf(t, "hash_tag: entity\n"+userRules)
+	dir := t.TempDir()
+	put(t, dir, map[string]string{"s": testSecret + "\n", "a.yaml": "keys: {hash: hmac-sha256, secret_file: s}\nhash_tag: entity\n" + userRules})
+	hidden, faults := Load([]string{filepath.Join(dir, "a.yaml")}, Options{})
+	if faults.Failed() {
+		t.Fatal(faults.Text())
+	}
+	together := []string{"user=u", "user=u model=m", "group=g user=u"}
+	got := tags(t, hidden, together...)
+	if plain := tags(t, open, together...); len(got) != 1 || got[0] == plain[0] {
+		t.Errorf("the tags are %q, in the clear %q", got, plain)
 	}
 }
