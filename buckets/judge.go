@@ -132,6 +132,11 @@ func (t *table) judge(a *ask, o *Outcome) {
 	o.Admitted = true
 	switch a.Mode {
 	case Refund:
+		// A class gets back what its pool does: more, and the pool would hold less than
+		// what it guarantees.
+		if b, ok := a.Bucket.(TokenBucket); ok {
+			ticks = b.returnable(ticks, a.At, t.now)
+		}
 		a.Bucket.give(state, a.Charge, ticks, t.now)
 		if a.class != none {
 			a.Class.Guarantee.give(t.cells[a.class].state, a.Charge, ticks, t.now)

@@ -64,8 +64,9 @@ type Charge struct {
 	// charge. Other buckets take no notice.
 	Lease string
 	// At is when what a [Refund] gives back was taken, so that it finds the window it
-	// came from, or when the request was admitted whose end a [Settle] tells a
-	// [Breaker]: in microseconds since the epoch on the store's clock. 0 is not known.
+	// came from, and a [TokenBucket] keeps what has refilled since; or when the request
+	// was admitted whose end a [Settle] tells a [Breaker]: in microseconds since the
+	// epoch on the store's clock. 0 is not known.
 	At int64
 	// MayOwe is how many ticks beyond a full [TokenBucket] a [Take] may reserve:
 	// what refills while its caller is ready to wait. 0 does not wait.

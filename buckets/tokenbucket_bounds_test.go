@@ -101,6 +101,40 @@ func TestTokenBucketHoldsItsWindowBound(t *testing.T) {
 	})
 }
 
+// TestWhatWasTakenAndGivenBackAdmitsNothingTwice: whatever was taken for requests that
+// are refused elsewhere, and given back a while later in any order, the others get no
+// more of any window than the bucket has. Given back as it was taken it would: 10 full,
+// 1/s, two taken at 0 s, one given back at once, ten taken at 1 s, and the other given
+// back then is an eleventh.
+func TestWhatWasTakenAndGivenBackAdmitsNothingTwice(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		bucket := tenPerSecond(t, buckets.Terms{Capacity: rapid.Int64Range(1, 12).Draw(t, "capacity")})
+		b := newBench(midnight)
+		var kept, pending []taken
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			b.now += rapid.SampledFrom([]int64{0, 0, 0, second / 50, second / 10, second}).Draw(t, "pause")
+			if i := rapid.IntRange(-4, len(pending)-1).Draw(t, "given back"); i >= 0 {
+				p := pending[i]
+				b.one(buckets.Charge{Key: "k", Bucket: bucket, Cost: p.cost, Mode: buckets.Refund, At: p.at})
+				pending = append(pending[:i], pending[i+1:]...)
+				continue
+			}
+			c := taken{b.now, rapid.Int64Range(1, bucket.Capacity).Draw(t, "cost")}
+			if !b.one(buckets.Charge{Key: "k", Bucket: bucket, Cost: c.cost}).Admitted {
+				continue
+			}
+			if rapid.Bool().Draw(t, "refused elsewhere") {
+				pending = append(pending, c)
+				continue
+			}
+			kept = append(kept, c)
+			if sum, span, is := exceeds(bucket, kept); is {
+				t.Fatalf("%d tokens within %d us of %+v", sum, span, bucket)
+			}
+		}
+	})
+}
+
 // TestALateRefundAdmitsNothingTwice: 100 charged at 0 s and given back at 61 s,
 // when all have refilled and 100 more were taken at 60 s: a refund then would let
 // 200 pass within a second.

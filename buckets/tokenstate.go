@@ -132,12 +132,24 @@ func (b TokenBucket) add(s *State, _ *Charge, ticks, now int64) {
 	}
 }
 
-// give returns tokens to whoever asks next, at once. A late refund of tokens that
-// have refilled since would let a second lot of them pass in the same window, so
-// one that says when it was taken is good for as long as its tokens take to
-// refill.
-func (b TokenBucket) give(s *State, c *Charge, ticks, now int64) {
-	if b.Capacity == 0 || c.At != 0 && time.Duration(now-c.At)*time.Microsecond > b.Refill(ticks) {
+// returnable is what may be given back at now of ticks that were taken at an
+// instant, if that is known. What the bucket has refilled since may have gone to
+// somebody already, had it not been for this take: given back too it would let a
+// second lot pass in the same window.
+func (b TokenBucket) returnable(ticks, at, now int64) int64 {
+	if at == 0 || b.Capacity == 0 {
+		return ticks
+	}
+	quanta := max(0, now/b.Quantum-at/b.Quantum)
+	if quanta > ticks/b.TicksPerQuantum {
+		return 0
+	}
+	return ticks - quanta*b.TicksPerQuantum
+}
+
+// give returns tokens to whoever asks next, at once.
+func (b TokenBucket) give(s *State, _ *Charge, ticks, now int64) {
+	if b.Capacity == 0 {
 		return
 	}
 	b.put(s, max(0, b.Used(s.token.state(), now)-ticks), now)

@@ -11,6 +11,7 @@ type domain struct {
 	name          string
 	head          []byte // of every bucket key, see keyHead
 	tag           int
+	byEntity      bool // a bucket's hash tag names whose it is, not the domain alone
 	root          node
 	passive       map[string]struct{}
 	hash          *keyHash // nil: values enter bucket keys as they are
@@ -50,9 +51,9 @@ type compiler struct {
 func compile(name string, files []*file, g *changing) (*domain, Faults) {
 	d := &domain{name: name, passive: map[string]struct{}{endKey: {}, ReceiptKey: {}}, defaults: files[0].defaults, dates: files[0].dates}
 	d.root.uncommon = nothing
-	d.head, d.tag = keyHead(name)
 	c := compiler{domain: d, names: map[string]place{}, shared: map[kind]*Settings{}, ids: map[string]struct{}{}, poolings: map[string]*pooling{}, changing: g}
 	matching := c.settings(files)
+	d.head, d.tag = keyHead(name, d.byEntity)
 	var rules []*rule
 	for _, f := range files {
 		rules = append(rules, f.rules...)
@@ -87,8 +88,8 @@ func (c *compiler) report(s Severity, p place, message, remedy string) {
 }
 
 // settings merges what files say of the domain as a whole: passive entries of
-// one are passive in all, unmatched and matching must agree where they are
-// stated. It answers where matching is.
+// one are passive in all, and what else two of them state must agree. It answers
+// where matching is.
 func (c *compiler) settings(files []*file) (matching place) {
 	for _, f := range files {
 		for _, key := range f.passive {
@@ -98,9 +99,11 @@ func (c *compiler) settings(files []*file) (matching place) {
 	c.keys(files)
 	unmatched := c.agreed("unmatched", files, func(f *file) choice { return f.unmatched })
 	mode := c.agreed("matching", files, func(f *file) choice { return f.matching })
+	tag := c.agreed("hash_tag", files, func(f *file) choice { return f.hashTag })
 	enabled := c.agreed("enabled", files, func(f *file) choice { return f.enabled })
 	c.domain.disabled = enabled.word == "false"
 	c.changing.domain(c.domain)
+	c.domain.byEntity = tag.word == "entity"
 	c.domain.denyUnmatched, c.domain.matchBest = unmatched.word == "deny", mode.word == "best"
 	return mode.at
 }

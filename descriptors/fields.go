@@ -26,6 +26,7 @@ var (
 	fileFields = table{"the file", map[string]support{
 		"domain": works, "defaults": works, "descriptors": works, "passive": works, "unmatched": works,
 		"pools": works, "presets": works, "matching": works, "responses": works, "enabled": works, "keys": works,
+		"hash_tag": works,
 	}}
 	defaultsFields = table{"defaults", map[string]support{
 		"on_store_error": works, "response": works, "time_zone": works, "week_start": works,

@@ -21,6 +21,8 @@ const (
 //
 //	{tag}domain,key=value,key~value/id
 //
+// whose tag decides its hash slot in a Redis Cluster: the domain, and with hash_tag:
+// entity a comma and eight hexadecimal digits that the first entry decides. It is
 // of the entries that the rule consumed, in which domain, key and value are each written as length:bytes, or as # and
 // 43 letters of a SHA-256 if they are longer than maxLiteral, a value as $ and 32
 // digits if the domain hides it, see [keyHash], and everything
@@ -33,13 +35,43 @@ const (
 // sent by a client. The key does not carry the rate:
 // a changed rate carries the tokens used.
 
-// keyHead is the part of a domain's keys that all of them begin with, and the
-// length of its tag.
-func keyHead(domain string) (head []byte, tag int) {
+// keyHead is the part of a domain's keys that all of them begin with, but for what an
+// entity writes over, and the length of its tag.
+func keyHead(domain string, byEntity bool) (head []byte, tag int) {
 	head = append(head, '{')
 	head = appendTag(head, domain)
+	if byEntity {
+		head = append(head, ",00000000"...)
+	}
 	head = append(head, '}')
 	return appendItem(head, domain), len(head)
+}
+
+// tagEntity writes into the tag of a key that begins with d.head whose the bucket is,
+// if the domain's hash_tag says so: an entry's, or the pool's of a name and no value.
+// Entities that happen to have the same digits share a slot and nothing else.
+func (d *domain) tagEntity(key []byte, name, value string) {
+	if !d.byEntity {
+		return
+	}
+	const hex = "0123456789abcdef"
+	sum := fnv1a(fnv1a(fnv1a(fnvOffset, name), "\x00"), value)
+	for i := range 8 {
+		key[d.tag-2-i] = hex[sum>>(4*i)&15]
+	}
+}
+
+// FNV-1a of 32 bits, which takes a key as it comes. hash/fnv wants it on the heap.
+const (
+	fnvOffset uint32 = 2166136261
+	fnvPrime  uint32 = 16777619
+)
+
+func fnv1a(sum uint32, s string) uint32 {
+	for i := range len(s) {
+		sum = (sum ^ uint32(s[i])) * fnvPrime
+	}
+	return sum
 }
 
 // appendTag appends a domain so that it can stand between the braces that
@@ -68,6 +100,9 @@ func (d *domain) bucketKey(way []step, id string) string {
 	}
 	var space [512]byte
 	b := append(space[:0], d.head...)
+	if len(way) > 0 {
+		d.tagEntity(b, way[0].key, way[0].value)
+	}
 	for i := range way {
 		b = appendItem(append(b, ','), way[i].key)
 		if b = append(b, way[i].sign); way[i].hashed {

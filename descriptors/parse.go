@@ -24,7 +24,7 @@ type file struct {
 	passive  []string
 	keys     *keysSpec // nil: values enter bucket keys as they are
 
-	unmatched, matching, enabled choice
+	unmatched, matching, hashTag, enabled choice
 
 	defaults Settings // what a limit that states nothing has
 	declared map[string]*Response
@@ -98,6 +98,7 @@ func (w *walker) file(n *yaml.Node, f *file) {
 	}
 	f.unmatched = w.choice(fields["unmatched"], "allow", "deny")
 	f.matching = w.choice(fields["matching"], "exact", "best")
+	f.hashTag = w.choice(fields["hash_tag"], "domain", "entity")
 	if e, ok := fields["enabled"]; ok {
 		f.enabled = choice{strconv.FormatBool(w.enabled(e)), at(w.text, e.value)}
 	}

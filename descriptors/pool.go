@@ -248,9 +248,17 @@ func newPool(domain string, s *poolSpec) *pool {
 func (d *domain) poolKey(p *pool, req *Request, i int) string {
 	var space [maxKey]byte
 	b := append(append(space[:0], d.head...), p.head...)
-	for _, key := range p.splitBy {
+	d.tagEntity(b, p.head, "")
+	for n, key := range p.splitBy {
 		if value, found := req.value(i, key); found {
+			start := len(b) + len(",=")
 			b = d.hash.appendValue(append(b, ",="...), key, value)
+			if d.hash.hides(key) { // nothing of what is hidden is told by a tag
+				value = string(b[start+1:])
+			}
+			if n == 0 {
+				d.tagEntity(b, key, value)
+			}
 		} else {
 			b = append(b, ",-"...)
 		}

@@ -271,7 +271,7 @@ func slotsOf(it *item) buckets.Charge {
 // when the receipt has expired.
 func gate(r *receipt, now time.Time) buckets.Charge {
 	key := r.items[0].key
-	tag := key[:strings.IndexByte(key, '}')+1] // the same hash slot as what it guards
+	tag := key[:strings.IndexByte(key, '}')+1] // the hash slot of the first of what it guards
 	left := (r.expires.Sub(now) + time.Minute).Truncate(time.Second)
 	once, err := buckets.NewTokenBucket(1, left, 1)
 	if err != nil { // every whole number of seconds has one

@@ -47,3 +47,18 @@ func (s *Store) TakeTogether(ctx context.Context, all [][]buckets.Charge) ([][]b
 
 // SlotOf is the hash slot of a key.
 var SlotOf = slotOf
+
+// NewOnSlots returns a store like that of a Cluster whose calls, each of one slot, a
+// test makes: it calls answer once, now or later.
+func NewOnSlots(call func(slot uint16, charges []buckets.Charge, answer func([]buckets.Outcome, error))) *Store {
+	s := &Store{cluster: true}
+	s.queue = newQueue(func(_ context.Context, batch []request, _ *flight) {
+		for _, r := range batch {
+			call(r.slot, r.charges, func(outcomes []buckets.Outcome, err error) { answer(&r, outcomes, err) })
+		}
+	})
+	return s
+}
+
+// CloseOnSlots closes what NewOnSlots returned.
+func (s *Store) CloseOnSlots() { s.queue.close() }

@@ -81,22 +81,33 @@ func newQueue(send func(context.Context, []request, *flight)) *queue {
 	return q
 }
 
-// add sends a request with the next batch.
-func (q *queue) add(r request) error {
+// add sends requests with the next batch, all or none of them.
+func (q *queue) add(requests ...request) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
 	case q.closed:
 		return errClosed
-	case len(q.waiting) >= mostWaiting && (len(q.waiting) >= mostOwed || !buckets.Owed(r.charges)):
+	case len(q.waiting) >= mostWaiting && (len(q.waiting) >= mostOwed || !allOwed(requests)):
 		return errFull
 	}
-	q.waiting = append(q.waiting, r)
-	q.charges += len(r.charges)
+	q.waiting = append(q.waiting, requests...)
+	for i := range requests {
+		q.charges += len(requests[i].charges)
+	}
 	if q.flights == 0 || q.charges >= fullFlight {
 		q.depart()
 	}
 	return nil
+}
+
+func allOwed(requests []request) bool {
+	for i := range requests {
+		if !buckets.Owed(requests[i].charges) {
+			return false
+		}
+	}
+	return true
 }
 
 // depart lets a worker send what waits, if there may be another flight. q.mu is

@@ -44,10 +44,11 @@ type Client interface {
 
 // Store keeps buckets on a Redis or Valkey server, or a Cluster of them.
 type Store struct {
-	client *caller
-	clock  clock
-	queue  *queue
-	now    func() int64 // microseconds since the epoch, nil: the server's clock; only tests set it
+	client  *caller
+	cluster bool // the server is a Cluster: no call spans several of them
+	clock   clock
+	queue   *queue
+	now     func() int64 // microseconds since the epoch, nil: the server's clock; only tests set it
 }
 
 var (
@@ -57,7 +58,8 @@ var (
 
 // New returns a store on client, which it owns from then on.
 func New(client Client) *Store {
-	s := &Store{client: &caller{Client: client}, clock: clock{local: steadyClock()}}
+	_, cluster := client.(*goredis.ClusterClient)
+	s := &Store{client: &caller{Client: client}, cluster: cluster, clock: clock{local: steadyClock()}}
 	s.queue = newQueue(s.takeOff)
 	return s
 }
@@ -142,13 +144,20 @@ func (s *Store) Start(charges []buckets.Charge, asker buckets.Asker) {
 		asker.Answer(nil, fmt.Errorf("%d charges in one call, at most %d are allowed", len(charges), buckets.MaxCharges))
 		return
 	}
-	r, err := newRequest(charges, asker)
-	if err == nil {
-		err = s.queue.add(r)
-	}
-	if err != nil {
+	if err := s.start(charges, asker); err != nil {
 		asker.Answer(nil, fmt.Errorf("take from Redis: %w", err))
 	}
+}
+
+func (s *Store) start(charges []buckets.Charge, asker buckets.Asker) error {
+	if s.cluster && spans(charges) {
+		return s.startSplit(charges, asker)
+	}
+	r, err := newRequest(charges, asker)
+	if err != nil {
+		return err
+	}
+	return s.queue.add(r)
 }
 
 // Forget implements [buckets.Forgetter].

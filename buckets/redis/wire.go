@@ -113,7 +113,7 @@ func numbers(c *buckets.Charge, b buckets.Bucket, guess int64) [9]int64 {
 	ticks, full, deepest := c.Ticks(), b.Full(), b.Deepest()
 	switch b := b.(type) {
 	case buckets.TokenBucket:
-		x, y := tokenNumbers(c, b, ticks)
+		x, y := tokenNumbers(c, b)
 		return [9]int64{ticks, x, y, full, deepest, b.Missing, b.TicksPerToken, b.TicksPerQuantum, b.Quantum}
 	case buckets.FixedWindow:
 		start, end := b.Calendar.Bounds(guess)
@@ -132,14 +132,12 @@ func numbers(c *buckets.Charge, b buckets.Bucket, guess int64) [9]int64 {
 	return [9]int64{}
 }
 
-// tokenNumbers are how far a take may owe, until when a refund is good, the level
-// that a settlement reaches, or the place of a reservation.
-func tokenNumbers(c *buckets.Charge, b buckets.TokenBucket, ticks int64) (x, y int64) {
+// tokenNumbers are how far a take may owe, when what a refund gives back was taken,
+// the level that a settlement reaches, or the place of a reservation.
+func tokenNumbers(c *buckets.Charge, b buckets.TokenBucket) (x, y int64) {
 	switch {
-	case c.Mode == buckets.Refund && c.At == 0:
-		return buckets.MaxTicks, 0
 	case c.Mode == buckets.Refund:
-		return min(c.At+int64(b.Refill(ticks)/time.Microsecond), buckets.MaxTicks), 0
+		return c.At, 0
 	case c.Mode == buckets.Settle && b.Capacity > 0:
 		return b.Full() + b.Debt, 0
 	case c.Mode == buckets.Cancel:

@@ -177,6 +177,9 @@ func (j *judging) judge(c *charge, v *verdict) {
 	v.admitted = true
 	switch c.Mode {
 	case buckets.Refund:
+		if r, ok := b.rule.(tokenRule); ok {
+			amount = r.returned(&c.Charge, amount, j.now) // and so much of the class
+		}
 		b.is = b.rule.refund(b.is, &c.Charge, amount, j.now)
 		if c.class != nil {
 			own := j.table[c.ClassKey]

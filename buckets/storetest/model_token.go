@@ -155,12 +155,18 @@ func (r tokenRule) take(is account, _ *buckets.Charge, amount *big.Rat, now int6
 	return r.holding(sum(r.used(is), amount), now)
 }
 
-// refund: tokens that would have come back by now anyway are not given again.
-func (r tokenRule) refund(is account, c *buckets.Charge, amount *big.Rat, now int64) account {
-	if r.closed() {
-		return is
+// returned is what is given back of an amount: tokens that have come back since they
+// were taken are not given again.
+func (r tokenRule) returned(c *buckets.Charge, amount *big.Rat, now int64) *big.Rat {
+	if c.At == 0 || r.closed() {
+		return amount
 	}
-	if age := big.NewInt(now - c.At); c.At != 0 && age.Cmp(r.refills(amount)) > 0 {
+	quanta := tokens(now/r.quantum() - c.At/r.quantum())
+	return atLeast0(sub(amount, atLeast0(new(big.Rat).Mul(r.refill, quanta))))
+}
+
+func (r tokenRule) refund(is account, _ *buckets.Charge, amount *big.Rat, now int64) account {
+	if r.closed() {
 		return is
 	}
 	return r.holding(sub(r.used(is), amount), now)

@@ -114,9 +114,12 @@ local function judge(ask)
   if ask.mode == TAKE or ask.mode == LOOK then
     return take(ask)
   elseif ask.mode == REFUND then
-    kind.give(cell, ask.ticks, ask.x, ask.lease)
+    -- A class gets back what its pool does: more, and the pool would hold less than
+    -- what it guarantees.
+    local ticks = kind.returnable and kind.returnable(cell, ask.ticks, ask.x) or ask.ticks
+    kind.give(cell, ticks, ask.x, ask.lease)
     if class then
-      kind.give(class, ask.ticks, ask.class_x, ask.lease)
+      kind.give(class, ticks, ask.class_x, ask.lease)
     end
   elseif ask.mode == SETTLE then
     ask.told = kind.settle(cell, ask.ticks, ask.x, ask.lease)

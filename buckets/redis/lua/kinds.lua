@@ -5,7 +5,8 @@
 --
 --   open(cell, lease, ...)            reads what is stored, brings it to now
 --   add(cell, ticks, lease)           takes what was admitted
---   give(cell, ticks, x, lease)       gives back; x is until when it may, or when it was taken
+--   returnable(cell, ticks, x)        how much of what was taken at x may be given back; not there: all of it
+--   give(cell, ticks, x, lease)       gives back; x is when it was taken
 --   settle(cell, ticks, x, lease)     takes in any case; answers what it could not; x is the deepest level it reaches
 --   delay(cell, over, used)           microseconds until over more are free
 --   reset(cell)                       microseconds until the level is 0

@@ -12,11 +12,15 @@ kinds[1] = {
     end
   end,
 
-  give = function(cell, ticks, good_until)
-    if now <= good_until then
-      cell.used = max(cell.used - ticks, 0)
+  returnable = function(cell, ticks, taken_at)
+    if taken_at == 0 or cell.full == 0 then
+      return ticks
     end
+    local quanta = max(floor(now / cell.q) - floor(taken_at / cell.q), 0)
+    return max(ticks - quanta * cell.R, 0)
   end,
+
+  give = function(cell, ticks) cell.used = max(cell.used - ticks, 0) end,
 
   settle = settle_down_to,
 
