@@ -26,7 +26,8 @@ func guarded(tb testing.TB, s *redis.Store) buckets.Store {
 	return guard.NewDenyCache(guard.DenyCacheOptions{Store: g})
 }
 
-// tokensUsed are those of a bucket that refills next to nothing.
+// tokensUsed are those of a bucket that refills next to nothing: what a refund left
+// with the bucket, because it had refilled meanwhile, is far less than half of one.
 func tokensUsed(t *testing.T, s buckets.Store, c buckets.Charge) int64 {
 	t.Helper()
 	c.Mode, c.Cost = buckets.Look, 1
@@ -34,12 +35,12 @@ func tokensUsed(t *testing.T, s buckets.Store, c buckets.Charge) int64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return (o[0].Used + c.Bucket.Unit() - 1) / c.Bucket.Unit()
+	return (o[0].Used + c.Bucket.Unit()/2) / c.Bucket.Unit()
 }
 
 // Users with limits of their own draw from one pool, all in slots of their own, by two
 // replicas at the same time. Each bucket admits what it has at most; when all is
-// answered it has lost what was admitted, to the token.
+// answered it has lost what was admitted, to the token, and alone nobody is refused.
 func TestOnAClusterRequestsOverSlotsHoldEveryBound(t *testing.T) {
 	for _, part := range servers {
 		t.Run(part.String(), func(t *testing.T) {
@@ -99,6 +100,10 @@ func boundsHold(t *testing.T, url string, behindGuard bool) {
 	for i := range users { // alone nobody is refused what is there
 		for admitted[i].Load() < perUser && sum < 100 {
 			o, err := direct[0].Take(t.Context(), []buckets.Charge{user(i), pool})
+			if delay := max(o[0].Delay, o[1].Delay); err == nil && delay > 0 && delay < time.Minute { // what a refund left there
+				time.Sleep(delay)
+				continue
+			}
 			if err != nil || !o[0].Admitted || !o[1].Admitted {
 				t.Fatalf("%+v, %v: refused with %d admitted of the pool, %d of the user", o, err, sum, admitted[i].Load())
 			}
