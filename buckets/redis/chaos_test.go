@@ -56,7 +56,7 @@ func TestChaos_AMasterOfAClusterIsKilled(t *testing.T) {
 			})
 			promoted := time.Now()
 			recovered := l.wellSince(promoted)
-			l.settle("cluster_master_killed,"+part.String(), lost, promoted.Sub(killed)+recovered)
+			l.settle("a master of a Cluster is killed, "+part.String(), lost, promoted.Sub(killed)+recovered)
 			if recovered > 2*time.Second {
 				t.Errorf("calls failed until %v after the replica was the master", recovered)
 			}
@@ -82,7 +82,7 @@ func TestChaos_ASlotMovesToAnotherNode(t *testing.T) {
 			moveSlot(t, slot, nodes[from], nodes[(from+1)%3])
 			moved := time.Now()
 			recovered := l.wellSince(moved)
-			l.settle("slot_moved,"+part.String(), nil, recovered)
+			l.settle("a slot of a Cluster moves, "+part.String(), nil, recovered)
 			for word, err := range l.seen {
 				late := errors.Is(err, context.DeadlineExceeded) // on a busy machine
 				if !late && (word != "TRYAGAIN" || redis.Outage(err)) {

@@ -26,7 +26,7 @@ func TestChaos_AMasterIsAReplicaForAWhile(t *testing.T) {
 		must(t, admin.ReplicaOf(t.Context(), "no", "one").Err())
 		writable := time.Now()
 		recovered := l.wellSince(writable)
-		l.settle("read_only,"+name(t), nil, recovered)
+		l.settle("a master is a replica for a while, "+name(t), nil, recovered)
 		if err := l.saw("READONLY"); !redis.Outage(err) || recovered > 2*time.Second {
 			t.Errorf("recovered after %v from %v, an outage: %v", recovered, err, redis.Outage(err))
 		}
@@ -52,7 +52,7 @@ func TestChaos_AServerLoadsItsData(t *testing.T) {
 			t.Cleanup(func() { _ = again.Stop() })
 			loaded := time.Now()
 			recovered := l.wellSince(loaded)
-			l.settle("loading,"+part.String(), nil, recovered)
+			l.settle("a server loads its data, "+part.String(), nil, recovered)
 			if err := l.saw("LOADING"); err == nil || !redis.Outage(err) || recovered > 2*time.Second {
 				t.Errorf("recovered after %v from %v, want that the server was loading and counted as away", recovered, l.seen)
 			}
@@ -70,7 +70,7 @@ func TestChaos_AServerHasNoMemoryLeft(t *testing.T) {
 		must(t, admin.ConfigSet(t.Context(), "maxmemory", "0").Err())
 		enough := time.Now()
 		recovered := l.wellSince(enough)
-		l.settle("no_memory,"+name(t), nil, recovered)
+		l.settle("a server has no memory left, "+name(t), nil, recovered)
 		if err := l.saw("OOM"); !redis.Outage(err) || recovered > 2*time.Second {
 			t.Errorf("recovered after %v from %v", recovered, err)
 		}
@@ -100,7 +100,7 @@ func TestChaos_SentinelsMakeAReplicaTheMaster(t *testing.T) {
 				lost[k] = n - lost[k]
 			}
 			recovered := l.wellSince(switched)
-			l.settle("sentinel_failover,"+part.String(), lost, switched.Sub(begun)+recovered)
+			l.settle("a Sentinel makes a replica the master, "+part.String(), lost, switched.Sub(begun)+recovered)
 			if recovered > 2*time.Second {
 				t.Errorf("calls failed until %v after there was another master", recovered)
 			}

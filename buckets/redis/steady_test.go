@@ -16,6 +16,7 @@ import (
 	"github.com/weir-rls/weir/buckets/guard"
 	"github.com/weir-rls/weir/buckets/memory"
 	"github.com/weir-rls/weir/buckets/redis"
+	"github.com/weir-rls/weir/internal/parts/partstest"
 )
 
 // capacity is what each bucket of a steady load holds: more than a test takes.
@@ -196,7 +197,7 @@ func (l *steady) settle(fault string, lost []int64, recovered time.Duration) {
 		total += n
 		bound += may - left
 	}
-	l.Logf("chaos: fault=%s admitted=%d bound=%d errors=%d recovered=%dms", fault, total, bound, l.errors.Load(), recovered.Milliseconds())
+	partstest.Chaos(l.T, fault, "token, no guard", total, bound, l.errors.Load(), recovered)
 }
 
 // manyKeys are keys of as many hash slots.
