@@ -6,6 +6,7 @@ SHELL := /bin/bash
 
 STATICCHECK := v0.8.2
 GOFUMPT := v0.12.0
+GOVULNCHECK := v1.9.0
 
 EXAMPLE ?= demo
 STORE ?= memory
@@ -19,6 +20,7 @@ STAMPS := $(TOOLS)/stamps
 VENV_STAMP := $(STAMPS)/venv-$(shell cksum < tools/requirements.txt | cut -d ' ' -f 1)
 STATICCHECK_STAMP := $(STAMPS)/staticcheck-$(STATICCHECK)
 GOFUMPT_STAMP := $(STAMPS)/gofumpt-$(GOFUMPT)
+GOVULNCHECK_STAMP := $(STAMPS)/govulncheck-$(GOVULNCHECK)
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/weir-rls/weir/internal/cli.version=$(VERSION)
@@ -33,7 +35,7 @@ PROCESSES := /e2e|/examples/|/internal/parts|/internal/stage|/tools/bench
 
 .PHONY: help
 help: ## List what can be made
-	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-7s %s\n' "$$name" "$$text"; done
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
 
 .PHONY: build
 build: ## Build bin/weir, one static binary
@@ -73,6 +75,10 @@ lint: $(STATICCHECK_STAMP) $(GOFUMPT_STAMP) ## go vet, staticcheck, gofumpt, imp
 	[ -z "$$unformatted" ] || { echo "not formatted, run make format:" $$unformatted >&2; exit 1; }
 	@go test .
 
+.PHONY: vulncheck
+vulncheck: $(GOVULNCHECK_STAMP) ## Look for known vulnerabilities in what weir calls; without the network it says that it did not
+	@tools/vulncheck.sh $(TOOLS)/bin/govulncheck
+
 .PHONY: format
 format: $(GOFUMPT_STAMP) ## Format all Go files
 	@$(TOOLS)/bin/gofumpt -w .
@@ -98,6 +104,10 @@ $(STATICCHECK_STAMP): | $(STAMPS)
 
 $(GOFUMPT_STAMP): | $(STAMPS)
 	@GOBIN=$(TOOLS)/bin go install mvdan.cc/gofumpt@$(GOFUMPT)
+	@touch $@
+
+$(GOVULNCHECK_STAMP): | $(STAMPS)
+	@GOBIN=$(TOOLS)/bin go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK)
 	@touch $@
 
 $(STAMPS):

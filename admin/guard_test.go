@@ -1,19 +1,13 @@
 package admin_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"testing"
-	"time"
 
 	"github.com/weir-rls/weir/admin"
+	"github.com/weir-rls/weir/internal/parts/partstest"
 )
 
 func tokens(all ...admin.Token) func() admin.Tokens {
@@ -163,26 +157,23 @@ func TestGuard_PagesOfOtherSitesAreRefused(t *testing.T) {
 // A certificate opens the API only if the server has verified it: from any
 // address, with a token set up or not.
 func TestGuard_AVerifiedCertificateOpensTheAPI(t *testing.T) {
-	authority, key := newCertificate(t, nil, nil)
-	good, goodKey := newCertificate(t, authority, key)
-	self, selfKey := newCertificate(t, nil, nil)
+	authority := partstest.NewAuthority(t)
+	good, self := authority.Client(), partstest.NewAuthority(t).Client()
 	for name, guard := range map[string]admin.Guard{
 		"certificates": {Certificates: true}, "certificates and a token": {Certificates: true, Tokens: tokens()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := guarded(t, guard)
 			server := httptest.NewUnstartedServer(w)
-			pool := x509.NewCertPool()
-			pool.AddCert(authority)
-			server.TLS = &tls.Config{ClientCAs: pool, ClientAuth: tls.VerifyClientCertIfGiven}
+			server.TLS = &tls.Config{ClientCAs: authority.Pool(), ClientAuth: tls.VerifyClientCertIfGiven}
 			server.StartTLS()
 			defer server.Close()
-			status := func(certificate *x509.Certificate, key *ecdsa.PrivateKey) int {
+			status := func(certificate *tls.Certificate) int {
 				transport := server.Client().Transport.(*http.Transport).Clone()
 				defer transport.CloseIdleConnections()
 				if certificate != nil {
 					transport.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-						return &tls.Certificate{Certificate: [][]byte{certificate.Raw}, PrivateKey: key}, nil
+						return certificate, nil
 					}
 				}
 				answer, err := (&http.Client{Transport: transport}).Get(server.URL + "/api/v1/limits")
@@ -192,41 +183,15 @@ func TestGuard_AVerifiedCertificateOpensTheAPI(t *testing.T) {
 				answer.Body.Close()
 				return answer.StatusCode
 			}
-			if got := status(good, goodKey); got != 200 {
+			if got := status(&good); got != 200 {
 				t.Errorf("a certificate of the authority: %d", got)
 			}
-			if got := status(self, selfKey); got != 0 {
+			if got := status(&self); got != 0 {
 				t.Errorf("a certificate of nobody: %d, want no connection", got)
 			}
-			if got := status(nil, nil); got != 401 && got != 403 {
+			if got := status(nil); got != 401 && got != 403 {
 				t.Errorf("no certificate, on this machine: %d", got)
 			}
 		})
 	}
-}
-
-// newCertificate is signed by its parent, or by itself.
-func newCertificate(t *testing.T, parent *x509.Certificate, parentKey *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "operator"}, NotAfter: time.Now().Add(time.Hour),
-		IsCA: parent == nil, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}
-	if parent == nil {
-		parent, parentKey = template, key
-	}
-	raw, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, parentKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificate, err := x509.ParseCertificate(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return certificate, key
 }

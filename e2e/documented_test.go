@@ -56,18 +56,28 @@ func (d documented) part(t *testing.T, name string) any {
 // run starts a weir with the rule files, and an Envoy with the bootstrap.
 func (d documented) run(t *testing.T, top *topology, text []byte, rules ...string) {
 	t.Helper()
-	if err := parts.ValidateEnvoy(partstest.Binary(t, parts.Envoy), text, t.TempDir()); err != nil {
-		t.Fatal(err)
-	}
+	upstream := top.startUpstream(t)
+	d.startWeir(t, top, rules)
+	d.startEnvoy(t, top, text, upstream)
+}
+
+func (d documented) startWeir(t *testing.T, top *topology, rules []string, args ...string) {
+	t.Helper()
 	directory := t.TempDir()
 	for _, name := range append(rules, "rules.yaml") {
 		if err := os.WriteFile(filepath.Join(directory, name), []byte(d.files[name]), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	upstream := top.startUpstream(t)
-	top.weirs = append(top.weirs, partstest.Weir(t, weirBinary, "--rules", directory,
-		"--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--drain-delay", "0s"))
+	top.weirs = append(top.weirs, partstest.Weir(t, weirBinary, append(args, "--rules", directory,
+		"--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--drain-delay", "0s")...))
+}
+
+func (d documented) startEnvoy(t *testing.T, top *topology, text []byte, upstream string) {
+	t.Helper()
+	if err := parts.ValidateEnvoy(partstest.Binary(t, parts.Envoy), text, t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
 	text, err := parts.Readdress(text, parts.Addresses{Clusters: map[string][]string{
 		"backend": {upstream}, "weir": {top.weirs[0].GRPC},
 	}})

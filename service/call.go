@@ -77,18 +77,24 @@ func (s *Service) Register(server grpc.ServiceRegistrar) {
 	}, s)
 }
 
+// handle has the interceptors run before the message is decoded, other than what is
+// generated from Envoy's API: what one of them refuses costs no decoding.
 func (s *Service) handle(_ any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
+	if intercept == nil {
+		return s.serve(ctx, decode)
+	}
+	info := &grpc.UnaryServerInfo{Server: s, FullMethod: rls.RateLimitService_ShouldRateLimit_FullMethodName}
+	return intercept(ctx, nil, info, func(ctx context.Context, _ any) (any, error) { return s.serve(ctx, decode) })
+}
+
+func (s *Service) serve(ctx context.Context, decode func(any) error) (any, error) {
 	c := calls.Get().(*call)
 	c.bounds = &s.options.Bounds
 	if err := decode(c); err != nil {
 		c.release()
 		return nil, err
 	}
-	if intercept == nil {
-		return s.answer(ctx, c)
-	}
-	info := &grpc.UnaryServerInfo{Server: s, FullMethod: rls.RateLimitService_ShouldRateLimit_FullMethodName}
-	return intercept(ctx, c, info, func(ctx context.Context, _ any) (any, error) { return s.answer(ctx, c) })
+	return s.answer(ctx, c)
 }
 
 func (s *Service) answer(ctx context.Context, c *call) (any, error) {

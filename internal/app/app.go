@@ -107,16 +107,14 @@ func New(s config.Settings, o Options) (*App, error) {
 		Rules: a.rules.Rules, Room: a.room, Keys: a.keys, Observe: a.observer(), RetryJitter: s.RetryJitter,
 		Headers: headerStyle(s.Headers), Degraded: degradedStyle(s.ShowDegraded), Bounds: boundsOf(s), AllowExcess: s.OnExcess == config.ExcessAllow,
 	})
-	private, err := grpcTLS(s, a.log)
-	if err != nil {
-		return nil, errors.Join(err, a.Close())
-	}
 	pages, err := a.pages()
 	if err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
 	a.httpServer = newHTTPServer(pages, a.log)
-	a.grpcServer = a.newGRPCServer(private)
+	if a.grpcServer, err = a.newGRPCServer(); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
 	a.reloaded(a.rules.Reload())
 	if err := a.live.begin(context.Background()); err != nil {
 		a.log.Warn("what was set while weir ran is not known yet; the rule files are in force until it is", "error", err.Error())
@@ -229,10 +227,18 @@ func ignoreClosed(err error) error {
 // request costs. Calls beyond them, of which many may wait, have their own.
 const streamWorkers = 64
 
-// newGRPCServer serves over TLS if private is not nil.
-func (a *App) newGRPCServer(private *tls.Config) *grpc.Server {
+// newGRPCServer serves over TLS, and to those who have a secret, as the settings want it.
+func (a *App) newGRPCServer() (*grpc.Server, error) {
 	s := a.settings
-	options := service.ServerOptions(a.log, a.metrics.Panic)
+	private, err := grpcTLS(s, a.log)
+	if err != nil {
+		return nil, err
+	}
+	door, err := a.doorkeeper()
+	if err != nil {
+		return nil, err
+	}
+	options := append(service.ServerOptions(a.log, a.metrics.Panic), door.options()...)
 	if private != nil {
 		options = append(options, grpc.Creds(credentials.NewTLS(private)))
 	}
@@ -257,7 +263,7 @@ func (a *App) newGRPCServer(private *tls.Config) *grpc.Server {
 	if s.GRPCReflection {
 		reflection.Register(server)
 	}
-	return server
+	return server, nil
 }
 
 // endWithStreams ends a stream's context when a drain ends all streams. A client

@@ -19,12 +19,12 @@ import (
 // guard decides who may use the HTTP port, as the settings want it.
 func (a *App) guard() (admin.Guard, error) {
 	known, err := adminTokens(a.settings, a.log)
-	refused := &refusals{log: a.log}
+	refused := &refusals{log: a.log, message: "a request to the HTTP port was refused"}
 	return admin.Guard{
 		Tokens: known, Certificates: a.settings.HTTPClientCA != "",
 		Refused: func(r *http.Request, status int, why string) {
 			a.metrics.HTTPRefused(status)
-			refused.note(r.RemoteAddr, status, why)
+			refused.note(r.RemoteAddr, "status", status, "why", why)
 		},
 	}, err
 }
@@ -134,13 +134,15 @@ func (n *nowAndThen) next() (untold int, tell bool) {
 
 const othersUntold = "others_since_the_last_line"
 
-// refusals tells of requests that were refused.
+// refusals tells of what was refused.
 type refusals struct {
-	log  *slog.Logger
-	pace nowAndThen
+	log     *slog.Logger
+	message string
+	pace    nowAndThen
 }
 
-func (r *refusals) note(address string, status int, why string) {
+// note tells of a client by its host:port, and what the fields say.
+func (r *refusals) note(address string, fields ...any) {
 	untold, tell := r.pace.next()
 	if !tell {
 		return
@@ -149,7 +151,7 @@ func (r *refusals) note(address string, status int, why string) {
 	if err != nil {
 		from = "unknown"
 	}
-	r.log.Warn("a request to the HTTP port was refused", "status", status, "why", why, "from", from, othersUntold, untold)
+	r.log.Warn(r.message, append(fields, "from", from, othersUntold, untold)...)
 }
 
 // serverErrors are what net/http has to say of clients: of those that no TLS connection

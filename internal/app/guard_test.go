@@ -91,7 +91,7 @@ func TestAFloodOfRefusedRequestsIsALineNowAndThen(t *testing.T) {
 		var log bytes.Buffer
 		r := &refusals{log: slog.New(slog.NewJSONHandler(&log, nil))}
 		for range 3500 {
-			r.note("10.0.0.7:4711", 401, "the token is wrong")
+			r.note("10.0.0.7:4711", "why", "the token is wrong")
 			time.Sleep(10 * time.Millisecond)
 		}
 		server := newHTTPServer(nil, r.log).ErrorLog

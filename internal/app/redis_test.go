@@ -1,8 +1,6 @@
 package app_test
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net"
@@ -23,8 +21,7 @@ import (
 // secureRedis is what servers that want TLS and certificates of their clients have in
 // common. The valkey-server of the tests is built without TLS.
 type secureRedis struct {
-	*authority
-	clients       *authority
+	clients       *partstest.Authority
 	ca, cert, key string   // the files of weir
 	arguments     []string // of a server
 }
@@ -33,11 +30,12 @@ func newSecureRedis(t *testing.T) *secureRedis {
 	t.Helper()
 	dir := t.TempDir()
 	file := func(name string) string { return filepath.Join(dir, name) }
-	s := &secureRedis{authority: newAuthority(t), clients: newAuthority(t), ca: file("ca"), cert: file("cert"), key: file("key")}
-	write(t, tls.Certificate{Certificate: [][]byte{s.certificate.Raw}, PrivateKey: s.authority.key}, s.ca, "")
-	write(t, tls.Certificate{Certificate: [][]byte{s.clients.certificate.Raw}, PrivateKey: s.clients.key}, file("clients"), "")
-	write(t, s.issue(&x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}), file("server"), file("server-key"))
-	write(t, *s.clients.client(), s.cert, s.key)
+	servers := partstest.NewAuthority(t)
+	s := &secureRedis{clients: partstest.NewAuthority(t), ca: file("ca"), cert: file("cert"), key: file("key")}
+	servers.Write(s.ca)
+	s.clients.Write(file("clients"))
+	partstest.WritePair(t, servers.Server("127.0.0.1"), file("server"), file("server-key"))
+	partstest.WritePair(t, s.clients.Client(), s.cert, s.key)
 	s.arguments = []string{"--tls-auth-clients", "yes", "--tls-cert-file", file("server"), "--tls-key-file", file("server-key"), "--tls-ca-cert-file", file("clients")}
 	return s
 }
@@ -97,7 +95,7 @@ func TestRedisOverTLS(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "sentinel.conf")
 		text := "sentinel monitor m 127.0.0.1 " + port + " 1\ntls-replication yes\n"
 		// It shows the master its certificate as a client.
-		write(t, *s.clients.client(), file+".cert", file+".key")
+		partstest.WritePair(t, s.clients.Client(), file+".cert", file+".key")
 		watching = append(watching, "--tls-client-cert-file", file+".cert", "--tls-client-key-file", file+".key")
 		for i := 0; i < len(watching); i += 2 {
 			text += strings.TrimPrefix(watching[i], "--") + " " + watching[i+1] + "\n"
@@ -138,10 +136,10 @@ func TestRedisOverTLS_WhatIsWrongIsToldAtTheStart(t *testing.T) {
 	addr, arguments := s.port(t)
 	plain := partstest.Redis(t, parts.RedisServer, arguments...)
 	dir := t.TempDir()
-	other := newAuthority(t)
+	other := partstest.NewAuthority(t)
 	otherCA, otherCert, otherKey := filepath.Join(dir, "ca"), filepath.Join(dir, "cert"), filepath.Join(dir, "key")
-	write(t, tls.Certificate{Certificate: [][]byte{other.certificate.Raw}, PrivateKey: other.key}, otherCA, "")
-	write(t, *other.client(), otherCert, otherKey)
+	other.Write(otherCA)
+	partstest.WritePair(t, other.Client(), otherCert, otherKey)
 	for name, c := range map[string]struct {
 		url    string
 		change func(*config.Settings)
@@ -171,14 +169,14 @@ func TestRedisOverTLS_AReplacedCertificateIsUsed(t *testing.T) {
 	s := newSecureRedis(t)
 	addr, arguments := s.port(t)
 	partstest.Redis(t, parts.RedisServer, arguments...)
-	write(t, *newAuthority(t).client(), s.cert, s.key)
+	partstest.WritePair(t, partstest.NewAuthority(t).Client(), s.cert, s.key)
 	r := s.weir(t, "rediss://"+addr, nil)
 	for range 10 {
 		if _, err := r.call(wire("d", "user", "u")); err != nil || r.metric(`weir_store_duration_seconds_count{result="ok"}`) != 0 {
 			t.Fatalf("%v: want Redis to refuse a stranger, and weir to judge alone", err)
 		}
 	}
-	write(t, *s.clients.client(), s.cert, s.key)
+	partstest.WritePair(t, s.clients.Client(), s.cert, s.key)
 	r.shares()
 	if !strings.Contains(r.log.String(), "a file was replaced") {
 		t.Errorf("the log does not tell: %s", r.log.String())

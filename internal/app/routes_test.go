@@ -2,7 +2,6 @@ package app_test
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"io"
 	"maps"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/weir-rls/weir/admin"
 	"github.com/weir-rls/weir/internal/config"
+	"github.com/weir-rls/weir/internal/parts/partstest"
 )
 
 const pooledRules = `
@@ -131,17 +131,17 @@ func startWithTokens(t *testing.T) *replica {
 // asks it without one.
 func startOverTLS(t *testing.T) (r *replica, stranger, operator visitor) {
 	dir := t.TempDir()
-	servers, clients := newAuthority(t), newAuthority(t)
+	servers, clients := partstest.NewAuthority(t), partstest.NewAuthority(t)
 	cert, key, ca := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), filepath.Join(dir, "ca.pem")
-	write(t, servers.issue(&x509.Certificate{DNSNames: []string{"weir"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}), cert, key)
-	write(t, tls.Certificate{Certificate: [][]byte{clients.certificate.Raw}, PrivateKey: clients.key}, ca, "")
+	partstest.WritePair(t, servers.Server("weir"), cert, key)
+	clients.Write(ca)
 	r = start(t, pooledRules, func(s *config.Settings) { s.HTTPCert, s.HTTPKey, s.HTTPClientCA = cert, key, ca })
 	visit := func(certificates ...tls.Certificate) visitor {
 		return visitor{r, "https", &http.Client{Transport: &http.Transport{
-			DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: servers.pool(), ServerName: "weir", Certificates: certificates},
+			DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: servers.Pool(), ServerName: "weir", Certificates: certificates},
 		}}, nil}
 	}
-	return r, visit(), visit(*clients.client("ann"))
+	return r, visit(), visit(clients.Client("ann"))
 }
 
 // Whoever is not known is refused by each route but those for health and metrics,

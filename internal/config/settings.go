@@ -63,6 +63,7 @@ type Settings struct {
 	GRPCKey              string        `mapstructure:"grpc_key"`               // PEM file of its key
 	GRPCClientCA         string        `mapstructure:"grpc_client_ca"`         // PEM file of who signs certificates of clients; empty: they need none
 	GRPCClientNames      string        `mapstructure:"grpc_client_names"`      // of which a client's certificate must have one, with commas between; empty: any
+	GRPCSecretFile       string        `mapstructure:"grpc_secret_file"`       // of secrets of which each call must have one; empty: calls need none
 
 	GRPCMaxStreams            int           `mapstructure:"grpc_max_streams"`              // calls under way on one connection, at least 1
 	GRPCMaxConnectionAge      time.Duration `mapstructure:"grpc_max_connection_age"`       // age at which a client is asked to connect anew; 0 is never

@@ -238,6 +238,10 @@ var table = []setting{
 		usage: "Most calls under way on one connection; Envoy opens another one for more.",
 	},
 	{
+		name: "grpc-secret-file", group: "gRPC", value: "FILE", def: "",
+		usage: "Secrets, one a line of at least 32 characters, of which each call must have one in the metadata x-weir-secret; health checks need none. A replaced file counts within a second; one that cannot be used leaves the secrets as they were.",
+	},
+	{
 		name: "grpc-max-connection-age", group: "gRPC", value: "DURATION", def: 30 * time.Minute, check: zeroOrAtLeast(time.Second),
 		usage: "Age at which a client is asked to connect anew, so that Envoys spread over new replicas; 0s is never.",
 	},

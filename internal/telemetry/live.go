@@ -16,6 +16,7 @@ type live struct {
 	eventsDropped *prometheus.CounterVec
 	lines         *prometheus.CounterVec
 	refused       *prometheus.CounterVec
+	grpcRefused   *prometheus.CounterVec
 }
 
 func newLive() live {
@@ -31,13 +32,14 @@ func newLive() live {
 		eventsDropped: counters("events_dropped_total", "Events that were not delivered, by sink.", "sink"),
 		lines:         counters("line_requests_total", "Lines of the line protocol, by verb and result.", "verb", "result"),
 		refused:       counters("http_refused_total", "Requests to the HTTP port by who may not use what is asked for, by status.", "status"),
+		grpcRefused:   counters("grpc_refused_total", "Calls to the gRPC port that were refused, by whether their secret was missing or wrong.", "why"),
 	}
 	l.ledger.Set(1)
 	return l
 }
 
 func (l live) collectors() []prometheus.Collector {
-	return []prometheus.Collector{l.changes, l.ledger, l.sizes, l.events, l.eventsDropped, l.lines, l.refused}
+	return []prometheus.Collector{l.changes, l.ledger, l.sizes, l.events, l.eventsDropped, l.lines, l.refused, l.grpcRefused}
 }
 
 // Changes publishes how many changes of limits are in force, and how many are left
@@ -79,3 +81,6 @@ func (m *Metrics) Line(verb, result string) { m.live.lines.WithLabelValues(verb,
 func (m *Metrics) HTTPRefused(status int) {
 	m.live.refused.WithLabelValues(strconv.Itoa(status)).Inc()
 }
+
+// GRPCRefused counts a call to the gRPC port that was refused; why is one of two words.
+func (m *Metrics) GRPCRefused(why string) { m.live.grpcRefused.WithLabelValues(why).Inc() }

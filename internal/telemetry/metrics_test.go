@@ -40,6 +40,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	m.Line("CHECK", "ok")
 	m.HTTPRefused(401)
 	m.Excess("in_flight")
+	m.GRPCRefused("wrong")
 	m.EventsSent("log", 1)
 	m.EventsDropped("webhook", 1)
 	m.PoolSizes(maps.All(map[[2]string]int64{{"d", "p"}: 1}))
