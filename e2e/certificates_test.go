@@ -43,7 +43,7 @@ func newCertificates(t *testing.T) *certificates {
 		t.Fatal(err)
 	}
 	c.signs = signs
-	if err := c.replace(); err != nil {
+	if err := c.replace(func() {}); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -58,8 +58,8 @@ func (c *certificates) template() *x509.Certificate {
 }
 
 // replace writes the next certificate and its key, each in one step, but one after the
-// other: weir may see the one without the other.
-func (c *certificates) replace() error {
+// other: weir may see the one without the other. between is called then.
+func (c *certificates) replace(between func()) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -82,6 +82,9 @@ func (c *certificates) replace() error {
 		}
 		if err := os.Rename(next, file.name); err != nil {
 			return err
+		}
+		if file.name == c.cert {
+			between()
 		}
 	}
 	return nil

@@ -63,13 +63,14 @@ func TestReloadStorm_TheLastGoodRulesAreInForce(t *testing.T) {
 	const writes = 200
 	rules := func(n int) string { return rulesOf(fmt.Sprintf("rate: 1000000/s, burst: %d", n), plentyOf) }
 	top := run(t, spec{envoys: 1, weirs: 1, rules: rules(1000000)})
-	weir, c, got := top.weirs[0], client(t, 1), tally{}
-	load := top.load(t, 4, backend)
-	load.more(t, 100)
+	weir, c := top.weirs[0], client(t, 1)
+	got := top.send(t, 10, backend)
 	before, err := sizesOf(weir)
 	if err != nil {
 		t.Fatal(err)
 	}
+	load := top.load(t, 4, backend)
+	load.more(t, 100)
 	live := func(n int) {
 		t.Helper()
 		eventually(t, "the last rules are live", func() bool {
@@ -105,13 +106,10 @@ func TestReloadStorm_TheLastGoodRulesAreInForce(t *testing.T) {
 		t.Errorf("the load was answered %v, want 200 alone", answers)
 	}
 	top.judged(t, got.add(answers))
-	after, err := sizesOf(weir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if heap := after[1] - before[1]; heap > 16<<20 || after[2] > before[2]+20 || after[3] > before[3]+10 {
-		t.Errorf("resident memory, live heap, goroutines and open files were %v and are %v", before, after)
-	}
+	eventually(t, "weir is as small as before", func() bool {
+		after, err := sizesOf(weir)
+		return err == nil && after[1] < before[1]+16<<20 && after[2] < before[2]+5 && after[3] < before[3]+5
+	})
 	t.Logf("%d writes under %d requests", writes, answers.total())
 }
 
@@ -146,8 +144,11 @@ func TestCertificate_ReplacedUnderLoadFailsNoCall(t *testing.T) {
 	}
 	trusted := x509.NewCertPool()
 	trusted.AddCert(c.authority)
-	for range 10 {
-		if err := c.replace(); err != nil {
+	for range 5 {
+		seen := strings.Count(weir.Output(), "cannot be used")
+		if err := c.replace(func() {
+			eventually(t, "half of the pair is seen", func() bool { return strings.Count(weir.Output(), "cannot be used") > seen })
+		}); err != nil {
 			t.Fatal(err)
 		}
 		eventually(t, "the next certificate serves", func() bool {
@@ -162,5 +163,5 @@ func TestCertificate_ReplacedUnderLoadFailsNoCall(t *testing.T) {
 	ended.Store(true)
 	load.Wait()
 	http.DefaultClient.CloseIdleConnections()
-	t.Logf("10 certificates under %d calls", s.done.Load())
+	t.Logf("5 certificates under %d calls", s.done.Load())
 }

@@ -17,8 +17,8 @@ import (
 )
 
 // soakFigures are what may not grow: the median of the last half after the warm-up over
-// that of the first by at most a tenth and some more. A short soak has no time to come to
-// rest, and may grow by eight times that.
+// that of the first by at most a tenth and some more. In a short soak memory has no time to
+// come to rest, and may grow by eight times that.
 var soakFigures = []struct {
 	name string
 	unit float64
@@ -135,14 +135,14 @@ func (f *figures) judge(s *soaked, length time.Duration) {
 	if len(f.all) < 20 {
 		s.Fatalf("only %d samples", len(f.all))
 	}
-	slack := 1.0
-	if length < time.Minute {
-		slack = 8
-	}
 	warm := f.all[len(f.all)/5:]
 	first, second := warm[:len(warm)/2], warm[len(warm)/2:]
 	for i, figure := range soakFigures {
 		before, after := median(first, i)/figure.unit, median(second, i)/figure.unit
+		slack := 1.0
+		if figure.unit > 1 && length < time.Minute {
+			slack = 8
+		}
 		most := before + slack*(before/10+figure.more)
 		s.Logf("soak: %-6s %-22s %8.1f, then %8.1f, at most %8.1f", s.store, figure.name, before, after, most)
 		if after > most {
