@@ -146,7 +146,8 @@ func (s *soaked) looks(n int) error {
 }
 
 // calls calls the HTTP port, and may be answered with one of some statuses beside success;
-// where a store is restarted, that it does not answer too.
+// too that the store did not answer: Redis is restarted, and a busy disk may take seconds to
+// write what is set.
 func (s *soaked) calls(method, path, body string, may ...int) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -164,10 +165,7 @@ func (s *soaked) calls(method, path, body string, may ...int) error {
 	if err != nil || response.StatusCode < 300 {
 		return err
 	}
-	if s.store == "redis" {
-		may = append(may, http.StatusServiceUnavailable)
-	}
-	for _, status := range may {
+	for _, status := range append(may, http.StatusServiceUnavailable) {
 		if response.StatusCode == status {
 			return nil
 		}
