@@ -13,6 +13,7 @@ STORE ?= memory
 FUZZTIME ?= 60s
 BENCH ?= full
 ROUNDS ?= 5
+SOAK ?= 10m
 
 TOOLS := $(CURDIR)/.tools
 STAMPS := $(TOOLS)/stamps
@@ -56,7 +57,7 @@ test: tools ## Install what is missing and run all tests
 	exit $$failed
 
 .PHONY: fuzz
-fuzz: ## Fuzz every target for FUZZTIME (60s)
+fuzz: ## Fuzz every target for FUZZTIME (60s), or all together: FUZZTIME=300s/all
 	@tools/fuzz.sh '$(FUZZTIME)'
 
 .PHONY: bench
@@ -66,6 +67,10 @@ bench: build redis ## Measure weir beside a server that does nothing, into docs/
 .PHONY: chaos
 chaos: tools ## Make every fault happen ROUNDS times (5) to a fleet under load, into docs/reliability.md; make test does it once
 	@go test -count=$(ROUNDS) -timeout 60m -v -run '^TestChaos' ./e2e ./buckets/redis | go run -buildvcs=false ./tools/chaos
+
+.PHONY: soak
+soak: tools ## Load weir with all that there is for SOAK (10m), and fail if it grows; make test does it for 10 s
+	@go test -count=1 -timeout 0 -v -run '^TestSoak$$' ./e2e -args -soak '$(SOAK)' | grep -v '^ *{"time"'
 
 .PHONY: lint
 lint: $(STATICCHECK_STAMP) $(GOFUMPT_STAMP) ## go vet, staticcheck, gofumpt, import rules and sizes

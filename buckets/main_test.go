@@ -3,8 +3,9 @@ package buckets_test
 import (
 	"flag"
 	"log"
-	"os"
 	"testing"
+
+	"go.uber.org/goleak"
 )
 
 // TestMain draws 5,000 examples for each property, which take some seconds in all.
@@ -13,5 +14,5 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("rapid.checks", "5000"); err != nil {
 		log.Fatal(err)
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }

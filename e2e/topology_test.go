@@ -32,6 +32,7 @@ type topology struct {
 	envoys    []*parts.EnvoyProcess
 	redis     *parts.Redis // nil with the embedded store
 	weirs     []*parts.WeirProcess
+	args      []string // that each weir has
 	fronts    []string // the Envoys' URLs
 	rulesFile string
 	upstream
@@ -67,6 +68,7 @@ func (top *topology) startWeirs(t *testing.T, s spec) {
 		args = append(args[:len(args)-1], "redis", "--redis-url", top.redis.URL)
 	}
 	args = append(args, s.more...)
+	top.args = args
 	for range s.weirs {
 		top.weirs = append(top.weirs, partstest.Weir(t, weirBinary, args...))
 	}

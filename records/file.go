@@ -13,6 +13,10 @@ import (
 	"time"
 )
 
+// maxVersion is what no version comes to, which grows from that of the milliseconds since
+// 1970: after a larger one no version would be left that is larger still.
+const maxVersion = 1 << 53
+
 // maxNotes is how many notes a journal holds.
 const maxNotes = 1000
 
@@ -75,7 +79,7 @@ func (f *File) read() error {
 		return fmt.Errorf("read what was set while weir ran: %w", err)
 	}
 	var s state
-	if err := json.Unmarshal(data, &s); err != nil || s.Version <= 0 || s.Records == nil {
+	if err := json.Unmarshal(data, &s); err != nil || s.Version <= 0 || s.Version > maxVersion || s.Records == nil {
 		return fmt.Errorf("%s is damaged and nothing was read from it (%w): put a copy of it back, or remove it to begin without what was set while weir ran",
 			f.path(), errors.Join(err, fmt.Errorf("version %d with %d records", s.Version, len(s.Records))))
 	}

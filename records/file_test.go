@@ -56,6 +56,7 @@ func TestADamagedFileIsAnErrorAndStays(t *testing.T) {
 	for name, content := range map[string]string{
 		"empty": "", "cut": `{"version":17,"records":{"a":"AA`, "of another kind": `{"rules":[]}`, "not base64": `{"version":1,"records":{"a":"?"},"notes":[]}`,
 		"a list": `[]`, "no version": `{"version":0,"records":{},"notes":[]}`,
+		"no version after it": `{"version":9223372036854775807,"records":{},"notes":[]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

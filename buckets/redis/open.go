@@ -58,6 +58,9 @@ func OpenWith(address string, o Options) (*Store, error) {
 func (o Options) connect(address string) (Client, *dialer, error) {
 	logging.Disable() // go-redis writes a line of its own for each failed call, and all it says is in the errors
 	u, err := url.Parse(address)
+	if err == nil {
+		err = checkCounts(u.Query())
+	}
 	if err != nil {
 		return nil, nil, err
 	}

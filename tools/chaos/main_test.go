@@ -6,7 +6,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"go.uber.org/goleak"
 )
+
+// A goroutine that outlives the tests outlives its work in the command too.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // The page shows what came nearest to its bound, whatever else the tests log, and keeps
 // what is written around the table.
