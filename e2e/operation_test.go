@@ -92,9 +92,14 @@ func TestOutage_RedisGoneAndBackFailsNoRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	load.more(t, 200)
-	away := top.send(t, 40, user)
-	if away[200] != 4 || away[429] != 36 {
-		t.Errorf("%v while Redis is away, want a bucket of 2 in each of two replicas", away)
+	away, other := top.send(t, 40, user), headers{"X-User": "v"}
+	if away[200] != 0 || away[429] != 40 {
+		t.Errorf("%v while Redis is away, want none of who has used up his limit", away)
+	}
+	if got := top.send(t, 40, other); got[200] != 4 || got[429] != 36 {
+		t.Errorf("%v while Redis is away, want a bucket of 2 in each of two replicas", got)
+	} else {
+		away.add(got)
 	}
 	back, err := parts.StartRedisAt(partstest.Binary(t, parts.RedisServer), top.redis.Addr)
 	if err != nil {
@@ -112,6 +117,11 @@ func TestOutage_RedisGoneAndBackFailsNoRequest(t *testing.T) {
 	if after[200] != 5 {
 		t.Errorf("%v after the outage, want the one bucket of an empty Redis", after)
 	}
+	told := top.send(t, 10, other)
+	if told[200] != 1 {
+		t.Errorf("%v after the outage, want the one that is left beside the 4 that were admitted in it", told)
+	}
+	after.add(told)
 	answers := load.end()
 	if answers[200] != answers.total() {
 		t.Errorf("the load was answered %v, want 200 alone", answers)
