@@ -18,6 +18,7 @@ type Route struct {
 	Path   string // with {NAME} for what a caller fills in
 	Who    Role   // the least that the caller must be
 	Shows  string // what the index says of it
+	Asks   bool   // it changes nothing, whatever its method
 }
 
 // Pages is a registry of routes and the handler that serves them. Nobody is served
@@ -54,21 +55,31 @@ func New(guard Guard) *Pages {
 // It panics, at the start of the program, if nobody is said who may use the route, or
 // if one that changes something is open to other than operators.
 func (p *Pages) Add(who Role, method, pattern, shows string, h http.Handler) {
-	switch {
-	case who < Everyone || who > Operator:
-		panic("admin: it is not said who may use " + method + " " + pattern)
-	case who != Operator && method != http.MethodGet:
+	if method != http.MethodGet && who != Operator {
 		panic("admin: " + method + " " + pattern + " is not for operators alone, though it may change something")
 	}
-	s, known := p.sites[pattern]
+	p.add(who, Route{Method: method, Path: pattern, Shows: shows, Asks: method == http.MethodGet}, h)
+}
+
+// AddQuestion is Add of a POST that changes nothing: what is asked is too large for a
+// URL, or should not be in one.
+func (p *Pages) AddQuestion(who Role, pattern, shows string, h http.Handler) {
+	p.add(who, Route{Method: http.MethodPost, Path: pattern, Shows: shows, Asks: true}, h)
+}
+
+func (p *Pages) add(who Role, r Route, h http.Handler) {
+	if who < Everyone || who > Operator {
+		panic("admin: it is not said who may use " + r.Method + " " + r.Path)
+	}
+	s, known := p.sites[r.Path]
 	if !known {
 		s = site{}
-		p.sites[pattern] = s
-		p.mux.Handle(pattern, p.serve(s, wrongMethod))
+		p.sites[r.Path] = s
+		p.mux.Handle(r.Path, p.serve(s, wrongMethod))
 	}
-	s[method] = guarded{who, h}
-	shown := strings.NewReplacer("{$}", "", "...}", "}").Replace(pattern)
-	p.index = append(p.index, Route{method, shown, who, shows})
+	s[r.Method] = guarded{who, h}
+	r.Who, r.Path = who, strings.NewReplacer("{$}", "", "...}", "}").Replace(r.Path)
+	p.index = append(p.index, r)
 	slices.SortFunc(p.index, func(a, b Route) int {
 		return strings.Compare(a.Path+" "+a.Method, b.Path+" "+b.Method)
 	})

@@ -31,6 +31,8 @@ type API struct {
 	Reset  func(ctx context.Context, request descriptors.Request, limit string) (int, error)
 	// Ask judges a RateLimitRequest in its JSON form, and holds it up to wait.
 	Ask func(ctx context.Context, body []byte, wait time.Duration) (status int, header http.Header, answer []byte)
+	// Explain tells what would be answered to such a request, and why. It takes nothing.
+	Explain func(ctx context.Context, body []byte) (status int, header http.Header, answer []byte)
 }
 
 // storeTimeout is how long a call may take that does not wait for tokens.
@@ -58,6 +60,8 @@ type method struct {
 	// holds tells that the caller may be held. Others are answered within the time
 	// that the store has.
 	holds bool
+	// asks tells of a POST that changes nothing.
+	asks bool
 }
 
 // endpoint is a path and what can be done with it.
@@ -70,7 +74,11 @@ type endpoint struct {
 func (a API) Add(p *Pages) {
 	for _, e := range slices.Concat(a.limits(), a.pools(), a.buckets(), a.requests()) {
 		for name, m := range e.methods {
-			p.Add(m.who, name, e.path, e.shows, m)
+			if m.asks {
+				p.AddQuestion(m.who, e.path, e.shows, m)
+			} else {
+				p.Add(m.who, name, e.path, e.shows, m)
+			}
 		}
 	}
 }

@@ -16,9 +16,21 @@ func (a API) requests() []endpoint {
 			http.MethodPost: {who: Operator, serve: a.check},
 		}},
 		{"/api/v1/acquire", "takes tokens, and waits for them up to ?wait=5s", map[string]method{
-			http.MethodPost: {Operator, []string{"wait"}, a.acquire, true},
+			http.MethodPost: {who: Operator, query: []string{"wait"}, serve: a.acquire, holds: true},
+		}},
+		{"/api/v1/explain", "what would be answered to a request, and why; takes nothing", map[string]method{
+			http.MethodPost: {who: Viewer, serve: a.explain, asks: true},
 		}},
 	}
+}
+
+func (a API) explain(c *call) (reply, error) {
+	body, err := readBody(c.Request)
+	if err != nil {
+		return reply{}, err
+	}
+	status, header, answer := a.Explain(c.Context(), body)
+	return reply{status, header, json.RawMessage(answer)}, nil
 }
 
 func (a API) check(c *call) (reply, error) { return a.ask(c, 0) }

@@ -141,7 +141,7 @@ func newWorldOf(t testing.TB, guard admin.Guard, at place, dir string, change fu
 			Store: at.store, Live: at.ledger, Sizes: at.sizes, Tally: at.tally, Resize: w.rules.Resize,
 			Pools: func() []descriptors.Pool { return w.rules.Rules().Pools() },
 		}),
-		Ask: judge.AskJSON, Reset: judge.Reset,
+		Ask: judge.AskJSON, Explain: judge.ExplainJSON, Reset: judge.Reset,
 		Levels: func(ctx context.Context, r descriptors.Request) (any, error) { return judge.Levels(ctx, r) },
 	}
 	if change != nil {

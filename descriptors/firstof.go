@@ -39,7 +39,7 @@ func (f *firstOf) choose(d *domain, entries []Entry, i int) (n *node, taken step
 		}
 		last = i
 		if child := f.exact[e.Value]; child != nil && rank < best {
-			n, taken, best = child, step{f.name, e.Value, plainStep, false}, rank
+			n, taken, best = child, step{f.name, e.Value, plainStep, false, child}, rank
 		}
 	}
 	return n, taken, last

@@ -101,21 +101,27 @@ func (d *domain) isPassive(key string) bool {
 func (d *domain) whole(entries []Entry, way []step) []step {
 	for i := range entries {
 		if !d.isPassive(entries[i].Key) {
-			way = append(way, step{entries[i].Key, entries[i].Value, plainStep, false})
+			way = append(way, step{entries[i].Key, entries[i].Value, plainStep, false, nil})
 		}
 	}
 	return way
 }
 
-// find walks the tree along the entries that are not passive, and appends what
-// it took to way. At each level the first of [choices] is chosen and
-// stays chosen, and all entries must be met: a descriptor that is longer or
-// shorter than the rule meets none. active tells that there is an entry to match
-// at all.
+// find is the rule that a descriptor's entries meet, nil if none, and appends the
+// way to it to way, or as far as there was one. active tells that there is an entry
+// to match at all.
 func (d *domain) find(entries []Entry, way []step) (n *node, taken []step, active bool) {
 	if d.matchBest {
 		return d.best(entries)
 	}
+	return d.walk(entries, way)
+}
+
+// walk is what find is under `matching: exact`: it walks the tree along the entries
+// that are not passive. At each level the first of [choices] is chosen and
+// stays chosen, and all entries must be met: a descriptor that is longer or
+// shorter than the rule meets none.
+func (d *domain) walk(entries []Entry, way []step) (n *node, taken []step, active bool) {
 	n = &d.root
 	for i := 0; i < len(entries); i++ {
 		e := &entries[i]
@@ -133,7 +139,7 @@ func (d *domain) find(entries []Entry, way []step) (n *node, taken []step, activ
 		below := choices{node: n, entry: e}
 		child, taken := below.next()
 		if child == nil {
-			return nil, nil, true
+			return nil, way, true
 		}
 		n, way = child, append(way, taken)
 	}

@@ -88,6 +88,7 @@ type step struct {
 	key, value string
 	sign       byte
 	hashed     bool
+	to         *node // of the rule; nil where none consumed the entry, see [domain.whole]
 }
 
 const (
@@ -155,7 +156,7 @@ func (c *choices) next() (*node, step) {
 	if c.stage == 0 {
 		c.stage = 1
 		if child := n.exact[*e]; child != nil {
-			return child, step{e.Key, e.Value, plainStep, false}
+			return child, step{e.Key, e.Value, plainStep, false, child}
 		}
 	}
 	if c.stage == 1 {
@@ -163,14 +164,15 @@ func (c *choices) next() (*node, step) {
 		c.findNetworks()
 	}
 	if child := c.nextNetwork(); child != nil {
-		return child, step{e.Key, networkText(c.network), patternStep, false}
+		return child, step{e.Key, networkText(c.network), patternStep, false, child}
 	}
 	if child := c.nextPattern(); child != nil {
-		return child, step{e.Key, e.Value, patternStep, false}
+		return child, step{e.Key, e.Value, patternStep, false, child}
 	}
 	if c.stage == 2 {
 		c.stage = 3
-		return n.any.get(e.Key), step{e.Key, e.Value, plainStep, false}
+		child := n.any.get(e.Key)
+		return child, step{e.Key, e.Value, plainStep, false, child}
 	}
 	return nil, step{}
 }

@@ -96,18 +96,27 @@ func answerJSON(answer *rls.RateLimitResponse) []byte {
 
 // readRequest reads a request and names what is wrong with it.
 func (s *Service) readRequest(body []byte) (*rls.RateLimitRequest, *fault) {
-	r := &rls.RateLimitRequest{}
-	if err := protojson.Unmarshal(body, r); err != nil {
-		return nil, jsonFault(body, err)
-	}
-	if f := requestFault(r); f != nil {
-		return nil, f
+	r, flaw := readAsked(body)
+	if flaw != nil {
+		return nil, flaw
 	}
 	if rules := s.options.Rules(); rules != nil && !slices.Contains(rules.Domains(), r.Domain) {
 		return nil, &fault{
 			Status: http.StatusNotFound, Field: "domain",
 			Detail: "there are no rules for the domain " + strconv.Quote(cut(r.Domain)), Remedy: "name a domain that a rule file states",
 		}
+	}
+	return r, nil
+}
+
+// readAsked is readRequest for whichever domain.
+func readAsked(body []byte) (*rls.RateLimitRequest, *fault) {
+	r := &rls.RateLimitRequest{}
+	if err := protojson.Unmarshal(body, r); err != nil {
+		return nil, jsonFault(body, err)
+	}
+	if f := requestFault(r); f != nil {
+		return nil, f
 	}
 	return r, nil
 }

@@ -3,7 +3,6 @@ package service
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -99,7 +98,7 @@ func (s *Service) Reset(ctx context.Context, request descriptors.Request, limit 
 func (s *Service) looks(request *descriptors.Request, limit string) ([]descriptors.Match, error) {
 	rules := s.options.Rules()
 	if rules == nil {
-		return nil, errors.New("no rate limit rules have been loaded")
+		return nil, ErrNoRules
 	}
 	request.Descriptors = slices.Clone(request.Descriptors)
 	for i := range request.Descriptors { // what is given back, or looked at, does not meet all limits

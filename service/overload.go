@@ -130,14 +130,10 @@ func (s *Service) excess(c *call, bound Bound, found *descriptors.Resolution) {
 		statuses = 0
 	}
 	v := &c.verdict
-	v.begin(statuses, found)
-	v.over, v.reason = !s.options.AllowExcess, "excess"
+	v.exceed(statuses, found, s.options.AllowExcess)
 	if bound.sheds() {
 		v.reason = "overload"
 		s.spread(v)
-	}
-	for i := range v.statuses {
-		v.statuses[i].over = v.over
 	}
 }
 

@@ -95,6 +95,15 @@ func (v *verdict) decide(count int, found *descriptors.Resolution, outcomes []bu
 	}
 }
 
+// exceed makes v the verdict on a request of excessive size.
+func (v *verdict) exceed(statuses int, found *descriptors.Resolution, allow bool) {
+	v.begin(statuses, found)
+	v.over, v.reason = !allow, "excess"
+	for i := range v.statuses {
+		v.statuses[i].over = v.over
+	}
+}
+
 // isHopeless tells that limit i, with what the request asks of the same bucket
 // before it, is asked for more than it can ever admit.
 func (v *verdict) isHopeless(i int) bool {

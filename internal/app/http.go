@@ -35,7 +35,7 @@ func (a *App) pages() (*admin.Pages, error) {
 	admin.API{
 		Rules: a.rules, Book: a.live.book, Buckets: a.live.buckets, Capacity: a.live.capacity,
 		Levels: func(ctx context.Context, r descriptors.Request) (any, error) { return a.judge.Levels(ctx, r) },
-		Reset:  a.judge.Reset, Ask: a.judge.AskJSON,
+		Reset:  a.judge.Reset, Ask: a.judge.AskJSON, Explain: a.judge.ExplainJSON,
 	}.Add(pages)
 	return pages, nil
 }
