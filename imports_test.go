@@ -129,6 +129,14 @@ var rules = []rule{
 		"internal/app wires all rooms; a room that imported it would import every other",
 	},
 	{
+		"what tries rules imports only the service, rules, the memory store and the room where callers wait, and only internal/cli imports it",
+		func(dir, path string) bool {
+			room := "internal/ruletest"
+			return roomImportsOnly(room, "service", "descriptors", "buckets/memory", "buckets/waiting")(dir, path) || path == module+room && dir != "internal/cli"
+		},
+		"it judges by the code that serves, and nothing that serves may depend on what tries it",
+	},
+	{
 		"the load generator imports nothing of weir, and only internal/cli and tools/bench import it",
 		func(dir, path string) bool {
 			return dir == "internal/bench" && ours(path) || path == module+"internal/bench" && dir != "internal/cli" && dir != "tools/bench"
@@ -310,6 +318,10 @@ func TestImportRules_CatchWhatTheyForbid(t *testing.T) {
 		{"internal/bench", "github.com/redis/go-redis/v9", true},
 		{"internal/app", module + "internal/bench", false},
 		{"internal/cli", module + "internal/bench", true},
+		{"internal/cli", module + "internal/ruletest", true},
+		{"internal/ruletest", module + "service", true},
+		{"internal/ruletest", module + "buckets/redis", false},
+		{"internal/app", module + "internal/ruletest", false},
 		{"tools/bench", module + "internal/bench", true},
 		{"tools/bench", module + "internal/parts", true},
 		{"tools/bench", module + "internal/app", false},

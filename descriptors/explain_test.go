@@ -190,8 +190,8 @@ descriptors:
 func TestExplain_WhyNone(t *testing.T) {
 	rules := rulesOf(t, shopRules)
 	for descriptor, want := range map[string]string{
-		"group=vip":                `its entries end at group=vip, which has no limits of its own; group=vip was chosen before group, below which there is a limit for it, and what is chosen stays chosen | group | [] | repeat the limit below group=vip, or write matching: best`,
-		"group=vip path=x":         `no rule has the key "path" at group=vip: the keys there are "model"; group=vip was chosen before group, below which there is a limit for it, and what is chosen stays chosen | group/path | [] | repeat the limit below group=vip, or write matching: best`,
+		"group=vip":                `its entries end at group=vip, which has no limits of its own; group=vip was chosen before group, which would lead to a limit, and what is chosen stays chosen | group | [] | repeat the limit below group=vip, or write matching: best`,
+		"group=vip path=x":         `no rule has the key "path" at group=vip: the keys there are "model"; group=vip was chosen before group, which would lead to a limit, and what is chosen stays chosen | group/path | [] | repeat the limit below group=vip, or write matching: best`,
 		"group=vip modle=x":        `no rule has the key "modle" at group=vip: the keys there are "model" |  | [model] | did you mean "model"?`,
 		"group=vip model=x path=y": `the rule group=vip/model ends before "path": it is for descriptors of exactly its own entries | group=vip/model | [] | add a rule for "path" below it, put "path" on passive, or write matching: best`,
 		"ip=9.9.9.9":               `no rule for "ip" at the top of the rules meets this value |  | [] | add a rule for the value, or for the key alone`,

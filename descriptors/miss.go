@@ -41,7 +41,7 @@ func (d *domain) whyNone(w *ExplainedWay, n *node, t *trace) {
 		}
 		w.Nearest, w.Missing = strings.Join(o.found, "/"), nil
 		if at < len(t.rules) && at < len(o.found) {
-			w.Why += "; " + t.rules[at] + " was chosen before " + o.found[at] + ", below which there is a limit for it, and what is chosen stays chosen"
+			w.Why += "; " + t.rules[at] + " was chosen before " + o.found[at] + ", which would lead to a limit, and what is chosen stays chosen"
 		}
 		w.Remedy = "repeat the limit below " + strings.Join(t.rules[:min(at+1, len(t.rules))], "/") + ", or write matching: best"
 	}

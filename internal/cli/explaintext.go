@@ -53,12 +53,26 @@ func decision(e *descriptors.Explanation) string {
 		return "a descriptor meets no rule, and the domain says unmatched: deny"
 	case a.Verdict == descriptors.Denied:
 		return "the request is too large to be judged"
+	case a.Limit != "" && unlimited(e):
+		return limit + " is unlimited"
 	case a.Limit != "":
 		return limit + " has the least left"
 	case e.Note == "":
 		return "no limit is met"
 	}
 	return ""
+}
+
+// unlimited tells that no limit that is met has a bucket.
+func unlimited(e *descriptors.Explanation) bool {
+	for i := range e.Descriptors {
+		for _, l := range e.Descriptors[i].Limits {
+			if l.Key != "" {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func advice(b *strings.Builder, p paint, texts ...string) {
@@ -175,8 +189,11 @@ func costText(l *descriptors.ExplainedLimit) string {
 	if l.Hits != 1 || l.WeightBy != "" {
 		text += fmt.Sprintf(" = %s x %d", counted(int(min(l.Hits, 1<<31)), "hit"), l.Weight)
 	}
-	if l.WeightBy != "" {
+	switch {
+	case strings.Contains(l.WeightBy, "="):
 		text += " (" + shown(l.WeightBy) + ")"
+	case l.WeightBy != "":
+		text += " (no " + shown(l.WeightBy) + ")"
 	}
 	return text
 }
@@ -193,6 +210,8 @@ func says(l *descriptors.ExplainedLimit, u *descriptors.ExplainedBucket) string 
 		parts = append(parts, "yes, borrowed")
 	case u.Admits:
 		parts = append(parts, "yes")
+	case u.Capacity == 0 && u.State == "":
+		parts = append(parts, "never: it admits nothing")
 	case u.Hopeless:
 		parts = append(parts, "never: it costs more than it holds")
 	case u.Delay > 0:

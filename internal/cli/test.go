@@ -137,13 +137,13 @@ func textReport(all []ruletest.Result, p paint) string {
 
 func caseText(b *strings.Builder, p paint, c ruletest.CaseResult) {
 	fmt.Fprintf(b, "%s %s\n", p.in(red, "--- FAIL:"), shown(c.Name))
-	for _, f := range c.Failures {
+	for i, f := range c.Failures {
 		fmt.Fprintf(b, "%s: %s", f.Place, shown(f.Message))
 		if f.Expected != "" {
 			fmt.Fprintf(b, ": expected %s, got %s", shown(f.Expected), shown(f.Got))
 		}
 		fmt.Fprintf(b, " (at %s)\n    %s\n    %s^\n", f.Clock, f.Fault.Excerpt, strings.Repeat(" ", f.Fault.Caret))
-		if f.Why != nil {
+		if told := i+1 < len(c.Failures) && c.Failures[i+1].Why == f.Why; f.Why != nil && !told {
 			for line := range strings.Lines(explainText(f.Why, p)) {
 				b.WriteString(strings.TrimRight("    | "+line, " \n") + "\n")
 			}

@@ -116,7 +116,7 @@ func (c *run) fail(at descriptors.Spot, why *descriptors.Explanation, message, e
 func (c *run) step(s *descriptors.TestStep) bool {
 	if s.Until != nil {
 		if at := c.start.Add(*s.Until); at.Before(c.replica.now) {
-			c.fail(s.At, nil, "the clock is past this time already: what was held has moved it", s.Until.String()+" or earlier", c.replica.now.Sub(c.start).String())
+			c.fail(s.At, nil, "the clock is past this time, moved by a step before or by who was held", c.replica.now.Sub(c.start).String()+" or later", s.Until.String())
 			return false
 		} else if at.After(c.replica.now) {
 			c.replica.now = at
