@@ -94,3 +94,38 @@ func globByDefinition(pattern, s string) bool {
 	}
 	return s != "" && s[0] == pattern[0] && globByDefinition(pattern[1:], s[1:])
 }
+
+// Whatever a test file holds, it is read or refused with places.
+func FuzzReadTests(f *testing.F) {
+	names, _ := filepath.Glob("../internal/ruletest/testdata/bad/*.yaml")
+	examples, _ := filepath.Glob("../examples/*/*_test.yaml")
+	for _, name := range append(names, examples...) {
+		content, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(content)
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		file, faults := readTests(newText("fuzz_test.yaml", content))
+		if (file == nil) != faults.Failed() {
+			t.Fatalf("neither a test file nor faults: %v", faults)
+		}
+		for _, fault := range faults {
+			checkPlace(t, content, fault)
+		}
+		if file == nil {
+			return
+		}
+		for _, c := range file.Cases {
+			for _, s := range c.Steps {
+				if s.Request != nil && len(s.Request.Descriptors) == 0 || s.Times < 1 || s.Request == nil && s.End == nil && s.Until == nil && s.Advance == 0 {
+					t.Fatalf("a step of nothing: %+v", s)
+				}
+				for name, spot := range s.Expect.Spots {
+					checkPlace(t, content, spot.Fault(name, ""))
+				}
+			}
+		}
+	})
+}

@@ -89,7 +89,8 @@ func (n *node) leads() bool {
 	return false
 }
 
-// values are those that rules state for a key below n, none where they are hidden.
+// values are those that rules state for a key below n, none where they are hidden or
+// too many to be read.
 func (d *domain) values(n *node, key string) (values []string) {
 	if d.hash.hides(key) {
 		return nil
@@ -97,6 +98,9 @@ func (d *domain) values(n *node, key string) (values []string) {
 	for e := range n.exact {
 		if e.Key == key {
 			values = append(values, e.Value)
+		}
+		if len(values) > maxLooked {
+			return nil
 		}
 	}
 	slices.Sort(values)
@@ -199,8 +203,29 @@ type elsewhere struct {
 	domain  *domain
 	entries []Entry
 	left    int
-	rules   []string
-	found   []string
+	taken   []turn
+	found   []string // the rules on the way to it
+}
+
+// turn is one choice on a way: at a node the rule of an entry that leads to the next,
+// or of several of a first_of, which has a name.
+type turn struct {
+	at    *node
+	entry *Entry
+	to    *node
+	name  string
+}
+
+// names are what the rules on the way are called.
+func (s *elsewhere) names() (rules []string) {
+	for _, t := range s.taken {
+		rule := t.name
+		if rule == "" {
+			_, rule = s.domain.compare(t.at, t.entry, t.to)
+		}
+		rules = append(rules, rule)
+	}
+	return rules
 }
 
 func (s *elsewhere) from(n *node, i int) {
@@ -212,7 +237,7 @@ func (s *elsewhere) from(n *node, i int) {
 	}
 	if i == len(s.entries) {
 		if n.states {
-			s.found = slices.Clone(s.rules)
+			s.found = s.names()
 		}
 		return
 	}
@@ -223,18 +248,17 @@ func (s *elsewhere) from(n *node, i int) {
 			s.from(n, last+1)
 			return
 		}
-		s.to(child, last+1, taken.key+"="+s.domain.told(taken.key, taken.value))
+		s.to(last+1, turn{n, e, child, taken.key + "=" + s.domain.told(taken.key, taken.value)})
 		return
 	}
 	below := choices{node: n, entry: e}
-	for child, taken := below.next(); child != nil; child, taken = below.next() {
-		_, rule := s.domain.compare(n, e, taken.to)
-		s.to(child, i+1, rule)
+	for child, _ := below.next(); child != nil; child, _ = below.next() {
+		s.to(i+1, turn{n, e, child, ""})
 	}
 }
 
-func (s *elsewhere) to(n *node, i int, rule string) {
-	s.rules = append(s.rules, rule)
-	s.from(n, i)
-	s.rules = s.rules[:len(s.rules)-1]
+func (s *elsewhere) to(i int, t turn) {
+	s.taken = append(s.taken, t)
+	s.from(t.to, i)
+	s.taken = s.taken[:len(s.taken)-1]
 }

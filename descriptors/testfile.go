@@ -85,7 +85,10 @@ func ReadTests(name string) (*TestFile, Faults) {
 	if err != nil {
 		return nil, Faults{fileFault(name, err)}
 	}
-	t := newText(name, content)
+	return readTests(newText(name, content))
+}
+
+func readTests(t *text) (*TestFile, Faults) {
 	root, fault := readYAML(t)
 	if fault != nil {
 		if fault.Message == "the file is empty" {
@@ -93,7 +96,7 @@ func ReadTests(name string) (*TestFile, Faults) {
 		}
 		return nil, Faults{*fault}
 	}
-	r := testReader{walker: newWalker(t), file: &TestFile{Name: name, Start: defaultStart}}
+	r := testReader{walker: newWalker(t), file: &TestFile{Name: t.file, Start: defaultStart}}
 	r.read(root)
 	if faults := r.faults.tidy(); faults.Failed() {
 		return nil, faults
