@@ -113,7 +113,10 @@ func checkWay(t *rapid.T, model []*modelRule, best bool, sent []Entry, w *Explai
 			continue
 		}
 		all := 0
-		for _, c := range told.Compared {
+		for _, c := range told.Compared { // in the order in which rules win
+			if c.Met && (all == len(met) || met[all].called(e) != c.Rule) {
+				t.Fatalf("%v: entry %d is compared with %+v in another order; rules:\n%s", sent, i, told.Compared, content)
+			}
 			if c.Met {
 				all++
 			}

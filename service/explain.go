@@ -25,14 +25,19 @@ var ErrNoRules = errors.New("no rate limit rules have been loaded")
 // the metrics. Where the store does not answer, the explanation has no answer, and
 // says so; an error means that there are no rules, or is [ErrTooManyLimits].
 func (s *Service) Explain(ctx context.Context, request *descriptors.Request) (descriptors.Explanation, error) {
+	return s.explain(ctx, request, s.options.Bounds.of(request))
+}
+
+// explain is Explain of a request that is beyond a bound, or within all of them.
+func (s *Service) explain(ctx context.Context, request *descriptors.Request, beyond Bound) (descriptors.Explanation, error) {
 	rules := s.options.Rules()
 	if rules == nil {
 		return descriptors.Explanation{}, ErrNoRules
 	}
 	var v verdict
-	if len(request.Descriptors) > s.options.MaxDescriptors {
+	if beyond != within {
 		e := descriptors.Explanation{Domain: request.Domain, Descriptors: []descriptors.ExplainedWay{}}
-		e.Note, e.Remedy = "the request has more descriptors than one may have: it is not judged", "send fewer, or raise --max-descriptors"
+		e.Note, e.Remedy = "the request is beyond what one may hold ("+beyond.String()+"): it is not judged", "send less, or raise the bound: docs/overload.md lists them"
 		v.exceed(0, &descriptors.Resolution{Response: rules.Response(request.Domain)}, s.options.AllowExcess)
 		e.Answer = s.answered(&v)
 		return e, nil
@@ -104,11 +109,11 @@ func (s *Service) look(ctx context.Context, charges []buckets.Charge, e *descrip
 			c.Mode = buckets.Look
 		}
 	}
-	if twice && len(asked) == buckets.MaxCharges {
-		return nil, ErrTooManyLimits
-	}
 	if twice {
-		asked = append(asked, never(charges[0].Key))
+		asked = append(asked, never(charges)...)
+	}
+	if len(asked) > buckets.MaxCharges {
+		return nil, ErrTooManyLimits
 	}
 	if mixed {
 		e.Note = "the request gives back to a bucket that it also takes from: what is told here is as if it gave nothing back"
@@ -126,14 +131,21 @@ func (s *Service) look(ctx context.Context, charges []buckets.Charge, e *descrip
 	return outcomes, nil
 }
 
-// never is a charge that no store admits: it asks a bucket of one token for two.
-func never(beside string) buckets.Charge {
-	tag := beside[:strings.IndexByte(beside, '}')+1] // of the same hash slot
+// never are charges that no store admits: each asks a bucket of one token for two. There
+// is one in each hash slot, for slots are judged apart, and what one has taken for
+// another's refusal is given back only then.
+func never(beside []buckets.Charge) (all []buckets.Charge) {
 	one, err := buckets.NewTokenBucket(1, time.Second, 1)
 	if err != nil { // a token a second is exact
 		one = buckets.TokenBucket{}
 	}
-	return buckets.Charge{Key: tag + "explain", Limit: "explain", Bucket: one, Cost: 2, OnStoreError: buckets.Fail}
+	for i := range beside {
+		key := beside[i].Key[:strings.IndexByte(beside[i].Key, '}')+1] + "explain"
+		if !slices.ContainsFunc(all, func(c buckets.Charge) bool { return c.Key == key }) {
+			all = append(all, buckets.Charge{Key: key, Limit: "explain", Bucket: one, Cost: 2, OnStoreError: buckets.Fail})
+		}
+	}
+	return all
 }
 
 // foresee completes an explanation with what the buckets said, and the answer.
@@ -199,7 +211,7 @@ func (s *Service) ExplainJSON(ctx context.Context, body []byte) (int, http.Heade
 	if flaw != nil {
 		return flaw.answer()
 	}
-	c := call{most: s.options.MaxDescriptors}
+	c := call{bounds: &s.options.Bounds}
 	wire, err := proto.Marshal(request)
 	if err == nil {
 		err = c.read(wire)
@@ -207,7 +219,7 @@ func (s *Service) ExplainJSON(ctx context.Context, body []byte) (int, http.Heade
 	if err != nil {
 		return (&fault{Detail: err.Error()}).answer()
 	}
-	explained, err := s.Explain(ctx, &c.request)
+	explained, err := s.explain(ctx, &c.request, c.beyond)
 	if errors.Is(err, ErrTooManyLimits) {
 		return (&fault{Field: "descriptors", Detail: err.Error()}).answer()
 	} else if err != nil {

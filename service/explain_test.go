@@ -168,7 +168,7 @@ func TestExplain_TellsTheLevelsThatALookTells(t *testing.T) {
 		if err != nil {
 			r.Fatal(err)
 		}
-		c := call{most: 32}
+		c := call{bounds: testBounds}
 		if err := c.read(wire); err != nil {
 			r.Fatal(err)
 		}
@@ -286,4 +286,37 @@ func TestExplain_ReadsARefusalAsEventsTellIt(t *testing.T) {
 	if code, _, answer := w.ExplainJSON(t.Context(), []byte(`{"domain":"d","descriptors":[{"entries":[{"key":"a"}]}]}`)); code != 503 {
 		t.Errorf("without rules: %d %s", code, answer)
 	}
+}
+
+// Buckets in several hash slots of a Cluster are judged apart, so that in each of them
+// something must keep a request from being charged that is only explained.
+func TestExplain_EachHashSlotIsKeptFromBeingCharged(t *testing.T) {
+	w := newWorld(t, "domain: d\nhash_tag: entity\npools: [{name: p, rate: 1/s, burst: 9}]\ndescriptors:\n  - {key: user, limits: [{rate: 2/s}]}\n  - {key: api, draw: {pool: p}}\n")
+	seen := &recording{Store: w.store}
+	w.use(seen)
+	e := w.explained(request("user=a", "user=a", "user=b", "api=x"))
+	if e.Answer.Verdict != descriptors.Allowed {
+		t.Fatalf("%+v", e.Answer)
+	}
+	takes, kept := map[string]bool{}, map[string]bool{}
+	for _, c := range seen.charges {
+		tag, rest, _ := strings.Cut(c.Key, "}")
+		if takes[tag] = true; rest == "explain" && c.Hopeless() && c.Role == buckets.Enforce {
+			kept[tag] = true
+		}
+	}
+	if diff := cmp.Diff(takes, kept); diff != "" || len(takes) != 3 {
+		t.Errorf("slots %v, kept %v", takes, kept)
+	}
+}
+
+// recording keeps the charges of the last call.
+type recording struct {
+	buckets.Store
+	charges []buckets.Charge
+}
+
+func (r *recording) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.Outcome, error) {
+	r.charges = charges
+	return r.Store.Take(ctx, charges)
 }

@@ -50,6 +50,21 @@ func (b *Bounds) ofEntry(e *descriptors.Entry, before int) Bound {
 	return within
 }
 
+// of is the bound that a request is beyond, but for that of its wire form.
+func (b *Bounds) of(r *descriptors.Request) Bound {
+	if len(r.Descriptors) > b.Descriptors {
+		return DescriptorsBound
+	}
+	for i := range r.Descriptors {
+		for k := range r.Descriptors[i].Entries {
+			if bound := b.ofEntry(&r.Descriptors[i].Entries[k], k); bound != within {
+				return bound
+			}
+		}
+	}
+	return within
+}
+
 // Bound is one that a request is beyond.
 type Bound uint8
 

@@ -30,5 +30,5 @@ func (r *Room) Foresee(charges []buckets.Charge, outcomes []buckets.Outcome, w W
 func (r *Room) full(limit string, most int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.draining() || r.places[limit] >= most
+	return r.draining() || r.places[limit] >= most || r.taken >= r.options.MaxWaiters
 }

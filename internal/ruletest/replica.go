@@ -15,9 +15,9 @@ import (
 	"github.com/weir-rls/weir/service"
 )
 
-// maxDescriptors is how many descriptors a request may have, as by default in weir
-// serve.
-const maxDescriptors = 32
+// bounds are those of weir serve by default, docs/overload.md; nothing else is under way
+// here.
+var bounds = service.Bounds{MessageBytes: 2 << 20, Descriptors: 32, Entries: 64, KeyBytes: 4 << 10, ValueBytes: 64 << 10}
 
 // Replica is a weir that nobody but its user asks. Nobody is held in it.
 type Replica struct {
@@ -33,14 +33,14 @@ func New(rules *descriptors.Rules, start time.Time) *Replica {
 		Rules: func() *descriptors.Rules { return rules },
 		Room:  waiting.New(waiting.Options{Store: memory.New(memory.Options{Now: clock})}),
 		Keys:  service.NewKeys([]byte("receipts that nobody else reads...")), Now: clock,
-		Observe: nobody, MaxDescriptors: maxDescriptors,
+		Observe: nobody, Bounds: bounds,
 	})
 	return r
 }
 
 var nobody = service.Observer{
 	Request: func(service.Result, time.Duration) {}, Decision: func(*descriptors.Limit, service.Outcome, int64) {},
-	Unmatched: func(string, int) {}, UnknownDomain: func() {}, BadOverrides: func(string, int) {}, Excess: func() {},
+	Unmatched: func(string, int) {}, UnknownDomain: func() {}, BadOverrides: func(string, int) {}, Excess: func(service.Bound) {},
 	Waited: func(time.Duration) {}, WrittenOff: func(string, string, int64) {}, Receipt: func(service.Receipt) {},
 }
 
