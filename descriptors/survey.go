@@ -38,6 +38,11 @@ type Stated struct {
 // Examine loads rule files as [Load] does.
 func Examine(paths []string, opts Options) (*Survey, Faults) {
 	files, faults := readFiles(paths)
+	s, found := surveyOf(files, opts)
+	return s, append(faults, found...).tidy()
+}
+
+func surveyOf(files []*file, opts Options) (*Survey, Faults) {
 	set := assemble(files, opts)
 	s := &Survey{domains: map[string]*surveyed{}, bad: set.bad}
 	for name, members := range set.members {
@@ -51,7 +56,7 @@ func Examine(paths []string, opts Options) (*Survey, Faults) {
 		}
 		s.domains[name] = d
 	}
-	return s, append(faults, set.faults...).tidy()
+	return s, set.faults
 }
 
 // note adds a limit to the rule that states it. What it waits is known later, when
@@ -252,7 +257,7 @@ func (w *wander) walk(entries []Expected) map[where]bool {
 // step adds to next where an entry leads.
 func (w *wander) step(at where, e Expected, next map[where]bool) {
 	if e.Key == "" {
-		at.node.children(func(child *node) { next[where{node: child}] = true })
+		w.anywhere(at, next)
 		return
 	}
 	for _, n := range []*node{at.from, at.node} {
@@ -276,6 +281,23 @@ func (w *wander) step(at where, e Expected, next map[where]bool) {
 				break
 			}
 		}
+	}
+}
+
+// anywhere adds to next where an entry of an unknown key leads, which may be passive.
+func (w *wander) anywhere(at where, next map[where]bool) {
+	at.node.children(func(child *node) { next[where{node: child}] = true })
+	for _, n := range []*node{at.from, at.node} {
+		if n == nil || n.first == nil {
+			continue
+		}
+		next[at] = true
+		for _, child := range n.first.exact {
+			next[where{child, n}] = true
+		}
+	}
+	if own := 2; len(w.d.passive) > own { // weir's own keys are nobody else's
+		next[at] = true
 	}
 }
 

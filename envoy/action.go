@@ -15,7 +15,7 @@ type entry struct {
 	descriptors.Expected
 	at     value
 	when   string // the condition for it; empty: always. "!" before it: unless
-	absent string // what a request may lack, for a message
+	absent string // what a request without it is, for a message
 	never  bool   // no request has it
 }
 
@@ -58,15 +58,15 @@ func (s *scene) action(kind string, v value) entry {
 		return s.optional(v, s.header(v, name))
 	case "query_parameters", "queryParameters":
 		name := v.get("query_parameter_name").text()
-		return s.optional(v, entry{Expected: key(v, ""), at: v, when: "query " + name, absent: "the query parameter " + quote(name)})
+		return s.optional(v, entry{Expected: key(v, ""), at: v, when: "query " + name, absent: "without the query parameter " + quote(name)})
 	case "generic_key", "genericKey":
 		return s.formatted(v, entry{Expected: key(v, "generic_key"), at: v.get("descriptor_value")})
 	case "header_value_match", "headerValueMatch":
-		return s.formatted(v, entry{Expected: key(v, "header_match"), at: v, when: condition(v, v.get("headers")), absent: "what its headers must be"})
+		return s.formatted(v, entry{Expected: key(v, "header_match"), at: v, when: condition(v, v.get("headers")), absent: "with other headers"})
 	case "query_parameter_value_match", "queryParameterValueMatch":
-		return s.formatted(v, entry{Expected: key(v, "query_match"), at: v, when: condition(v, v.get("query_parameters")), absent: "what its query must be"})
+		return s.formatted(v, entry{Expected: key(v, "query_match"), at: v, when: condition(v, v.get("query_parameters")), absent: "with another query"})
 	case "remote_address_match", "remoteAddressMatch":
-		return entry{Expected: key(v, "remote_address_match"), at: v, when: "address " + written(v.get("address_matcher")), absent: "an address that matches"}
+		return entry{Expected: key(v, "remote_address_match"), at: v, when: "address " + written(v.get("address_matcher")), absent: "from another address"}
 	case "metadata", "dynamic_metadata", "dynamicMetadata":
 		return s.metadata(v)
 	case "extension":
@@ -101,7 +101,7 @@ func (s *scene) destination() entry {
 var everyRequest = []string{":authority", "host", ":path", ":method", ":scheme", "x-forwarded-proto"}
 
 func (s *scene) header(v value, name string) entry {
-	e := entry{Expected: key(v, ""), at: v.get("header_name"), when: "header " + name, absent: "the header " + quote(name)}
+	e := entry{Expected: key(v, ""), at: v.get("header_name"), when: "header " + name, absent: "without the header " + quote(name)}
 	generated := name == "x-request-id" && s.chain.manager.ok() && s.chain.manager.get("generate_request_id").text() != "false"
 	for _, known := range everyRequest {
 		generated = generated || name == known
@@ -146,7 +146,7 @@ func (s *scene) formatted(v value, e entry) entry {
 	case !formatting.MatchString(text.text()):
 	case s.c.formats:
 		if !v.get("default_value").ok() {
-			e.when, e.absent = cmp.Or(e.when, "format "+text.text()), "a value for "+quote(text.text())
+			e.when, e.absent = cmp.Or(e.when, "format "+text.text()), "without a value for "+quote(text.text())
 		}
 		return e
 	default:
@@ -178,7 +178,7 @@ func (s *scene) metadata(v value) entry {
 		return s.ofRoute(v, e, namespace, path, def)
 	}
 	if def == "" {
-		e.when, e.absent = "metadata "+name, "the metadata "+quote(name)
+		e.when, e.absent = "metadata "+name, "without the metadata "+quote(name)
 	}
 	return s.optional(v, e)
 }
@@ -236,7 +236,7 @@ func (s *scene) extension(v value) entry {
 		e.Key = v.get("name").text()
 		return e
 	case config.get("descriptor_key").ok():
-		return entry{Expected: key(config, ""), at: config, when: "extension " + written(config), absent: "a value for " + quote(config.get("descriptor_key").text())}
+		return entry{Expected: key(config, ""), at: config, when: "extension " + written(config), absent: "without a value for " + quote(config.get("descriptor_key").text())}
 	case strings.HasPrefix(kind, "envoy.extensions.matching."):
 		return entry{Expected: descriptors.Expected{Key: v.get("name").text()}}
 	}

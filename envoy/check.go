@@ -16,6 +16,7 @@ func Check(rules *descriptors.Survey, files []string) descriptors.Faults {
 	for _, name := range files {
 		doc, fault := descriptors.ReadDocument(name)
 		if fault != nil {
+			fault.ID = "unreadable"
 			c.faults = append(c.faults, *fault)
 			c.partial = true
 			continue

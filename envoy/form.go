@@ -26,7 +26,7 @@ func (c *checker) form(f *filter, s *sent) {
 	if carried {
 		for _, name := range []string{"stage", "disable_key"} {
 			if v := s.at.get(name); v.ok() {
-				c.tell(v, "field-ignored", "remove it", "Envoy does not look at %s in the rate_limits of a filter or of RateLimitPerRoute", name)
+				c.tell(v, "field-unsupported", "remove it", "Envoy refuses %s in the rate_limits of a filter or of RateLimitPerRoute", name)
 			}
 		}
 	}

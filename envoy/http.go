@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"go.yaml.in/yaml/v4"
+
 	"github.com/weir-rls/weir/descriptors"
 )
 
@@ -139,7 +141,7 @@ func luaHeaders(script string, headers map[string]bool) {
 // routesOf judges what a filter sends from each route.
 func (c *checker) routesOf(f *filter, supplied map[string]bool) {
 	ch := f.chain
-	var all []*sent
+	all := newSentOnce()
 	look := func(h, route value) {
 		limits, domain, on := c.effective(f, h, route)
 		if !on {
@@ -148,7 +150,7 @@ func (c *checker) routesOf(f *filter, supplied map[string]bool) {
 		s := scene{c: c, chain: ch, host: h, route: route, supplied: supplied, config: f.config}
 		var here []*sent
 		for _, l := range limits {
-			here = append(here, s.send(&all, l, domain))
+			here = append(here, s.send(all, l, domain))
 		}
 		c.open(f, here)
 		c.reported(f, here)
@@ -171,7 +173,7 @@ func (c *checker) routesOf(f *filter, supplied map[string]bool) {
 		c.of(f.config.get("domain").text()).unknown = true
 	}
 	c.of(f.config.get("domain").text())
-	for _, s := range all {
+	for _, s := range all.list {
 		c.judge(f, s)
 	}
 }
@@ -255,17 +257,26 @@ func (c *checker) perRoute(f *filter, h, route value) (own, wrapped value) {
 	return value{}, value{}
 }
 
+// sentOnce are rate limits that several routes share, each once.
+type sentOnce struct {
+	list []*sent
+	of   map[sentKey]*sent
+}
+
+type sentKey struct {
+	at     *yaml.Node
+	domain string
+}
+
+func newSentOnce() *sentOnce { return &sentOnce{of: map[sentKey]*sent{}} }
+
 // send computes the descriptor of a rate limit on a route.
-func (s *scene) send(all *[]*sent, l limited, domain value) *sent {
-	var one *sent
-	for _, known := range *all {
-		if known.at.n == l.n && known.domain.text() == domain.text() {
-			one = known
-		}
-	}
+func (s *scene) send(all *sentOnce, l limited, domain value) *sent {
+	key := sentKey{l.n, domain.text()}
+	one := all.of[key]
 	if one == nil {
 		one = &sent{at: l.value, origin: l.origin, domain: domain}
-		*all = append(*all, one)
+		all.list, all.of[key] = append(all.list, one), one
 	}
 	one.scene, one.entries = *s, s.entries(l.value)
 	return one

@@ -108,8 +108,28 @@ func (c *checker) unmatched(at value, domain string, expected []descriptors.Expe
 		c.tell(at, "descriptor-too-long", "send only "+quote(strings.Join(r.Keys, ", "))+", make the other entries passive in the rules, or write matching: best there",
 			"no rule meets %s: the rule %s at %s has fewer entries, and must consume all", text, quote(r.Name), r.Place())
 	default:
-		c.tell(at, "descriptor-unmatched", "write a rule for it, or correct its keys and values", "no rule of the domain %s meets %s", quote(domain), text)
+		c.tell(at, "descriptor-unmatched", "write a rule for it, or correct its keys and values"+c.meant(domain, keys), "no rule of the domain %s meets %s", quote(domain), text)
 	}
+}
+
+// meant names what may be meant by a descriptor that no rule meets: a rule of the same
+// keys, or a key that reads alike.
+func (c *checker) meant(domain string, keys []string) string {
+	for _, r := range c.rules.Rules(domain) {
+		if slices.Equal(r.Keys, keys) {
+			return ": the rule " + quote(r.Name) + " at " + r.Place() + " has the same keys"
+		}
+	}
+	for _, r := range c.rules.Rules(domain) {
+		for _, known := range r.Keys {
+			for _, key := range keys {
+				if known != key && alike(known, key) {
+					return ": did you mean the key " + quote(known) + " of the rule at " + r.Place() + "?"
+				}
+			}
+		}
+	}
+	return ""
 }
 
 // describe is a descriptor for a message.
@@ -155,7 +175,7 @@ func (c *checker) open(f *filter, here []*sent) {
 		return
 	}
 	c.tell(first.at, "absent-value", remedyFor(first),
-		"a request without %s has no descriptor that a rule meets: Envoy leaves it out, and the request passes unlimited", first.absent)
+		"a request %s has no descriptor that a rule meets: Envoy leaves it out, and the request passes unlimited", first.absent)
 }
 
 func remedyFor(e *entry) string {

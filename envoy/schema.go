@@ -21,15 +21,22 @@ var messages = map[string]protoreflect.MessageDescriptor{
 }
 
 // fields tells the fields and words in v that Envoy's API of a type does not have.
-func (c *checker) fields(v value, kind string) { c.message(v, messages[kind], 0) }
+func (c *checker) fields(v value, kind string) {
+	s := schema{c, map[*yaml.Node]bool{}}
+	s.message(v, messages[kind])
+}
 
-// maxNesting bounds how deep a configuration is followed, which may hold itself.
-const maxNesting = 40
+// schema compares a configuration with Envoy's API, each place once: it may hold itself.
+type schema struct {
+	*checker
+	seen map[*yaml.Node]bool
+}
 
-func (c *checker) message(v value, d protoreflect.MessageDescriptor, depth int) {
-	if depth > maxNesting || !v.ok() || v.n.Kind != yaml.MappingNode || strings.HasPrefix(string(d.FullName()), "google.protobuf.") {
+func (c *schema) message(v value, d protoreflect.MessageDescriptor) {
+	if !v.ok() || c.seen[v.n] || v.n.Kind != yaml.MappingNode || strings.HasPrefix(string(d.FullName()), "google.protobuf.") {
 		return
 	}
+	c.seen[v.n] = true
 	for key, field := range v.fields() {
 		known := d.Fields().ByName(protoreflect.Name(key.Value))
 		if known == nil {
@@ -42,19 +49,19 @@ func (c *checker) message(v value, d protoreflect.MessageDescriptor, depth int) 
 		case known.Name() == "rate_limits" && d.FullName() != "envoy.config.route.v3.RateLimit": // each is looked at by itself
 		case known.IsList():
 			for _, item := range field.items() {
-				c.one(item, known, depth)
+				c.one(item, known)
 			}
 		case !known.IsMap():
-			c.one(field, known, depth)
+			c.one(field, known)
 		}
 	}
 }
 
 // one judges a value of a field.
-func (c *checker) one(v value, known protoreflect.FieldDescriptor, depth int) {
+func (c *schema) one(v value, known protoreflect.FieldDescriptor) {
 	switch known.Kind() {
 	case protoreflect.MessageKind:
-		c.message(v, known.Message(), depth+1)
+		c.message(v, known.Message())
 	case protoreflect.EnumKind:
 		text := v.text()
 		_, err := strconv.Atoi(text)

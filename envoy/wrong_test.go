@@ -45,6 +45,15 @@ func wanted(t *testing.T, dir string) (all []string) {
 	return all
 }
 
+// ids are those of faults, in order.
+func ids(faults descriptors.Faults) (all []string) {
+	for _, f := range faults {
+		all = append(all, cmp.Or(f.ID, "rules"))
+	}
+	slices.Sort(all)
+	return all
+}
+
 func read(t *testing.T, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)
