@@ -262,7 +262,9 @@ func (w *wander) step(at where, e Expected, next map[where]bool) {
 	}
 	for _, n := range []*node{at.from, at.node} {
 		if n != nil && n.first.has(e.Key) {
-			next[at] = true // for a value that has no rule
+			if n == at.from || len(e.Values) == 0 || slices.ContainsFunc(e.Values, func(value string) bool { return n.first.exact[value] == nil }) {
+				next[at] = true
+			}
 			for value, child := range n.first.exact {
 				if len(e.Values) == 0 || slices.Contains(e.Values, value) {
 					next[where{child, n}] = true

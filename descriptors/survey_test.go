@@ -96,6 +96,7 @@ descriptors:
   - {key: ok, limits: [{rate: 1/min, algorithm: sliding_window, count: success}]}
   - {key: off, limits: [{algorithm: concurrency, slots: 1, enabled: false}]}
   - {key: down, breaker: {}}
+  - {key: not, limits: [{rate: 1/min, algorithm: sliding_window, count: success, enabled: false}]}
 `
 	s, faults := surveyOf([]*file{parse(newText("x.yaml", []byte(content)))}, Options{})
 	if faults.Failed() {
@@ -115,6 +116,7 @@ descriptors:
 		"ok ok x.yaml:8:11 0s reports",
 		"off off x.yaml:9:11 0s",
 		"down down x.yaml:10:11 0s reports",
+		"not not x.yaml:11:11 0s",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -147,5 +149,28 @@ d: 4 # weir:allow one-and-more
 	}
 	if !slices.Equal(told, want) {
 		t.Errorf("told\n%s\nwant\n%s", strings.Join(told, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// A later entry of a first_of may decide in place of an earlier one.
+func TestSurvey_OfAFirstOfEachEntryMayDecide(t *testing.T) {
+	const content = `domain: llm
+descriptors:
+  - {first_of: [b, a], value: x, limits: [{rate: 1/s, name: one}]}
+  - {first_of: [b, a], value: z, limits: [{rate: 1/s, name: two}]}
+`
+	s, _ := surveyOf([]*file{parse(newText("x.yaml", []byte(content)))}, Options{})
+	for _, c := range []struct {
+		entries []Expected
+		want    int
+	}{
+		{[]Expected{{Key: "a", Values: []string{"x"}}}, 1},
+		{[]Expected{{Key: "a", Values: []string{"x"}}, {Key: "b"}}, 2},
+		{[]Expected{{Key: "a", Values: []string{"y"}}}, 0},
+		{[]Expected{{Key: "a"}, {Key: "c"}}, 0},
+	} {
+		if got := s.Meet("llm", c.entries).Rules; len(got) != c.want {
+			t.Errorf("%+v may meet %d rules, want %d", c.entries, len(got), c.want)
+		}
 	}
 }

@@ -44,20 +44,30 @@ func (c *checker) read(doc *descriptors.Document) {
 	found := len(c.chains) + len(c.gateways)
 	before := len(c.patches.filters) + len(c.patches.hosts) + len(c.clusters) + len(c.routes)
 	for _, n := range doc.Roots {
-		root := of(doc, n)
-		switch root.get("kind").text() {
-		case "EnvoyFilter":
-			c.envoyFilter(root)
-		case "BackendTrafficPolicy":
-			c.gateways = append(c.gateways, root)
-		default:
-			c.plain(root)
-		}
-		c.everywhere(root)
+		c.object(of(doc, n))
+		c.everywhere(of(doc, n))
 	}
 	if found == len(c.chains)+len(c.gateways) && before == len(c.patches.filters)+len(c.patches.hosts)+len(c.clusters)+len(c.routes) && len(doc.Roots) > 0 && !c.hasFilter(of(doc, doc.Roots[0])) {
 		c.tell(of(doc, doc.Roots[0]), "no-filter", "name a bootstrap, an EnvoyFilter or a BackendTrafficPolicy with one", "there is no rate limit filter in this file, nor anything else that is checked")
 		c.partial = true
+	}
+}
+
+// object reads what a document holds, by its kind: also a list, as kubectl prints it.
+func (c *checker) object(root value) {
+	switch root.get("kind").text() {
+	case "List", "EnvoyFilterList", "BackendTrafficPolicyList":
+		for _, item := range root.get("items").items() {
+			if kind := item.get("kind").text(); kind == "EnvoyFilter" || kind == "BackendTrafficPolicy" {
+				c.object(item)
+			}
+		}
+	case "EnvoyFilter":
+		c.envoyFilter(root)
+	case "BackendTrafficPolicy":
+		c.gateways = append(c.gateways, root)
+	default:
+		c.plain(root)
 	}
 }
 
