@@ -41,9 +41,12 @@ func TestCheck_HasNothingToSayOfTheDocumentation(t *testing.T) {
 		var files []string
 		for _, block := range regexp.MustCompile("(?s)<!-- file: (\\S+) -->\n```yaml\n(.*?)```").FindAllStringSubmatch(read(t, page), -1) {
 			path := filepath.Join(dir, block[1])
-			if strings.HasPrefix(block[2], "domain:") {
+			switch {
+			case block[1] == "service.yaml": // a part of a filter
+				continue
+			case strings.HasPrefix(block[2], "domain:"):
 				path = filepath.Join(dir, "rules", block[1])
-			} else {
+			default:
 				files = append(files, path)
 			}
 			write(t, path, block[2])

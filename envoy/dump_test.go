@@ -18,6 +18,7 @@ func TestCheck_ReadsWhatARunningEnvoyHas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer http.DefaultClient.CloseIdleConnections()
 	defer response.Body.Close()
 	dump, err := io.ReadAll(response.Body)
 	if err != nil {
