@@ -40,6 +40,7 @@ type checker struct {
 	filters  []*filter
 	gateways []value // BackendTrafficPolicies
 	domains  map[string]*domain
+	meetings map[string]met
 	numbers  map[string]value // metadata that another filter writes as a number, by namespace and key
 
 	faults descriptors.Faults
@@ -54,7 +55,7 @@ type domain struct {
 func newChecker(rules *descriptors.Survey) *checker {
 	return &checker{
 		rules: rules, patches: &chain{mesh: true}, clusters: map[string]value{}, routes: map[string]value{},
-		domains: map[string]*domain{}, numbers: map[string]value{},
+		domains: map[string]*domain{}, numbers: map[string]value{}, meetings: map[string]met{},
 	}
 }
 

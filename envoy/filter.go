@@ -85,15 +85,12 @@ func (c *checker) connections(f *filter) {
 			}
 			expected = append(expected, one)
 		}
-		m := c.rules.Meet(domain.text(), expected)
-		for _, r := range m.Rules {
-			c.of(domain.text()).met[r] = true
-			if r.Waits > f.waits {
-				f.waits, f.waiting = r.Waits, r
-			}
-			if r.Reports {
-				c.tell(at, "receipt-missing", "limit how often connections are opened instead", "the rule %s at %s needs to know how requests end, which a filter of connections does not tell", quote(r.Name), r.Place())
-			}
+		m := c.meet(domain.text(), expected)
+		if m.waits != nil {
+			f.waitFor(m.waits)
+		}
+		if r := m.reports; r != nil {
+			c.tell(at, "receipt-missing", "limit how often connections are opened instead", "the rule %s at %s needs to know how requests end, which a filter of connections does not tell", quote(r.Name), r.Place())
 		}
 		if len(m.Rules) == 0 && !m.Passive && len(expected) > 0 && len(c.rules.Rules(domain.text())) > 0 {
 			c.unmatched(at, domain.text(), expected)

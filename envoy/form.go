@@ -98,11 +98,9 @@ func (c *checker) reported(f *filter, here []*sent) {
 		if s.atEnd() || !made {
 			continue
 		}
-		for _, r := range c.rules.Meet(s.domain.text(), expected).Rules {
-			if r.Reports {
-				c.unreported(f, s.at, r)
-				return
-			}
+		if r := c.meet(s.domain.text(), expected).reports; r != nil {
+			c.unreported(f, s.at, r)
+			return
 		}
 	}
 }

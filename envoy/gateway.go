@@ -72,10 +72,7 @@ func selected(rule value, index int) (all []descriptors.Expected, lacks value) {
 func (c *checker) shares(at value, domains []string, expected []descriptors.Expected, shared bool) {
 	met := false
 	for _, domain := range domains {
-		for _, r := range c.rules.Meet(domain, expected).Rules {
-			met = true
-			c.of(domain).met[r] = true
-		}
+		met = len(c.meet(domain, expected).Rules) > 0 || met
 		if shared && !c.rules.Failed(domain) && !slices.Contains(c.rules.Domains(), domain) {
 			c.tell(at, "domain-without-rules", "write rules for it", "the domain %s, which Envoy Gateway makes of the policy's name and namespace, has no rules", quote(domain))
 			return

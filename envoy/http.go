@@ -46,7 +46,6 @@ type sent struct {
 	entries []entry // as on the route that was looked at last
 	matched bool    // by a rule, on some route
 	made    bool    // some route has all of its entries
-	passive bool
 	scene   scene
 }
 

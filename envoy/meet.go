@@ -29,17 +29,48 @@ func (c *checker) meets(f *filter, s *sent) descriptors.Meeting {
 		return descriptors.Meeting{Passive: true}
 	}
 	s.made = true
-	m := c.rules.Meet(s.domain.text(), expected)
-	s.passive = m.Passive
+	c.of(s.domain.text())
+	m := c.meet(s.domain.text(), expected)
 	s.matched = s.matched || len(m.Rules) > 0 || m.Passive
-	d := c.of(s.domain.text())
+	if r := m.waits; r != nil && !s.atEnd() {
+		f.waitFor(r)
+	}
+	return m.Meeting
+}
+
+// met is what a descriptor may meet, and of the rules those that matter most.
+type met struct {
+	descriptors.Meeting
+	waits   *descriptors.Stated // the one that lets its requests wait longest, if any does
+	reports *descriptors.Stated // the first that needs to know how requests end
+}
+
+// meet is what a descriptor may meet, and notes that it is sent. Many routes send the same, which is
+// looked for once.
+func (c *checker) meet(domain string, expected []descriptors.Expected) met {
+	key := fmt.Sprintf("%q %#v", domain, expected)
+	if m, known := c.meetings[key]; known {
+		return m
+	}
+	m := met{Meeting: c.rules.Meet(domain, expected)}
 	for _, r := range m.Rules {
-		d.met[r] = true
-		if !s.atEnd() && r.Waits > f.waits {
-			f.waits, f.waiting = r.Waits, r
+		c.of(domain).met[r] = true
+		if r.Waits > 0 && (m.waits == nil || r.Waits > m.waits.Waits) {
+			m.waits = r
+		}
+		if r.Reports && m.reports == nil {
+			m.reports = r
 		}
 	}
+	c.meetings[key] = m
 	return m
+}
+
+// waitFor notes a rule that lets requests of the filter wait.
+func (f *filter) waitFor(r *descriptors.Stated) {
+	if r.Waits > f.waits {
+		f.waits, f.waiting = r.Waits, r
+	}
 }
 
 // judge tells what is wrong with a rate limit, once all routes were looked at.
@@ -80,7 +111,7 @@ func (c *checker) undefined(domain value) {
 // unmatched tells why a descriptor that no rule meets does not meet the one that it
 // probably means.
 func (c *checker) unmatched(at value, domain string, expected []descriptors.Expected) {
-	m, text := c.rules.Meet(domain, expected), describe(expected)
+	m, text := c.meet(domain, expected), describe(expected)
 	var keys []string
 	for _, e := range expected {
 		if !c.rules.IsPassive(domain, e.Key) {
