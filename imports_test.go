@@ -78,6 +78,11 @@ var rules = []rule{
 		"what needs gRPC or a store comes in as a function, so that the pages know neither",
 	},
 	{
+		"envoy imports only descriptors",
+		roomImportsOnly("envoy", "descriptors"),
+		"what Envoy is told is compared with rules alone, before there is a server, a store or a request",
+	},
+	{
 		"events import only the standard library",
 		func(dir, path string) bool { return within(dir, "events") && !standard(path) },
 		"everybody may have something to tell, so what tells it knows nobody; internal/app says what is an event",
@@ -331,6 +336,9 @@ func TestImportRules_CatchWhatTheyForbid(t *testing.T) {
 		{"internal/stage", module + "buckets", false},
 		{"internal/app", module + "internal/stage", false},
 		{"examples/demo", module + "internal/stage/stagetest", false},
+		{"envoy", module + "descriptors", true},
+		{"envoy", module + "service", false},
+		{"envoy", "google.golang.org/protobuf/reflect/protoreflect", true},
 		{"events", module + "service", false},
 		{"events", "github.com/redis/go-redis/v9", false},
 		{"events", "net/http", true},

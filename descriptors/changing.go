@@ -15,6 +15,7 @@ type changing struct {
 	named   map[string][]int   // the changes, by the name that they are for
 	sites   map[string][]*site // the limits of all rules, by name
 	expands []int              // changes of presets that were made
+	survey  func(*site)        // told of all limits, nil if nobody asks
 }
 
 // site is a limit and where it stands.
@@ -62,8 +63,11 @@ func (g *changing) meant(name string) (changes []int) {
 	return changes
 }
 
-// note has a limit found by its name.
+// note has a limit found by its name, and told to who surveys the rules.
 func (g *changing) note(s *site) {
+	if g.survey != nil {
+		g.survey(s)
+	}
 	if len(g.changes) > 0 {
 		g.sites[s.limit.Name] = append(g.sites[s.limit.Name], s)
 	}

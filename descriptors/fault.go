@@ -13,14 +13,10 @@ type Severity uint8
 const (
 	Error   Severity = iota // the file's domain keeps its last good rules
 	Warning                 // the file is used; what it says may surprise
+	Note                    // worth a decision, and right as it is if that was one
 )
 
-func (s Severity) String() string {
-	if s == Warning {
-		return "warning"
-	}
-	return "error"
-}
+func (s Severity) String() string { return [...]string{"error", "warning", "note"}[s] }
 
 // Fault is one thing wrong with a rule file, with its place. Its texts are
 // bounded and free of control characters, whatever the file holds, so that they
@@ -30,6 +26,7 @@ type Fault struct {
 	Line     int    // counted from 1; 0 where the file as a whole is meant
 	Column   int    // in characters, counted from 1; 0 with Line
 	Severity Severity
+	ID       string // of the kind of fault, where kinds have one
 	Message  string // what is wrong
 	Remedy   string // what to write instead; may be empty
 
@@ -37,7 +34,7 @@ type Fault struct {
 	Caret   int    // terminal cells of Excerpt before the place
 }
 
-// Error is the fault in one line: "file:line:column: error: message: remedy".
+// Error is the fault in one line: "file:line:column: error: message: remedy [id]".
 func (f Fault) Error() string {
 	var b strings.Builder
 	b.WriteString(f.File)
@@ -48,6 +45,9 @@ func (f Fault) Error() string {
 	if f.Remedy != "" {
 		b.WriteString(": ")
 		b.WriteString(f.Remedy)
+	}
+	if f.ID != "" {
+		b.WriteString(" [" + f.ID + "]")
 	}
 	return b.String()
 }
@@ -96,6 +96,9 @@ const maxFaults = 1000
 func tooMany(s Severity) string {
 	return fmt.Sprintf("more than %d %vs, the others are not shown", maxFaults, s)
 }
+
+// Tidy orders the faults of several rooms as those of one.
+func (fs Faults) Tidy() Faults { return fs.tidy() }
 
 // tidy orders the faults and drops repeated ones: an alias shows one mistake
 // several times at one place.

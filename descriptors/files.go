@@ -28,7 +28,16 @@ const largeFile = 1 << 20
 // nil rules if no domain could be compiled, because of errors or because there
 // is no rule file.
 func Load(paths []string, opts Options) (*Rules, Faults) {
-	var faults Faults
+	files, faults := readFiles(paths)
+	set := assemble(files, opts)
+	if faults = append(faults, set.faults...).tidy(); len(set.domains) == 0 {
+		return nil, faults
+	}
+	return newRules(set.domains), faults
+}
+
+// readFiles reads all files of paths.
+func readFiles(paths []string) (files []*file, faults Faults) {
 	var names []string
 	for _, path := range paths {
 		found, err := list(path)
@@ -41,15 +50,10 @@ func Load(paths []string, opts Options) (*Rules, Faults) {
 		names = append(names, found...)
 	}
 	slices.Sort(names)
-	var files []*file
 	for _, name := range slices.Compact(names) {
 		files = append(files, readFile(name))
 	}
-	set := assemble(files, opts)
-	if faults = append(faults, set.faults...).tidy(); len(set.domains) == 0 {
-		return nil, faults
-	}
-	return newRules(set.domains), faults
+	return files, faults
 }
 
 // noFiles is what is wrong with an empty directory.

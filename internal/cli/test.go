@@ -40,7 +40,7 @@ The exit code is 1 if a case fails or a file has a fault.`,
 			return err
 		}
 		report := map[string]func([]ruletest.Result) (string, error){
-			"json": jsonReport, "junit": junitReport,
+			"json": jsonResults, "junit": junitReport,
 			"text": func(all []ruletest.Result) (string, error) {
 				return textReport(all, paintFor(world.Stdout, world.Environ)), nil
 			},
@@ -151,7 +151,7 @@ func caseText(b *strings.Builder, p paint, c ruletest.CaseResult) {
 	}
 }
 
-func jsonReport(all []ruletest.Result) (string, error) {
+func jsonResults(all []ruletest.Result) (string, error) {
 	form, err := json.MarshalIndent(map[string]any{"files": all}, "", "  ")
 	return string(form) + "\n", err
 }
