@@ -227,7 +227,7 @@ func TestContradictionsAreRefused(t *testing.T) {
 			t.Errorf("%s: %v, want %q", c.sets, err, c.want)
 		}
 	}
-	for _, sets := range []string{"settings.redis_url=redis://:$(PASSWORD)@redis:6379/0", "settings.store=memory,replicaCount=3"} {
+	for _, sets := range []string{"settings.redis_url=redis://weir@redis:6379/0", "settings.store=memory,replicaCount=3"} {
 		if _, err := render(t, with(t, files["memory"], sets)); err != nil {
 			t.Errorf("%s: %v", sets, err)
 		}

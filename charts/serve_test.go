@@ -37,9 +37,6 @@ func environ(t *testing.T, r release) map[string]string {
 				value = "redis://:secret@redis:6379/0"
 			}
 		}
-		for name, known := range variables {
-			value = strings.ReplaceAll(value, "$("+name+")", known)
-		}
 		variables[e.Name] = value
 	}
 	return variables
@@ -87,7 +84,10 @@ func TestSettingsAreAcceptedByWeir(t *testing.T) {
 		},
 		"everything": func(s config.Settings) bool {
 			return s.GRPCClientCA == "/etc/weir/tls/grpc/ca.crt" && s.HTTPCert == "/etc/weir/tls/http/tls.crt" && s.LineListen == ":8082" &&
-				strings.Contains(reveal(s), "ssss@limiter-valkey:6379")
+				strings.HasPrefix(reveal(s), "redis://limiter-valkey:6379") && s.RedisPasswordFile == "/etc/weir/redis/password"
+		},
+		"rediss": func(s config.Settings) bool {
+			return s.Store == "redis" && s.RedisCA == "/etc/weir/tls/redis/ca.crt" && s.RedisKey == "/etc/weir/tls/redis/tls.key" && s.RedisPasswordFile != ""
 		},
 	} {
 		if s := settingsOf(t, releases[name]); !want(s) {

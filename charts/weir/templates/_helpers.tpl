@@ -48,11 +48,20 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- $set := dict "rules" "/etc/weir/rules" "grpc_listen" ":8081" "http_listen" ":8080" "store" "memory" "drain_delay" "15s" "drain_timeout" "20s" }}
 {{- $_ := set $set "replicas" (include "weir.replicas" .) }}
 {{- if .Values.valkey.enabled }}
-{{- $login := ternary ":$(VALKEY_PASSWORD)@" "" (ne .Values.valkey.password.secret "") }}
-{{- $_ := set $set "redis_url" (printf "redis://%s%s-valkey:6379/0" $login (include "weir.fullname" .)) }}
+{{- $_ := set $set "redis_url" (printf "redis://%s-valkey:6379/0" (include "weir.fullname" .)) }}
 {{- end }}
 {{- if or .Values.valkey.enabled (hasKey .Values.settings "redis_url") }}
 {{- $_ := set $set "store" "redis" }}
+{{- end }}
+{{- with .Values.redisPassword.secret }}
+{{- $_ := set $set "redis_password_file" "/etc/weir/redis/password" }}
+{{- end }}
+{{- if .Values.tls.redis.secret }}
+{{- $_ := set $set "redis_ca" "/etc/weir/tls/redis/ca.crt" }}
+{{- if .Values.tls.redis.clientCertificate }}
+{{- $_ := set $set "redis_cert" "/etc/weir/tls/redis/tls.crt" }}
+{{- $_ := set $set "redis_key" "/etc/weir/tls/redis/tls.key" }}
+{{- end }}
 {{- end }}
 {{- with .Values.adminTokens.secret }}
 {{- $_ := set $set "admin_tokens_file" "/etc/weir/admin/tokens" }}
@@ -140,7 +149,7 @@ readOnlyRootFilesystem: true
 {{- end }}
 {{- end }}
 {{- $url := index $set "redis_url" }}
-{{- if and (kindIs "string" $url) (regexMatch "//[^/@]*:[^/@]+@" $url) (not (regexMatch "//[^/@]*:\\$\\([A-Za-z_0-9]+\\)@" $url)) }}
-{{- fail "settings.redis_url: its password would stand in the Deployment for everybody to read: write {secret: NAME, key: KEY} of a Secret that holds the URL, or $(NAME) of extraEnv for the password" }}
+{{- if and (kindIs "string" $url) (regexMatch "//[^/@]*:[^/@]+@" $url) }}
+{{- fail "settings.redis_url: its password would stand in the Deployment for everybody to read: leave it out and name redisPassword.secret, or write {secret: NAME, key: KEY} of a Secret that holds the URL" }}
 {{- end }}
 {{- end }}
