@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 )
 
-// schemaID is what editors may know the schema by; nothing is fetched from there.
-const schemaID = "https://github.com/weir-rls/weir/docs/rules.schema.json"
+// schemaID names the schema; nothing is fetched from anywhere.
+const schemaID = "urn:weir:rules"
 
 // Schema is the JSON Schema (draft 2020-12) of a rule file, indented. It knows the
 // parser's fields, words and numbers; what depends on other fields or files is
