@@ -1,6 +1,7 @@
 package charts
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -65,6 +66,9 @@ func TestObjectsAreStrictAndFitTogether(t *testing.T) {
 				if s, _ := metav1.LabelSelectorAsSelector(&r.monitor.Spec.Selector); s.Matches(labels.Set(r.services[r.deployment.Name].Labels)) {
 					t.Error("the monitor selects both Services and would scrape the gRPC port")
 				}
+			}
+			if replicas := r.deployment.Spec.Replicas; replicas != nil && int(*replicas) != settingsOf(t, r).Replicas {
+				t.Errorf("%d replicas, and weir is told of %d", *replicas, settingsOf(t, r).Replicas)
 			}
 			if r.autoscaler != nil && (r.autoscaler.Spec.ScaleTargetRef.Name != r.deployment.Name || r.deployment.Spec.Replicas != nil) {
 				t.Error("the autoscaler does not have the deployment to itself")
@@ -232,4 +236,83 @@ func TestContradictionsAreRefused(t *testing.T) {
 			t.Errorf("%s: %v", sets, err)
 		}
 	}
+}
+
+// others are values that stand for a change where another value of the default's
+// type would be refused, or mean nothing by itself.
+var others = map[string]any{
+	"rules.files":                        map[string]any{"other.yaml": "domain: other\n"},
+	"settings":                           map[string]any{"log_level": "debug"},
+	"image.digest":                       "sha256:" + strings.Repeat("1", 64),
+	"image.pullPolicy":                   "Always",
+	"valkey.image.pullPolicy":            "Always",
+	"resources":                          map[string]any{"limits": map[string]any{"memory": "1Gi"}},
+	"valkey.resources":                   map[string]any{"limits": map[string]any{"memory": "1Gi"}},
+	"podDisruptionBudget.maxUnavailable": 2,
+	"terminationGracePeriodSeconds":      300,
+}
+
+// A value that changes nothing is a promise that nobody keeps.
+func TestEachValueChangesWhatIsInstalled(t *testing.T) {
+	files := valuesFiles(t)
+	text := func(values map[string]any) string {
+		rendered, err := render(t, values)
+		if err != nil {
+			return "" // which is refused, and changes nothing
+		}
+		return fmt.Sprint(rendered)
+	}
+	before := map[string]string{}
+	for name := range files {
+		before[name] = text(files[name])
+	}
+	for _, v := range values(t) {
+		name := strings.Join(v.path, ".")
+		effective := slices.ContainsFunc(slices.Sorted(maps.Keys(files)), func(file string) bool {
+			changed := with(t, files[file])
+			into := changed
+			for _, section := range v.path[:len(v.path)-1] {
+				if _, there := into[section].(map[string]any); !there {
+					into[section] = map[string]any{}
+				}
+				into = into[section].(map[string]any)
+			}
+			other := another(t, name, v, into[v.path[len(v.path)-1]])
+			into[v.path[len(v.path)-1]] = other
+			now := text(changed)
+			shown, is := other.(string)
+			return now != "" && now != before[file] && (!is || name == "nameOverride" || strings.Contains(now, shown))
+		})
+		if !effective {
+			t.Errorf("%s changes nothing", name)
+		}
+	}
+}
+
+// another is a value that is not the default and not what a file states.
+func another(t *testing.T, name string, v value, stated any) any {
+	t.Helper()
+	if other, ok := others[name]; ok {
+		return other
+	}
+	var now any
+	if err := v.node.Decode(&now); err != nil {
+		t.Fatal(err)
+	}
+	if stated != nil {
+		now = stated
+	}
+	switch now := now.(type) {
+	case bool:
+		return !now
+	case string:
+		return now + "zz"
+	case int:
+		return now + 1
+	case float64:
+		return now + 1
+	case map[string]any:
+		return map[string]any{"zz": "zz"}
+	}
+	return []any{map[string]any{"name": "zz"}}
 }
