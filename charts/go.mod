@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/weir-rls/weir v0.0.0
+	go.uber.org/goleak v1.3.0
 	k8s.io/api v0.37.0
 	sigs.k8s.io/yaml v1.6.0
 )

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,16 +11,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
-
-// beWeir has the test binary be weir, for a shell that runs it.
-const beWeir = "WEIR_TEST_BINARY_IS_WEIR"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(beWeir) != "" {
-		os.Exit(Run(context.Background(), World{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}))
-	}
-	os.Exit(m.Run())
-}
 
 // offered is what weir tells a shell to offer, and the number that tells it of files.
 func offered(t *testing.T, args ...string) (words []string, directive string) {
