@@ -1,15 +1,17 @@
 # Two images from one file:
 #   docker build -t weir .
 #   docker build -t weir-upstream --target upstream .   (the examples' upstreams, for their docker-compose.yaml)
-FROM golang:1.26 AS build
+# Go compiles for other machines: nothing is emulated.
+FROM --platform=$BUILDPLATFORM golang:1.26 AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-ARG VERSION=dev
-RUN mkdir -p /out/examples && CGO_ENABLED=0 go build -trimpath -buildvcs=false -o /out/ \
+ARG VERSION=dev TARGETOS TARGETARCH
+ENV CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH
+RUN mkdir -p /out/examples && go build -trimpath -buildvcs=false -o /out/ \
     -ldflags "-s -w -X github.com/weir-rls/weir/internal/cli.version=${VERSION}" ./cmd/weir && \
-    CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w" -o /out/examples/ ./examples/...
+    go build -trimpath -buildvcs=false -ldflags "-s -w" -o /out/examples/ ./examples/...
 
 FROM gcr.io/distroless/static-debian12:nonroot AS upstream
 COPY --from=build /out/examples/ /

@@ -50,7 +50,7 @@ func TestLinksBetweenPagesLead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, page := range append(append(pages, examples...), "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md") {
+	for _, page := range append(append(pages, examples...), "charts/weir/README.md", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md") {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)

@@ -115,7 +115,7 @@ func (w *walker) ratedBucket(n *yaml.Node, fields map[string]field, s *limitSpec
 		s.terms.dates = w.calendar(fields, r)
 	}
 	if f, stated := fields["count"]; stated {
-		word, _ := w.word(f, []string{"all", "success"}, nil)
+		word, _ := w.word(f, countWords, nil)
 		s.limit.CountSuccess = word == "success"
 	}
 	if !w.terms(fields, &s.terms) {

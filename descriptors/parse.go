@@ -96,9 +96,9 @@ func (w *walker) file(n *yaml.Node, f *file) {
 	if p, ok := fields["passive"]; ok {
 		f.passive = w.passive(p)
 	}
-	f.unmatched = w.choice(fields["unmatched"], "allow", "deny")
-	f.matching = w.choice(fields["matching"], "exact", "best")
-	f.hashTag = w.choice(fields["hash_tag"], "domain", "entity")
+	f.unmatched = w.choice(fields["unmatched"], unmatchedWords)
+	f.matching = w.choice(fields["matching"], matchingWords)
+	f.hashTag = w.choice(fields["hash_tag"], hashTagWords)
 	if e, ok := fields["enabled"]; ok {
 		f.enabled = choice{strconv.FormatBool(w.enabled(e)), at(w.text, e.value)}
 	}
@@ -111,7 +111,7 @@ func (w *walker) file(n *yaml.Node, f *file) {
 }
 
 // choice reads a field that may be missing.
-func (w *walker) choice(f field, words ...string) choice {
+func (w *walker) choice(f field, words []string) choice {
 	if f.value == nil {
 		return choice{}
 	}

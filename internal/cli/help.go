@@ -33,7 +33,7 @@ func help(command *cobra.Command, _ []string) {
 		text.WriteString("\nCommands:\n")
 		for _, c := range command.Commands() {
 			if c.IsAvailableCommand() {
-				fmt.Fprintf(&text, "  %-9s %s\n", c.Name(), c.Short)
+				fmt.Fprintf(&text, "  %-10s %s\n", c.Name(), c.Short)
 			}
 		}
 	}

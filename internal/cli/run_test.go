@@ -62,7 +62,7 @@ func isTheGoldenHelp(t *testing.T, command string) {
 }
 
 func TestHelp_FitsEightyOrSoColumnsAndNamesEveryFlag(t *testing.T) {
-	for _, args := range [][]string{{"--help"}, {"help"}, {"serve", "-h"}, {"check", "-h"}, {"explain", "-h"}, {"test", "-h"}, {"rules", "-h"}, {"health", "-h"}, {"bench", "-h"}, {"bench", "floor", "-h"}, {"token", "-h"}, {"version", "-h"}} {
+	for _, args := range [][]string{{"--help"}, {"help"}, {"serve", "-h"}, {"check", "-h"}, {"explain", "-h"}, {"test", "-h"}, {"rules", "-h"}, {"health", "-h"}, {"bench", "-h"}, {"bench", "floor", "-h"}, {"token", "-h"}, {"schema", "-h"}, {"completion", "-h"}, {"version", "-h"}} {
 		got := weir(t, nil, args...)
 		if got.code != exitOK || got.stderr != "" || !strings.Contains(got.stdout, "\nUsage:\n  weir") || !strings.Contains(got.stdout, "--help") {
 			t.Errorf("%v: %+v", args, got)
@@ -81,7 +81,7 @@ func TestWrongUsage_IsOneLineWithTheRemedy(t *testing.T) {
 	for line, want := range map[string]string{
 		"":                                       "no command given: weir --help lists them, weir serve starts the service",
 		"serv":                                   `unknown command "serv": did you mean serve?`,
-		"frobnicate":                             `unknown command "frobnicate": the commands are bench, check, explain, health,`,
+		"frobnicate":                             `unknown command "frobnicate": the commands are bench, check, completion, explain,`,
 		"serve --rulse x":                        "unknown flag: --rulse: did you mean --rules?",
 		"serve --frobnicate":                     "unknown flag: --frobnicate: weir serve --help lists the flags",
 		"serve --rules":                          "flag needs an argument: --rules",
@@ -123,7 +123,9 @@ func TestWrongUsage_IsOneLineWithTheRemedy(t *testing.T) {
 		"token":                                  "weir token takes one name, got 0: write weir token NAME",
 		"token a/b":                              `"a/b" is no name of a token: a name has 1 to 64 letters`,
 		"token a --role admin":                   `--role: "admin" is neither viewer nor operator`,
-		"completion bash":                        `unknown command "completion"`,
+		"completion":                             "weir completion takes one shell, got 0: write weir completion bash",
+		"completion tcsh":                        `"tcsh" is no shell that weir knows: the shells are bash, zsh, fish, powershell`,
+		"schema x":                               `weir schema takes no argument, got "x"`,
 		"serve --rules \x1b[31m x":               `weir serve takes no argument, got "x"`,
 	} {
 		got := weir(t, nil, strings.Fields(line)...)
