@@ -37,7 +37,7 @@ func (w *world) yields(bound Bound, beyond, inside *rls.RateLimitRequest) {
 		want  rls.RateLimitResponse_Code
 	}{{false, rls.RateLimitResponse_OVER_LIMIT}, {true, rls.RateLimitResponse_OK}} {
 		w.options.AllowExcess = c.allow
-		before := w.observed["excess "+bound.String()]
+		before := w.counted("excess "+bound.String())
 		answer := w.ask(beyond) // which fails at an error
 		if answer.OverallCode != c.want {
 			w.t.Errorf("%s: %v with allow %v", bound, answer.OverallCode, c.allow)
@@ -47,15 +47,15 @@ func (w *world) yields(bound Bound, beyond, inside *rls.RateLimitRequest) {
 				w.t.Errorf("%s: a status of %v, want %v", bound, s.Code, c.want)
 			}
 		}
-		if got := w.observed["excess "+bound.String()] - before; got != 1 {
+		if got := w.counted("excess "+bound.String()) - before; got != 1 {
 			w.t.Errorf("%s: counted %d times, want once: %v", bound, got, w.observed)
 		}
-		if tokens := w.observed["d per-user tokens"]; tokens != 0 {
+		if tokens := w.counted("d per-user tokens"); tokens != 0 {
 			w.t.Errorf("%s: %d tokens taken of a request that was not judged", bound, tokens)
 		}
 	}
-	counted := w.observed["excess"]
-	if w.ask(inside); w.observed["excess"] != counted {
+	counted := w.counted("excess")
+	if w.ask(inside); w.counted("excess") != counted {
 		w.t.Errorf("%s: a request within the bound is beyond one: %v", bound, w.observed)
 	}
 }
@@ -164,7 +164,7 @@ func TestBound_MaxInFlight(t *testing.T) {
 		if took := time.Since(start); took != 0 {
 			t.Errorf("10,000 calls that were shed took %v", took)
 		}
-		if w.observed["excess in_flight"] != 10_000 {
+		if w.counted("excess in_flight") != 10_000 {
 			t.Errorf("%v", w.observed)
 		}
 		w.options.AllowExcess = true
@@ -173,7 +173,7 @@ func TestBound_MaxInFlight(t *testing.T) {
 		}
 		w.options.AllowExcess = false
 		recover()
-		if got := w.observed["d other tokens"]; got != 3 {
+		if got := w.counted("d other tokens"); got != 3 {
 			t.Errorf("%d tokens taken by the five that were stuck, want 3", got)
 		}
 		if calls, bytes := w.load.calls.Load(), w.load.bytes.Load(); calls != 0 || bytes != 0 {
@@ -197,11 +197,11 @@ func TestWhoWaitsIsNotInFlight(t *testing.T) {
 			all.Go(func() { w.ask(request("queue=q")) })
 			synctest.Wait() // one after another: two at once would be beyond the bound
 		}
-		if !w.admits("user=u") || w.observed["excess"] != 0 {
+		if !w.admits("user=u") || w.counted("excess") != 0 {
 			t.Errorf("shed while 20 wait: %v", w.observed)
 		}
 		all.Wait()
-		if got, calls := w.observed["d queue tokens"], w.load.calls.Load(); got != 20 || calls != 0 {
+		if got, calls := w.counted("d queue tokens"), w.load.calls.Load(); got != 20 || calls != 0 {
 			t.Errorf("%d of 20 got their token, %d calls are left under way", got, calls)
 		}
 	})
@@ -222,11 +222,11 @@ func TestBound_MaxInFlightBytes(t *testing.T) {
 		synctest.Wait()
 		w.yields(InFlightBytesBound, request("user="+strings.Repeat("u", 200)), request("user=u"))
 		all.Wait()
-		if bytes := w.load.bytes.Load(); bytes != 0 || w.observed["d queue waited"] != 4 {
+		if bytes := w.load.bytes.Load(); bytes != 0 || w.counted("d queue waited") != 4 {
 			t.Errorf("%d bytes are left under way; %v", bytes, w.observed)
 		}
 		w.options.AllowExcess = false
-		if w.ask(request("user=" + strings.Repeat("u", 200))); w.observed["excess"] != 2 {
+		if w.ask(request("user=" + strings.Repeat("u", 200))); w.counted("excess") != 2 {
 			t.Errorf("shed when nothing waits any more: %v", w.observed)
 		}
 	})
@@ -268,12 +268,12 @@ func TestOverload_NeverShedsASettlement(t *testing.T) {
 			{"a refund that is too large", back("user=u", "user="+strings.Repeat("u", 100<<10)), false, "d per-user refunded"},
 			{"a refund of more limits than are judged", back(slices.Repeat([]string{"user=u"}, 20)...), false, "d per-user refunded"},
 		} {
-			before := w.observed[c.counted]
+			before := w.counted(c.counted)
 			answer := w.ask(c.ask)
 			if passes := answer.OverallCode == rls.RateLimitResponse_OK; passes != c.passes {
 				t.Errorf("%s: passes is %v", c.name, passes)
 			}
-			if w.observed[c.counted] != before+1 {
+			if w.counted(c.counted) != before+1 {
 				t.Errorf("%s is shed: %v", c.name, w.observed)
 			}
 		}
@@ -281,13 +281,13 @@ func TestOverload_NeverShedsASettlement(t *testing.T) {
 		if !w.admits("slots=s") {
 			t.Error("the slot is not given back")
 		}
-		limits := w.observed["excess limits"]
+		limits := w.counted("excess limits")
 		all := request(slices.Repeat([]string{"user=u"}, 20)...)
 		for _, d := range all.Descriptors {
 			d.IsNegativeHits = true
 		}
-		before := w.observed["d per-user refunded"]
-		if w.ask(all); w.observed["d per-user refunded"] != before+20 || w.observed["excess limits"] != limits+1 {
+		before := w.counted("d per-user refunded")
+		if w.ask(all); w.counted("d per-user refunded") != before+20 || w.counted("excess limits") != limits+1 {
 			t.Errorf("of 20 refunds in one request, more than one step takes, not all were done: %v", w.observed)
 		}
 	})
@@ -313,8 +313,8 @@ func TestOverload_MemoryStaysBounded(t *testing.T) {
 		}
 		synctest.Wait()
 		grown, stuckAtStore := heap()-before, int(w.load.calls.Load())
-		if most := bound / value; w.observed["excess in_flight_bytes"] != calls-stuckAtStore || stuckAtStore > most || stuckAtStore < most-5 {
-			t.Errorf("%d calls are stuck, %d shed of %d", stuckAtStore, w.observed["excess in_flight_bytes"], calls)
+		if most := bound / value; w.counted("excess in_flight_bytes") != calls-stuckAtStore || stuckAtStore > most || stuckAtStore < most-5 {
+			t.Errorf("%d calls are stuck, %d shed of %d", stuckAtStore, w.counted("excess in_flight_bytes"), calls)
 		}
 		if t.Logf("the heap has grown by %.1f MiB", float64(grown)/(1<<20)); grown > bound+bound/2 {
 			t.Errorf("the heap has grown by %d bytes, with %d in flight", grown, bound)

@@ -38,6 +38,13 @@ func (w *world) count(what string, n int) {
 	w.observed[what] += n
 }
 
+// counted is what was counted so far, while calls go on.
+func (w *world) counted(what string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.observed[what]
+}
+
 // use puts another store under the service.
 func (w *world) use(store buckets.Store) {
 	w.store = store
