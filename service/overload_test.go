@@ -37,7 +37,7 @@ func (w *world) yields(bound Bound, beyond, inside *rls.RateLimitRequest) {
 		want  rls.RateLimitResponse_Code
 	}{{false, rls.RateLimitResponse_OVER_LIMIT}, {true, rls.RateLimitResponse_OK}} {
 		w.options.AllowExcess = c.allow
-		before := w.counted("excess "+bound.String())
+		before := w.counted("excess " + bound.String())
 		answer := w.ask(beyond) // which fails at an error
 		if answer.OverallCode != c.want {
 			w.t.Errorf("%s: %v with allow %v", bound, answer.OverallCode, c.allow)
