@@ -94,9 +94,7 @@ func TestAReplicaWithoutRulesIsLiveButNotReady(t *testing.T) {
 	}
 	r.writeRules(oneRule)
 	eventually(t, time.Second, "the repaired rules are live", func() bool { code, _ := r.get("/readyz"); return code == 200 })
-	if got := r.serving(); got != healthpb.HealthCheckResponse_SERVING {
-		t.Errorf("gRPC health: %v", got)
-	}
+	eventually(t, time.Second, "gRPC health says so", func() bool { return r.serving() == healthpb.HealthCheckResponse_SERVING })
 }
 
 func TestABadChangeKeepsTheLastGoodRulesAndIsSeen(t *testing.T) {
