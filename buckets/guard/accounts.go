@@ -62,14 +62,8 @@ func (a *accounts) open(ctx context.Context, whole, share *buckets.Charge, repli
 		a.hold(ctx, opened, share, b, (used+replicas-1)/replicas)
 		return
 	}
-	a.forget(ctx, whole.Key)
+	_ = forget(ctx, a.local, []string{whole.Key}) // memory does
 	opened.level = a.begin(ctx, share, used, replicas)
-}
-
-func (a *accounts) forget(ctx context.Context, key string) {
-	if forgetter, ok := a.local.(buckets.Forgetter); ok {
-		_ = forgetter.Forget(ctx, []string{key}) // memory does
-	}
 }
 
 // drop forgets what is known of keys, here and in the store, as if nobody had asked for them.
@@ -188,7 +182,7 @@ func (a *accounts) close(ctx context.Context, key string) (owed buckets.Charge, 
 	share := shareOf(owed, known.replicas)
 	share.Mode, share.Cost, share.Role = buckets.Look, 0, buckets.Enforce
 	outcomes, err := a.local.Take(ctx, []buckets.Charge{share})
-	a.forget(ctx, key)
+	_ = forget(ctx, a.local, []string{key})
 	if err != nil {
 		return owed, false
 	}

@@ -3,10 +3,7 @@ package redis_test
 import (
 	"context"
 	"errors"
-	"io"
-	"net"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,65 +14,6 @@ import (
 	"github.com/weir-rls/weir/internal/parts"
 	"github.com/weir-rls/weir/internal/parts/partstest"
 )
-
-// What a proxy does with the server's answers.
-const (
-	forward int32 = iota
-	cutOnce       // swallow the next one, close its connection, and forward again
-	stall         // swallow all and keep the connections open
-)
-
-// proxy stands between a store and its server.
-type proxy struct {
-	addr   string
-	server atomic.Pointer[string] // of the next connections
-	mode   atomic.Int32
-}
-
-func newProxy(tb testing.TB, server string) *proxy {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = listener.Close() })
-	p := &proxy{addr: listener.Addr().String()}
-	p.server.Store(&server)
-	go func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go p.serve(client)
-		}
-	}()
-	return p
-}
-
-func (p *proxy) serve(client net.Conn) {
-	defer func() { _ = client.Close() }()
-	backend, err := net.Dial("tcp", *p.server.Load())
-	if err != nil {
-		return
-	}
-	defer func() { _ = backend.Close() }()
-	go func() {
-		_, _ = io.Copy(backend, client)
-		_ = backend.Close()
-	}()
-	answer := make([]byte, 64<<10)
-	for {
-		n, err := backend.Read(answer)
-		if err != nil || p.mode.CompareAndSwap(cutOnce, forward) {
-			return
-		}
-		if p.mode.Load() == forward {
-			if _, err := client.Write(answer[:n]); err != nil {
-				return
-			}
-		}
-	}
-}
 
 // slow is a bucket that refills nothing while a test runs.
 func slow(tb testing.TB) buckets.TokenBucket {
@@ -104,8 +42,8 @@ func TestLostAnswerIsNotSentAgain(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			proxy := newProxy(t, server.Addr)
-			s := connect(proxy.addr)
+			way := partstest.Way(t, server.Addr)
+			s := connect(way.Addr)
 			defer func() { _ = s.Close() }()
 			charge := buckets.Charge{Key: "{lost}" + name, Bucket: slow(t), Cost: 1}
 			for _, charges := range [][]buckets.Charge{{charge}, {charge, charge}} {
@@ -113,7 +51,7 @@ func TestLostAnswerIsNotSentAgain(t *testing.T) {
 				if _, err := s.Take(t.Context(), charges); err != nil {
 					t.Fatal(err) // also loads the script and opens the connection
 				}
-				proxy.mode.Store(cutOnce)
+				way.LoseNext()
 				if o, err := s.Take(t.Context(), charges); err == nil {
 					t.Fatalf("the answer was lost, yet there is one: %+v", o)
 				}
@@ -135,13 +73,13 @@ func TestLostAnswerIsNotSentAgain(t *testing.T) {
 // it was its own deadline.
 func TestDeadlineHoldsOnAStalledServer(t *testing.T) {
 	server := partstest.Redis(t, parts.RedisServer)
-	proxy := newProxy(t, server.Addr)
-	warm, cold := open(t, "redis://"+proxy.addr), open(t, "redis://"+proxy.addr)
+	way := partstest.Way(t, server.Addr)
+	warm, cold := open(t, "redis://"+way.Addr), open(t, "redis://"+way.Addr)
 	charges := []buckets.Charge{{Key: "{stall}1", Bucket: slow(t), Cost: 1}}
 	if _, err := warm.Take(t.Context(), charges); err != nil {
 		t.Fatal(err)
 	}
-	proxy.mode.Store(stall)
+	way.Swallow(true)
 	for name, s := range map[string]*redis.Store{"open connection": warm, "new connection": cold} {
 		for call, do := range map[string]func(context.Context) error{
 			"take":     func(ctx context.Context) error { _, err := s.Take(ctx, charges); return err },

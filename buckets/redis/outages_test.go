@@ -115,8 +115,8 @@ func TestAReplicaIsLeftForWhomTheNameMeansNow(t *testing.T) {
 		for _, together := range []int{1, 2} {
 			t.Run(answer, func(t *testing.T) {
 				old, next := partstest.Redis(t, parts.RedisServer, "--replica-serve-stale-data", config), partstest.Redis(t, parts.RedisServer)
-				means := newProxy(t, old.Addr)
-				s := open(t, "redis://"+means.addr)
+				means := partstest.Way(t, old.Addr)
+				s := open(t, "redis://"+means.Addr)
 				var all [][]buckets.Charge
 				for i := range together { // two slots travel in a pipeline
 					all = append(all, []buckets.Charge{{Key: manyKeys(2)[i], Bucket: slow(t), Cost: 1}})
@@ -124,7 +124,7 @@ func TestAReplicaIsLeftForWhomTheNameMeansNow(t *testing.T) {
 				if _, errs := s.TakeTogether(t.Context(), all); errs[0] != nil {
 					t.Fatal(errs[0])
 				}
-				means.server.Store(&next.Addr)
+				means.Lead(next.Addr)
 				must(t, partstest.Admin(t, old).ReplicaOf(t.Context(), "127.0.0.1", "1").Err())
 				if _, errs := s.TakeTogether(t.Context(), all); !goredis.HasErrorPrefix(errs[0], answer) {
 					t.Fatalf("a replica answers %v, want %s", errs[0], answer)

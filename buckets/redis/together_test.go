@@ -181,8 +181,8 @@ func got(t *testing.T, s *redis.Store, key string) int64 {
 // nothing is sent again.
 func TestALostAnswerFailsAllOfABatchOnce(t *testing.T) {
 	server := partstest.Redis(t, parts.RedisServer)
-	p := newProxy(t, server.Addr)
-	s := open(t, "redis://"+p.addr)
+	way := partstest.Way(t, server.Addr)
+	s := open(t, "redis://"+way.Addr)
 	b := slow(t)
 	batch := [][]buckets.Charge{}
 	for i := range 20 {
@@ -191,7 +191,7 @@ func TestALostAnswerFailsAllOfABatchOnce(t *testing.T) {
 	if _, errs := s.TakeTogether(t.Context(), batch); errors.Join(errs...) != nil { // the script is known from now on
 		t.Fatal(errs)
 	}
-	p.mode.Store(cutOnce)
+	way.LoseNext()
 	_, errs := s.TakeTogether(t.Context(), batch)
 	for i, err := range errs {
 		if err == nil {

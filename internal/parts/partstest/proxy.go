@@ -13,7 +13,8 @@ import (
 type Faulty struct {
 	Addr string // host:port on loopback
 
-	delay    atomic.Int64 // nanoseconds that each reply is held back
+	server   atomic.Pointer[string] // of the next connections
+	delay    atomic.Int64           // nanoseconds that each reply is held back
 	swallows atomic.Bool
 	loses    atomic.Bool // the next reply
 	closed   atomic.Bool
@@ -28,6 +29,7 @@ func Way(t testing.TB, addr string) *Faulty {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	w := &Faulty{Addr: listener.Addr().String(), conns: map[net.Conn]bool{}}
+	w.Lead(addr)
 	var open sync.WaitGroup
 	t.Cleanup(func() {
 		_ = listener.Close()
@@ -40,7 +42,7 @@ func Way(t testing.TB, addr string) *Faulty {
 			if err != nil {
 				return
 			}
-			server, err := net.Dial("tcp", addr)
+			server, err := net.Dial("tcp", *w.server.Load())
 			if err != nil || !w.hold(client, server) {
 				_ = client.Close()
 				if err == nil {
@@ -54,6 +56,9 @@ func Way(t testing.TB, addr string) *Faulty {
 	})
 	return w
 }
+
+// Lead leads the next connections to another server, as a name does that means it now.
+func (w *Faulty) Lead(addr string) { w.server.Store(&addr) }
 
 // Delay holds back each reply for d.
 func (w *Faulty) Delay(d time.Duration) { w.delay.Store(int64(d)) }
