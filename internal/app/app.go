@@ -40,6 +40,7 @@ type Options struct {
 // caller who asked for port 0 can learn the addresses before it runs.
 type App struct {
 	settings config.Settings
+	version  string
 	log      *slog.Logger
 	metrics  *telemetry.Metrics
 	rules    *descriptors.Source
@@ -68,7 +69,7 @@ type App struct {
 // no error: they are logged, and the replica is not ready until some are good.
 func New(s config.Settings, o Options) (*App, error) {
 	a := &App{
-		settings: s, log: o.Log, metrics: telemetry.NewMetrics(o.Version), health: health.NewServer(),
+		settings: s, version: o.Version, log: o.Log, metrics: telemetry.NewMetrics(o.Version), health: health.NewServer(),
 		excesses: events.NewSampler(excessesPerSecond, nil),
 		rules:    descriptors.NewSource(s.Rules, descriptors.Options{MergeDomains: s.MergeDomains, Large: readingLarge}),
 	}

@@ -14,19 +14,52 @@ import (
 
 	"github.com/weir-rls/weir/admin"
 	"github.com/weir-rls/weir/internal/config"
+	"github.com/weir-rls/weir/limiter"
 )
 
 // guard decides who may use the HTTP port, as the settings want it.
 func (a *App) guard() (admin.Guard, error) {
 	known, err := adminTokens(a.settings, a.log)
+	if err != nil {
+		return admin.Guard{}, err
+	}
+	attempts, err := loginAttempts()
 	refused := &refusals{log: a.log, message: "a request to the HTTP port was refused"}
 	return admin.Guard{
-		Tokens: known, Certificates: a.settings.HTTPClientCA != "",
+		Attempt: attempts,
+		Tokens:  known, Certificates: a.settings.HTTPClientCA != "",
 		Refused: func(r *http.Request, status int, why string) {
 			a.metrics.HTTPRefused(status)
 			refused.note(r.RemoteAddr, "status", status, "why", why)
 		},
 	}, err
+}
+
+// Attempts to log in: for each address (a network, of IPv6), and for all together, so
+// that many addresses do not make many guesses.
+const (
+	attemptsOfOne, attemptsOfAll = 10, 100 // at once, and per minute
+	attemptKeys                  = 10_000
+)
+
+// loginAttempts counts attempts to log in, in buckets of weir's own, in this process:
+// who guesses must not depend on the store, nor it on him.
+func loginAttempts() (func(*http.Request) (time.Duration, bool), error) {
+	attempts, err := limiter.New(limiter.Options{MaxKeys: attemptKeys})
+	if err != nil {
+		return nil, err
+	}
+	return func(r *http.Request) (time.Duration, bool) {
+		take := func(key string, most int64) limiter.Decision {
+			d, _ := attempts.Decide(r.Context(), key, limiter.WithCapacity(most), limiter.WithRatePer(most, time.Minute)) // who has left is not allowed
+			return d
+		}
+		if own := take(limiter.AddressKey(r.RemoteAddr), attemptsOfOne); !own.Allowed {
+			return own.RetryAfter, false
+		}
+		all := take("all", attemptsOfAll)
+		return all.RetryAfter, all.Allowed
+	}, nil
 }
 
 // adminTokens are those of the settings and of the file that they name, which must be

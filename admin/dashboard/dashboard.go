@@ -1,0 +1,67 @@
+// Package dashboard shows weir to people: pages for a browser, beside the JSON API
+// that their scripts ask. A page is a file here, a template of the same name and, if
+// it moves, a script; the list in page.go has them all.
+package dashboard
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/weir-rls/weir/admin"
+	"github.com/weir-rls/weir/capacity"
+	"github.com/weir-rls/weir/descriptors"
+	"github.com/weir-rls/weir/overrides"
+)
+
+// Options are what the pages show.
+type Options struct {
+	Rules    *descriptors.Source
+	Book     *overrides.Book
+	Capacity *capacity.Controller
+	Version  string // of weir
+}
+
+// home is the path of the first page. The others are below it.
+const home = "/dashboard"
+
+type dashboard struct {
+	Options
+	site  *admin.Pages
+	files *assets
+	pages map[string]*shown // by the page's name
+}
+
+// Add serves the dashboard among other pages, and sends browsers to it that ask for
+// the list of all paths.
+func Add(site *admin.Pages, o Options) {
+	d := &dashboard{Options: o, site: site, files: readAssets(), pages: map[string]*shown{}}
+	for _, p := range append([]page{loginPage, refusalPage}, pages...) {
+		d.pages[p.name] = d.prepare(p)
+	}
+	for _, p := range pages {
+		site.Add(admin.Viewer, http.MethodGet, p.path, "page: "+p.shows, d.pages[p.name])
+	}
+	site.Add(admin.Everyone, http.MethodGet, assetsPath+"{file}", "what the pages load", d.files)
+	site.Add(admin.Everyone, http.MethodGet, loginPath, "page: log in with a token", d.pages[loginPage.name])
+	site.AddQuestion(admin.Everyone, loginPath, "log in with a token", http.HandlerFunc(d.logIn))
+	site.AddQuestion(admin.Viewer, "/logout", "log out", http.HandlerFunc(d.logOut))
+	site.SetFront(admin.Front{Home: home, Refused: d.refused})
+}
+
+// refused shows why a browser does not get the page that it asks for, or lets it log
+// in if that helps.
+func (d *dashboard) refused(w http.ResponseWriter, r *http.Request, why admin.Refusal) {
+	if why.Status == http.StatusUnauthorized {
+		http.Redirect(w, r, loginPath+"?"+url.Values{"next": {r.URL.RequestURI()}}.Encode(), http.StatusSeeOther)
+		return
+	}
+	d.pages[refusalPage.name].write(w, r, why.Status, why)
+}
+
+// inside tells whether a link leads to a page of weir, and nowhere else.
+func inside(link string) bool {
+	parsed, err := url.Parse(link)
+	return err == nil && parsed.Scheme == "" && parsed.Host == "" && strings.HasPrefix(link, "/") &&
+		!strings.HasPrefix(link, "//") && !strings.ContainsAny(link, "\\\t\r\n")
+}

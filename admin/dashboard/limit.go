@@ -1,0 +1,6 @@
+package dashboard
+
+var limitPage = page{
+	name: "limit", path: home + "/limits/{domain}/{limit...}", title: "Limit", under: "limits",
+	shows: "limit",
+}

@@ -1,0 +1,6 @@
+package dashboard
+
+var overviewPage = page{
+	name: "overview", path: home, title: "Overview", menu: "Overview", icon: "activity",
+	shows: "overview",
+}
