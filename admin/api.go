@@ -18,7 +18,7 @@ import (
 
 // API is the JSON interface under /api/v1: limits that are changed while weir
 // runs, the sizes of pools, buckets that are made and looked at, and requests
-// for tokens without Envoy. docs/api.md is its reference.
+// for tokens without Envoy. docs/reference/api.md is its reference.
 type API struct {
 	Rules    *descriptors.Source
 	Book     *overrides.Book
