@@ -48,7 +48,7 @@ type ServiceCounts struct {
 	Degraded    int64 `json:"degraded"`     // limits decided without the store
 	StoreErrors int64 `json:"store_errors"` // calls to the store that failed
 
-	// The time in which so many of all calls were answered, in seconds, at most a tenth
+	// The time in which so many of all calls were answered, in seconds, at most an eighth
 	// too high; 0 if there were none. What callers wait for tokens is part of it.
 	P50  float64 `json:"p50_seconds"`
 	P99  float64 `json:"p99_seconds"`
