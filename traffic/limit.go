@@ -39,6 +39,12 @@ func countsOf(t *descriptors.Tally, counted func(*descriptors.Tally, string) uin
 	}
 }
 
+func (l *limit) met(key string, u Use, tokens int64) {
+	if key != "" {
+		l.keys.count(key, u != Settled, u == Refused, tokens)
+	}
+}
+
 func (l *limit) tick(second int, counted func(*descriptors.Tally, string) uint64) {
 	now := countsOf(l.tally, counted)
 	step := now

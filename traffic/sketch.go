@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -74,6 +75,7 @@ func (s *sketch) top() (all summary, since int, before bool) {
 	if s.before != nil {
 		all = all.join(s.before.summary())
 	}
+	slices.SortStableFunc(all.keys, byHits)
 	return all, s.since, s.before != nil
 }
 
@@ -151,6 +153,8 @@ type counted struct {
 	hits int64
 }
 
+func byHits(a, b counted) int { return cmp.Compare(b.hits, a.hits) }
+
 func (t *table) summary() summary {
 	s := summary{total: t.total, oneIn: t.oneIn}
 	n := len(t.places)
@@ -163,7 +167,7 @@ func (t *table) summary() summary {
 	return s
 }
 
-// join is what two summaries know together, the most frequent keys first.
+// join is what two summaries know together.
 func (s summary) join(other summary) summary {
 	all := summary{total: s.total + other.total, unknown: s.unknown + other.unknown, oneIn: max(s.oneIn, other.oneIn)}
 	places := map[string]int{}
@@ -184,7 +188,7 @@ func (s summary) join(other summary) summary {
 		k.hits, k.over = k.hits+s.unknown, k.over+s.unknown
 		all.keys = append(all.keys, k)
 	}
-	slices.SortStableFunc(all.keys, func(a, b counted) int { return int(b.hits - a.hits) })
+	slices.SortStableFunc(all.keys, byHits)
 	if len(all.keys) > MaxKeys {
 		all.unknown = max(all.unknown, all.keys[MaxKeys].hits)
 		all.keys = all.keys[:MaxKeys]

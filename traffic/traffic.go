@@ -134,7 +134,8 @@ const (
 	Settled            // what had been used was charged later
 )
 
-// Met is told of a use of one of a limit's buckets, after the limit's tally was told.
+// Met is told of a use of the bucket of a limit that has a key, after the limit's tally
+// was told. The key is empty for a limit that has no buckets.
 func (t *Traffic) Met(l *descriptors.Limit, key string, u Use, tokens int64) {
 	tally := l.Tally.Load()
 	if tally == nil {
@@ -142,12 +143,12 @@ func (t *Traffic) Met(l *descriptors.Limit, key string, u Use, tokens int64) {
 	}
 	if place := tally.Place.Load(); place-1 < MaxLimits {
 		if followed := t.places[place-1].Load(); followed != nil && followed.tally == tally {
-			followed.keys.count(key, u != Settled, u == Refused, tokens)
+			followed.met(key, u, tokens)
 			return
 		}
 	}
 	if followed := t.follow(l, tally); followed != nil {
-		followed.keys.count(key, u != Settled, u == Refused, tokens)
+		followed.met(key, u, tokens)
 	}
 }
 
