@@ -35,7 +35,7 @@ func endOf(step int) float64 {
 		shift := step>>stepBits - 1
 		end = (uint64(step&(1<<stepBits-1)) + 1<<stepBits + 1) << shift
 	}
-	return float64(end) * resolution.Seconds()
+	return float64(end) / float64(time.Second/resolution)
 }
 
 // live is a histogram that is counted into.

@@ -90,6 +90,9 @@ func (v visitor) do(method, target, body string) (int, http.Header, string) {
 		v.t.Fatal(method, target, err)
 	}
 	defer answer.Body.Close()
+	if answer.Header.Get("Content-Type") == "text/event-stream" { // which has no end
+		return answer.StatusCode, answer.Header, ""
+	}
 	text, err := io.ReadAll(answer.Body)
 	if err != nil {
 		v.t.Fatal(method, target, err)
