@@ -62,11 +62,11 @@ fuzz: ## Fuzz every target for FUZZTIME (60s), or all together: FUZZTIME=300s/al
 	@tools/fuzz.sh '$(FUZZTIME)'
 
 .PHONY: bench
-bench: build redis ## Measure weir beside a server that does nothing, into docs/performance.md: BENCH=short only shows that it runs
+bench: build redis ## Measure weir beside a server that does nothing, into docs/explanation/performance.md: BENCH=short only shows that it runs
 	@go run -buildvcs=false ./tools/bench -weir bin/weir $(if $(filter short,$(BENCH)),-short)
 
 .PHONY: chaos
-chaos: tools ## Make every fault happen ROUNDS times (5) to a fleet under load, into docs/reliability.md; make test does it once
+chaos: tools ## Make every fault happen ROUNDS times (5) to a fleet under load, into docs/explanation/reliability.md; make test does it once
 	@go test -count=$(ROUNDS) -timeout 60m -v -run '^TestChaos' ./e2e ./buckets/redis | go run -buildvcs=false ./tools/chaos
 
 .PHONY: soak

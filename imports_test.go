@@ -73,8 +73,13 @@ var rules = []rule{
 		"sizes are computed from what is counted in any store and published on any ledger; which, internal/app decides",
 	},
 	{
-		"admin imports only the rooms that it shows: descriptors, overrides, named buckets and capacity",
-		roomImportsOnly("admin", "descriptors", "overrides", "named", "capacity"),
+		"traffic imports only descriptors",
+		roomImportsOnly("traffic", "descriptors"),
+		"it counts what it is told of limits; who tells it, and who looks, it does not know",
+	},
+	{
+		"admin imports only the rooms that it shows: descriptors, overrides, named buckets, capacity and traffic",
+		roomImportsOnly("admin", "descriptors", "overrides", "named", "capacity", "traffic"),
 		"what needs gRPC or a store comes in as a function, so that the pages know neither",
 	},
 	{
@@ -362,6 +367,9 @@ func TestImportRules_CatchWhatTheyForbid(t *testing.T) {
 		{"capacity", module + "overrides", false},
 		{"admin", module + "overrides", true},
 		{"admin", module + "service", false},
+		{"admin", module + "traffic", true},
+		{"traffic", module + "descriptors", true},
+		{"traffic", module + "service", false},
 		{"admin", module + "buckets/redis", false},
 		{"named", module + "buckets/waiting", true},
 		{"line", module + "buckets/waiting", false},

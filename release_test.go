@@ -227,7 +227,7 @@ func TestRelease_TheImage(t *testing.T) {
 	if !strings.Contains(signed.Run, image+"@${DIGEST}") || signed.Env["DIGEST"] != "${{ steps."+build.ID+".outputs.digest }}" {
 		t.Errorf("what is signed is not what was pushed: %+v", signed)
 	}
-	for _, name := range []string{"charts/weir/values.yaml", "docs/install.md"} {
+	for _, name := range []string{"charts/weir/values.yaml", "docs/how-to/install.md"} {
 		if content, err := os.ReadFile(name); err != nil || !strings.Contains(string(content), image) {
 			t.Errorf("%s does not name the image %s: %v", name, image, err)
 		}
@@ -239,14 +239,14 @@ func block(t *testing.T, page []byte, file string) string {
 	t.Helper()
 	found := regexp.MustCompile("(?s)<!-- file: " + regexp.QuoteMeta(file) + " -->\n```\\w+\n(.*?)```").FindSubmatch(page)
 	if found == nil {
-		t.Fatalf("docs/install.md has no %s", file)
+		t.Fatalf("docs/how-to/install.md has no %s", file)
 	}
 	return string(found[1])
 }
 
 // The unit starts weir with settings that it takes, and gives it the time to drain.
 func TestInstallPage_TheUnitFitsItsSettings(t *testing.T) {
-	page, err := os.ReadFile("docs/install.md")
+	page, err := os.ReadFile("docs/how-to/install.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,23 +276,23 @@ func TestInstallPage_TheUnitFitsItsSettings(t *testing.T) {
 
 // The commands of a guide are of weir: its flags, variables and files exist.
 func TestInstallPage_NamesWhatIsThere(t *testing.T) {
-	page, err := os.ReadFile("docs/install.md")
+	page, err := os.ReadFile("docs/how-to/install.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	settings, err := os.ReadFile("docs/settings.md")
+	settings, err := os.ReadFile("docs/reference/settings.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range regexp.MustCompile(`WEIR_[A-Z_]+|--(?:rules|store|redis|drain|headers|admin|grpc|http|state)[a-z-]*`).FindAllString(string(page), -1) {
 		if !strings.Contains(string(settings), "`"+name+"`") && !strings.Contains(string(settings), "`"+name+" ") {
-			t.Errorf("docs/install.md names %s, which is no setting", name)
+			t.Errorf("docs/how-to/install.md names %s, which is no setting", name)
 		}
 	}
 	hosts := regexp.MustCompile(`https?://([\w.-]+)`)
 	for _, found := range hosts.FindAllStringSubmatch(string(page), -1) {
 		if !slices.Contains([]string{"127.0.0.1", "localhost", "github.com", "token.actions.githubusercontent.com"}, found[1]) {
-			t.Errorf("docs/install.md sends readers to %s", found[1])
+			t.Errorf("docs/how-to/install.md sends readers to %s", found[1])
 		}
 	}
 }

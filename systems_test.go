@@ -17,18 +17,18 @@ var (
 	faultsOf     = map[string]int{"S": 6, "L": 9, "N": 19, "R": 4}
 )
 
-// docs/systems.md names for each requirement, and for each fault of the systems
+// docs/reference/systems.md names for each requirement, and for each fault of the systems
 // that weir takes the place of, the tests that show it. Each is there and carries
 // the number in its name.
 func TestEveryRequirementNamesItsTests(t *testing.T) {
-	page, err := os.ReadFile("docs/systems.md")
+	page, err := os.ReadFile("docs/reference/systems.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	rows := map[string]string{} // by number: the cell that names tests
 	for _, row := range regexp.MustCompile(`(?m)^\| ([A-Z]-?\d+) \|([^|]*)\|([^|]*)\|`).FindAllStringSubmatch(string(page), -1) {
 		if _, twice := rows[row[1]]; twice {
-			t.Errorf("docs/systems.md: %s stands there twice", row[1])
+			t.Errorf("docs/reference/systems.md: %s stands there twice", row[1])
 		}
 		rows[row[1]] = row[3]
 	}
@@ -37,16 +37,16 @@ func TestEveryRequirementNamesItsTests(t *testing.T) {
 		cell, there := rows[id]
 		named := regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cell, -1)
 		if later := strings.TrimSpace(cell) == "later"; !there || len(named) == 0 && (!later || !slices.Contains(laterIDs, id)) {
-			t.Errorf("docs/systems.md: %s names no test", id)
+			t.Errorf("docs/reference/systems.md: %s names no test", id)
 		}
 		delete(rows, id)
 		carries := regexp.MustCompile(`(^|Test|_)` + id[:1] + `-?0?` + strings.TrimLeft(id[1:], "-0") + `(\D|$)`)
 		for _, name := range named {
 			if !names[name[1]] {
-				t.Errorf("docs/systems.md: %s: there is no test %s", id, name[1])
+				t.Errorf("docs/reference/systems.md: %s: there is no test %s", id, name[1])
 			}
 			if !carries.MatchString(name[1]) {
-				t.Errorf("docs/systems.md: %s: the test %s does not carry the number", id, name[1])
+				t.Errorf("docs/reference/systems.md: %s: the test %s does not carry the number", id, name[1])
 			}
 		}
 	}
@@ -61,7 +61,7 @@ func TestEveryRequirementNamesItsTests(t *testing.T) {
 		}
 	}
 	for id := range rows {
-		t.Errorf("docs/systems.md: %s is no requirement", id)
+		t.Errorf("docs/reference/systems.md: %s is no requirement", id)
 	}
 }
 

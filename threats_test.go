@@ -21,7 +21,7 @@ func TestThreatModel_EachLineNamesTestsAndSettingsThatAreThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	settings, err := os.ReadFile("docs/settings.md")
+	settings, err := os.ReadFile("docs/reference/settings.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,16 +14,18 @@ import (
 	"github.com/weir-rls/weir/descriptors"
 	"github.com/weir-rls/weir/named"
 	"github.com/weir-rls/weir/overrides"
+	"github.com/weir-rls/weir/traffic"
 )
 
 // API is the JSON interface under /api/v1: limits that are changed while weir
 // runs, the sizes of pools, buckets that are made and looked at, and requests
-// for tokens without Envoy. docs/api.md is its reference.
+// for tokens without Envoy. docs/reference/api.md is its reference.
 type API struct {
 	Rules    *descriptors.Source
 	Book     *overrides.Book
 	Buckets  *named.Registry
 	Capacity *capacity.Controller
+	Traffic  *traffic.Traffic
 	// Levels tells the levels of the buckets that a request meets, as what is JSON;
 	// Reset forgets them, of one limit or of all if limit is empty, and tells how
 	// many there were.
@@ -50,6 +52,7 @@ type reply struct {
 	status int         // 0: 200
 	header http.Header // beside the type of its content, unless that is here too
 	body   any
+	stream func(http.ResponseWriter) // writes the answer instead, nil: there is one body
 }
 
 // method serves one method of a path.
@@ -72,7 +75,7 @@ type endpoint struct {
 
 // Add serves the API among other pages.
 func (a API) Add(p *Pages) {
-	for _, e := range slices.Concat(a.limits(), a.pools(), a.buckets(), a.requests()) {
+	for _, e := range slices.Concat(a.limits(), a.pools(), a.buckets(), a.requests(), a.traffic()) {
 		for name, m := range e.methods {
 			if m.asks {
 				p.AddQuestion(m.who, e.path, e.shows, m)
@@ -88,6 +91,10 @@ func (m method) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer, err := m.answer(w, r)
 	if err != nil {
 		problemOf(err).write(w)
+		return
+	}
+	if answer.stream != nil {
+		answer.stream(w)
 		return
 	}
 	contentType := cmp.Or(answer.header.Get("Content-Type"), "application/json")

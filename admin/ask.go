@@ -30,7 +30,7 @@ func (a API) explain(c *call) (reply, error) {
 		return reply{}, err
 	}
 	status, header, answer := a.Explain(c.Context(), body)
-	return reply{status, header, json.RawMessage(answer)}, nil
+	return reply{status: status, header: header, body: json.RawMessage(answer)}, nil
 }
 
 func (a API) check(c *call) (reply, error) { return a.ask(c, 0) }
@@ -65,7 +65,7 @@ func (a API) ask(c *call, wait time.Duration) (reply, error) {
 		return a.take(c, body, wait)
 	}
 	status, header, answer := a.Ask(c.Context(), body, wait)
-	return reply{status, header, json.RawMessage(answer)}, nil
+	return reply{status: status, header: header, body: json.RawMessage(answer)}, nil
 }
 
 // ofBucket tells whether a body asks a bucket that was made at run time for tokens,

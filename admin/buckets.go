@@ -85,11 +85,15 @@ func (a API) described(c *call) (descriptors.Request, error) {
 	case rules == nil:
 		return descriptors.Request{}, errNoRules
 	case !slices.Contains(rules.Domains(), domain):
-		return descriptors.Request{}, &problem{
-			Status: http.StatusNotFound, Field: "domain", Detail: "there are no rules of a domain " + strconv.Quote(shown(domain)), Remedy: "name the domain of a rule file",
-		}
+		return descriptors.Request{}, noDomain(domain)
 	}
 	return descriptors.Request{Domain: domain, Descriptors: []descriptors.Descriptor{{Entries: entries}}}, nil
+}
+
+func noDomain(domain string) *problem {
+	return &problem{
+		Status: http.StatusNotFound, Field: "domain", Detail: "there are no rules of a domain " + strconv.Quote(shown(domain)), Remedy: "name the domain of a rule file",
+	}
 }
 
 // bucketJSON is a bucket and where it stands.
@@ -273,5 +277,5 @@ func (a API) take(c *call, body []byte, wait time.Duration) (reply, error) {
 		told.RetryAfter = new(named.Duration(answer.Delay))
 		header.Set("Retry-After", fmt.Sprint(int64((answer.Delay+time.Second-1)/time.Second)))
 	}
-	return reply{http.StatusTooManyRequests, header, told}, nil
+	return reply{status: http.StatusTooManyRequests, header: header, body: told}, nil
 }

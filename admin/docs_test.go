@@ -14,7 +14,7 @@ import (
 
 // Each command of the reference page does what it says, one after the other.
 func TestTheCommandsOfThePageRun(t *testing.T) {
-	page, err := os.ReadFile("../docs/api.md")
+	page, err := os.ReadFile("../docs/reference/api.md")
 	if err != nil {
 		t.Fatal(err)
 	}

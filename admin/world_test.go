@@ -26,6 +26,7 @@ import (
 	"github.com/weir-rls/weir/overrides"
 	"github.com/weir-rls/weir/records"
 	"github.com/weir-rls/weir/service"
+	"github.com/weir-rls/weir/traffic"
 )
 
 const ruleFile = `
@@ -141,6 +142,7 @@ func newWorldOf(t testing.TB, guard admin.Guard, at place, dir string, change fu
 			Store: at.store, Live: at.ledger, Sizes: at.sizes, Tally: at.tally, Resize: w.rules.Resize,
 			Pools: func() []descriptors.Pool { return w.rules.Rules().Pools() },
 		}),
+		Traffic: traffic.New(traffic.Options{Rules: w.rules.Rules, Waiting: room.Waiting, StoreUp: func() bool { return true }}),
 		Ask: judge.AskJSON, Explain: judge.ExplainJSON, Reset: judge.Reset,
 		Levels: func(ctx context.Context, r descriptors.Request) (any, error) { return judge.Levels(ctx, r) },
 	}

@@ -266,7 +266,7 @@ func (c *compiler) identify(l *Limit, algorithm string, way path) {
 
 // unique reports a name that another limit, pool or class of the domain has.
 func (c *compiler) unique(name string, here place) {
-	if name == overrideName {
+	if name == OverrideName {
 		c.fail(here, "the name "+quote(name)+" is that of the limits which come with requests", "choose another name")
 	}
 	if first, twice := c.names[name]; twice {

@@ -11,7 +11,7 @@ import (
 // Explanation tells what becomes of a request and why: the way of each descriptor
 // through the rules, the limits that it meets and what they cost, and, filled in by
 // who has asked the store, where the buckets stand and what Envoy would be answered.
-// docs/explain.md is the reference of its JSON form.
+// docs/how-to/explain.md is the reference of its JSON form.
 //
 // It tells nothing of values that the domain hides: neither those that the rules
 // state, nor those that were sent, which read as they do in a log.
@@ -105,7 +105,7 @@ type ExplainedLimit struct {
 // ExplainedBucket is where a bucket stands before the request, and what it says to
 // it.
 type ExplainedBucket struct {
-	Capacity  int64  `json:"capacity"` // as in a level: docs/api.md
+	Capacity  int64  `json:"capacity"` // as in a level: docs/reference/api.md
 	Used      int64  `json:"used"`
 	Remaining int64  `json:"remaining"`
 	Reset     Span   `json:"reset"`

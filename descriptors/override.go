@@ -40,7 +40,7 @@ func (d *domain) override(o *Override) (l *Limit, ok bool) {
 	}{settings: d.defaults}
 	limit := &both.Limit
 	limit.Settings = &both.settings
-	limit.Name, limit.Domain = overrideName, d.name
+	limit.Name, limit.Domain = OverrideName, d.name
 	limit.Requests, limit.Period = int64(o.Requests), period
 	algorithm := defaultAlgorithm(period)
 	if algorithm == tokenBucket {
@@ -62,6 +62,6 @@ func (d *domain) override(o *Override) (l *Limit, ok bool) {
 	return limit, true
 }
 
-// overrideName is what metrics and headers call every limit that came with a
+// OverrideName is what metrics and headers call every limit that came with a
 // request: their amounts are the caller's and have no bound.
-const overrideName = "override"
+const OverrideName = "override"

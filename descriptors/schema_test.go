@@ -141,7 +141,7 @@ func goodFiles(t *testing.T) map[string][]byte {
 			files[name] = content
 		}
 	}
-	pages, _ := filepath.Glob("../docs/*.md")
+	pages, _ := filepath.Glob("../docs/*/*.md")
 	for _, page := range append(pages, "../README.md") {
 		text, err := os.ReadFile(page)
 		if err != nil {

@@ -8,4 +8,8 @@ import "sync/atomic"
 type Tally struct {
 	Tokens   atomic.Uint64
 	Outcomes [9]atomic.Uint64 // of each thing that may become of a limit, as the observer numbers them
+
+	// Place is that of the limit among those whose keys are counted, for whoever counts
+	// them: 0 of one that never was among them.
+	Place atomic.Uint32
 }

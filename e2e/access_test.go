@@ -11,7 +11,7 @@ import (
 	"github.com/weir-rls/weir/internal/parts/partstest"
 )
 
-// access are the pieces of docs/envoy.md by which weir knows an Envoy.
+// access are the pieces of docs/how-to/envoy.md by which weir knows an Envoy.
 type access struct {
 	documented
 	upstream string
@@ -20,7 +20,7 @@ type access struct {
 
 func newAccess(t *testing.T) *access {
 	top := &topology{}
-	return &access{readDocumented(t, "../docs/envoy.md"), top.startUpstream(t), top}
+	return &access{readDocumented(t, "../docs/how-to/envoy.md"), top.startUpstream(t), top}
 }
 
 // answered is the status that a client of a new Envoy gets, which has a transport socket,

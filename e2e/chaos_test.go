@@ -232,7 +232,7 @@ const (
 	back = chaosBurst + 0.4*chaosRate
 )
 
-// Every fault of the store and of the ways to it that docs/reliability.md names, under
+// Every fault of the store and of the ways to it that docs/explanation/reliability.md names, under
 // load: what is admitted stays within its cell of the table there, clients are told no
 // error, and the store is asked again within 2 s of its return.
 func TestChaos_TheStoreAndTheWaysToIt(t *testing.T) {

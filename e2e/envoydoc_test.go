@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// The pieces of docs/envoy.md work as one Envoy, and do what the page says.
+// The pieces of docs/how-to/envoy.md work as one Envoy, and do what the page says.
 func TestEnvoyPage_ItsFiltersWorkTogether(t *testing.T) {
-	docs := readDocumented(t, "../docs/envoy.md")
+	docs := readDocumented(t, "../docs/how-to/envoy.md")
 	docs.check(t, "rules.yaml", "breakers.yaml")
 	route := map[string]any{"match": map[string]any{"prefix": "/"}, "route": map[string]any{"cluster": "backend"}}
 	top := &topology{}

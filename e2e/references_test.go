@@ -18,7 +18,7 @@ import (
 )
 
 // What the systems that weir takes the place of get wrong where Redis is part of
-// it, by the numbers of docs/systems.md.
+// it, by the numbers of docs/reference/systems.md.
 
 // everyKind has a limit of each kind that leaves something in Redis.
 const everyKind = `

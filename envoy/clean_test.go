@@ -34,9 +34,9 @@ func TestCheck_HasNothingToSayOfTheExamples(t *testing.T) {
 }
 
 // The pages' snippets are checked as they are copied: each into a file of its own. Who
-// sets the headers that docs/envoy.md speaks of it does not show.
+// sets the headers that docs/how-to/envoy.md speaks of it does not show.
 func TestCheck_HasNothingToSayOfTheDocumentation(t *testing.T) {
-	for page, allowed := range map[string][]string{"../README.md": nil, "../docs/envoy.md": {"absent-value"}, "../docs/checking.md": nil} {
+	for page, allowed := range map[string][]string{"../README.md": nil, "../docs/how-to/envoy.md": {"absent-value"}, "../docs/reference/checking.md": nil} {
 		dir := t.TempDir()
 		var files []string
 		for _, block := range regexp.MustCompile("(?s)<!-- file: (\\S+) -->\n```yaml\n(.*?)```").FindAllStringSubmatch(read(t, page), -1) {

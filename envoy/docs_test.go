@@ -9,7 +9,7 @@ import (
 
 const (
 	tableBegins = "| id | severity | what is found |\n|---|---|---|\n"
-	page        = "../docs/checking.md"
+	page        = "../docs/reference/checking.md"
 )
 
 // The page lists every finding, in the words of the code.

@@ -10,7 +10,7 @@ import (
 
 // The program that a reader copies from the page compiles.
 func TestTheProgramOnTheLibrarysPageCompiles(t *testing.T) {
-	page, err := os.ReadFile("../docs/library.md")
+	page, err := os.ReadFile("../docs/how-to/library.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,7 @@
 //	CHECK <request> <bucket>                             <request>: AVAILABLE
 //	STOP                                                 the connection is closed
 //
-// Answers carry the request's id and may come out of order. docs/named-buckets.md
+// Answers carry the request's id and may come out of order. docs/how-to/named-buckets.md
 // is its reference.
 package line
 

@@ -37,7 +37,7 @@ func (s *Service) explain(ctx context.Context, request *descriptors.Request, bey
 	var v verdict
 	if beyond != within {
 		e := descriptors.Explanation{Domain: request.Domain, Descriptors: []descriptors.ExplainedWay{}}
-		e.Note, e.Remedy = "the request is beyond what one may hold ("+beyond.String()+"): it is not judged", "send less, or raise the bound: docs/overload.md lists them"
+		e.Note, e.Remedy = "the request is beyond what one may hold ("+beyond.String()+"): it is not judged", "send less, or raise the bound: docs/reference/overload.md lists them"
 		v.exceed(0, &descriptors.Resolution{Response: rules.Response(request.Domain)}, s.options.AllowExcess)
 		e.Answer = s.answered(&v)
 		return e, nil

@@ -23,6 +23,10 @@ type Observer struct {
 
 	// What follows may be nil.
 
+	// Met is told of each limit that a request met, after Decision: by which of its
+	// buckets' keys, which is empty for an unlimited one.
+	Met func(l *descriptors.Limit, key string, o Outcome, tokens int64)
+
 	// Ended is told how a request ended that drew from a pool whose size follows
 	// failures: the response's status, 0 where the client left before there was one.
 	// What is no failure may be told twice, of a receipt that is sent twice.
@@ -117,9 +121,13 @@ func (r Receipt) String() string {
 func (s *Service) observeVerdict(v *verdict, waited time.Duration) {
 	for i := range v.met {
 		m := &v.met[i]
-		s.options.Observe.Decision(m.Limit, v.outcomeOf(m), v.charged(m))
+		outcome, tokens := v.outcomeOf(m), v.charged(m)
+		s.options.Observe.Decision(m.Limit, outcome, tokens)
+		if s.options.Observe.Met != nil {
+			s.options.Observe.Met(m.Limit, m.Charge.Key, outcome, tokens)
+		}
 		if m.Lost > 0 {
-			s.options.Observe.WrittenOff(m.Limit.Domain, m.Limit.Name, m.Charge.Cost-v.charged(m))
+			s.options.Observe.WrittenOff(m.Limit.Domain, m.Limit.Name, m.Charge.Cost-tokens)
 		}
 		if pool, follows := m.Limit.Feedback(); follows && m.refuses {
 			s.options.Observe.Limited(m.Limit.Domain, pool)

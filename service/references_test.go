@@ -15,7 +15,7 @@ import (
 )
 
 // What the systems that weir takes the place of get wrong, by the numbers that
-// docs/systems.md lists. Each was seen in one of them and must not come back here.
+// docs/reference/systems.md lists. Each was seen in one of them and must not come back here.
 
 const references = `
 domain: d

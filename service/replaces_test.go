@@ -8,10 +8,10 @@ import (
 	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 )
 
-// The rules of docs/rules.md: the token's group, else the user's group, else the
+// The rules of docs/reference/rules.md: the token's group, else the user's group, else the
 // user.
 func TestM08_TheTokensGroupElseTheUsersGroupElseTheUser(t *testing.T) {
-	page, err := os.ReadFile("../docs/rules.md")
+	page, err := os.ReadFile("../docs/reference/rules.md")
 	if err != nil {
 		t.Fatal(err)
 	}

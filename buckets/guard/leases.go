@@ -124,8 +124,8 @@ func (l *Leases) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.
 		return l.store.Take(ctx, charges)
 	}
 	o, answered, fetch := held.take(bucket, c.Cost, l.epoch.Load(), now, l.replicas)
-	if fetch > 0 {
-		l.fetch(held, fetch)
+	if fetch > 0 { // after the request's own call, whose caller would be told that the tokens are gone
+		defer l.fetch(held, fetch)
 	}
 	if answered {
 		l.answered.Add(1)

@@ -18,14 +18,14 @@ import (
 	"github.com/weir-rls/weir/internal/parts/partstest"
 )
 
-// leastRights are the rules of the user weir as docs/redis.md has them.
+// leastRights are the rules of the user weir as docs/how-to/redis.md has them.
 func leastRights(t *testing.T) (rules []any) {
 	t.Helper()
-	page, err := os.ReadFile("../../docs/redis.md")
+	page, err := os.ReadFile("../../docs/how-to/redis.md")
 	must(t, err)
 	line := regexp.MustCompile(`(?ms)^ACL SETUSER weir (.*?)\n` + "```").FindStringSubmatch(string(page))
 	if line == nil {
-		t.Fatal("docs/redis.md has no line ACL SETUSER weir")
+		t.Fatal("docs/how-to/redis.md has no line ACL SETUSER weir")
 	}
 	for _, rule := range strings.Fields(strings.ReplaceAll(line[1], "\\\n", " ")) {
 		rules = append(rules, rule)

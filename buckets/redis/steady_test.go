@@ -174,7 +174,7 @@ func (l *steady) taken() []int64 {
 // settle ends the load, takes what is left in each bucket and compares: of each key no
 // more may have been admitted than it held and the store lost with the fault, and no less
 // than it held without what calls took that failed. It writes the line that
-// docs/reliability.md has.
+// docs/explanation/reliability.md has.
 func (l *steady) settle(fault string, lost []int64, recovered time.Duration) {
 	l.Helper()
 	l.stop()

@@ -28,6 +28,7 @@ import (
 	"github.com/weir-rls/weir/internal/telemetry"
 	"github.com/weir-rls/weir/line"
 	"github.com/weir-rls/weir/service"
+	"github.com/weir-rls/weir/traffic"
 )
 
 // Options are what an [App] takes from its surroundings.
@@ -48,6 +49,7 @@ type App struct {
 	room     *waiting.Room
 	keys     *service.Keys
 	live     *live
+	traffic  *traffic.Traffic
 	tell     *teller
 	judge    *service.Service
 	excesses *events.Sampler
@@ -75,7 +77,8 @@ func New(s config.Settings, o Options) (*App, error) {
 	}
 	a.streams, a.endStreams = context.WithCancel(context.Background())
 	var err error
-	if a.store, err = openStore(s, a.metrics, a.log); err != nil {
+	a.traffic = a.newTraffic()
+	if a.store, err = openStore(s, a.metrics, a.traffic, a.log); err != nil {
 		return nil, err
 	}
 	a.room = waiting.New(waiting.Options{
@@ -156,6 +159,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	var telling, living sync.WaitGroup
 	telling.Go(func() { a.tell.bus.Run(background) })
+	telling.Go(func() { a.traffic.Run(background) })
 	living.Go(func() { a.live.run(background, a.ledgerFailed) })
 	defer telling.Wait()
 	defer living.Wait()
@@ -179,6 +183,7 @@ func (a *App) drain(ctx context.Context) error {
 
 	a.room.Drain()
 	a.endStreams()
+	a.traffic.EndStreams()
 	finished := make(chan struct{})
 	go func() {
 		a.grpcServer.GracefulStop()

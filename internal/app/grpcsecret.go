@@ -18,7 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// secretMetadata is the metadata of a call that has the secret. docs/envoy.md names it.
+// secretMetadata is the metadata of a call that has the secret. docs/how-to/envoy.md names it.
 const secretMetadata = "x-weir-secret"
 
 // Bounds of a file of secrets. Each call is compared with all of them.

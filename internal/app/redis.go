@@ -91,7 +91,7 @@ func remedy(err error) string {
 	case says("NOAUTH", "WRONGPASS"):
 		return "name the user in --redis-url, and his password there or in --redis-password-file"
 	case says("NOPERM"):
-		return "give the user the rights that docs/redis.md lists"
+		return "give the user the rights that docs/how-to/redis.md lists"
 	case says("connection reset by peer", "broken pipe", "EOF"): // why is lost where it ends the connection before it is told
 		return "it ended the connection: check --redis-url, where rediss:// is TLS and redis:// is none, and if it wants a certificate of its clients give --redis-cert and --redis-key"
 	}

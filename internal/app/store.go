@@ -14,6 +14,7 @@ import (
 	"github.com/weir-rls/weir/buckets/redis"
 	"github.com/weir-rls/weir/internal/config"
 	"github.com/weir-rls/weir/internal/telemetry"
+	"github.com/weir-rls/weir/traffic"
 )
 
 // store is the bucket store as the settings want it: memory alone, or Redis
@@ -28,7 +29,7 @@ type store struct {
 	missing atomic.Bool // it is waited for, and has not answered yet
 }
 
-func openStore(s config.Settings, metrics *telemetry.Metrics, log *slog.Logger) (*store, error) {
+func openStore(s config.Settings, metrics *telemetry.Metrics, seen *traffic.Traffic, log *slog.Logger) (*store, error) {
 	local := memory.New(memory.Options{MaxBuckets: s.MemoryMaxBuckets})
 	metrics.Buckets(local.Held, local.Overflowed)
 	if s.Store != config.StoreRedis {
@@ -38,12 +39,15 @@ func openStore(s config.Settings, metrics *telemetry.Metrics, log *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
-	watch := &storeWatch{metrics: metrics, log: log}
+	watch := &storeWatch{metrics: metrics, traffic: seen, log: log}
 	beats := newHeartbeat(shared)
 	guarded := guard.New(guard.Options{
 		Store: shared, Local: local, Timeout: s.StoreTimeout, Observe: watch.observe, Probe: shared.Probe, Outage: redis.Outage,
 		Replicas: func() int64 { return cmp.Or(beats.Last(), int64(s.Replicas)) },
-		Degraded: func(by buckets.OnStoreError) { metrics.Degraded(by.String()) },
+		Degraded: func(by buckets.OnStoreError) {
+			metrics.Degraded(by.String())
+			seen.Degraded()
+		},
 	})
 	metrics.Replicas(func() int64 { return beats.Count(beats.now()) })
 	metrics.StoreAsked(func() bool { return !guarded.Open() })
@@ -127,6 +131,7 @@ const quiet = 5 * time.Second
 // ceases to fail.
 type storeWatch struct {
 	metrics *telemetry.Metrics
+	traffic *traffic.Traffic
 	log     *slog.Logger
 	failed  atomic.Int64 // when it last did, in nanoseconds since the epoch; 0 while it is well
 }
@@ -136,6 +141,7 @@ func (w *storeWatch) observe(took time.Duration, err error) {
 	failed := w.failed.Load()
 	switch {
 	case err != nil:
+		w.traffic.StoreFailed()
 		if w.failed.Swap(time.Now().UnixNano()) == 0 {
 			w.log.Error("the bucket store fails; limits are judged by their on_store_error", "error", err.Error())
 		}

@@ -121,7 +121,7 @@ func TestBench_WithoutAServerIsAFailureInOneLine(t *testing.T) {
 // What the page and the help tell to type does what they say, with a server and
 // a Redis in the places of those named there.
 func TestBench_DocumentedCommandsRun(t *testing.T) {
-	page, err := os.ReadFile("../../docs/performance.md")
+	page, err := os.ReadFile("../../docs/explanation/performance.md")
 	if err != nil {
 		t.Fatal(err)
 	}

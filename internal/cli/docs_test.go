@@ -16,7 +16,7 @@ var (
 // The files of a page that has commands for rules, and what each command prints, are as
 // the page shows them. -update writes what is printed into the page.
 func TestDocumentedCommands_PrintWhatThePageShows(t *testing.T) {
-	for page, commands := range map[string]int{"explain.md": 2, "testing-rules.md": 3} {
+	for page, commands := range map[string]int{"how-to/explain.md": 2, "how-to/testing-rules.md": 3} {
 		t.Run(page, func(t *testing.T) {
 			path, err := filepath.Abs("../../docs/" + page)
 			if err != nil {

@@ -52,7 +52,7 @@ Of rule files the buckets are those of a weir that was just started. With
 	flags.Lookup("descriptor").DefValue = ""
 	flags.StringVar(&f.domain, "domain", "", "The request's domain; may be left out where the rule files have only one.")
 	flags.Uint32Var(&f.hits, "hits", 1, "The request's hits, by which weights are multiplied.")
-	flags.StringVar(&f.format, "format", "text", "How the explanation is written; docs/explain.md has the form of the JSON.")
+	flags.StringVar(&f.format, "format", "text", "How the explanation is written; docs/how-to/explain.md has the form of the JSON.")
 	config.GroupFlags(flags, "Request", map[string]string{"descriptor": "KEY=VALUE,...", "domain": "TEXT", "hits": "N", "format": "text|json"})
 	flags.StringVar(&f.server, "server", "", "The HTTP port of the running weir that is asked, in place of rule files.")
 	flags.StringVar(&f.tokenFile, "token-file", "", "A file with the token of a viewer that the running weir wants, as weir token prints it.")

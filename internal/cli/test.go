@@ -24,7 +24,7 @@ func newTest(world World) *cobra.Command {
 		Short: "Run tests of rule files",
 		Long: `Run tests of rule files: cases of requests and of what is expected of them, on a
 clock of their own. Of a directory all files in it and below it are run whose
-names end in _test.yaml or _test.yml. docs/testing-rules.md has their language.
+names end in _test.yaml or _test.yml. docs/how-to/testing-rules.md has their language.
 
 The exit code is 1 if a case fails or a file has a fault.`,
 		Example: `  weir test rules_test.yaml

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write docs/settings.md anew")
+var update = flag.Bool("update", false, "write docs/reference/settings.md anew")
 
-const reference = "../../docs/settings.md"
+const reference = "../../docs/reference/settings.md"
 
 // The reference page is what the table says, always.
 func TestSettingsPage_IsWhatTheTableSays(t *testing.T) {
@@ -25,7 +25,7 @@ func TestSettingsPage_IsWhatTheTableSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(got) != want {
-		t.Errorf("docs/settings.md is stale: go test ./internal/config -run TestSettingsPage -update")
+		t.Errorf("docs/reference/settings.md is stale: go test ./internal/config -run TestSettingsPage -update")
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/weir-rls/weir/service"
 )
 
-// bounds are those of weir serve by default, docs/overload.md; nothing else is under way
+// bounds are those of weir serve by default, docs/reference/overload.md; nothing else is under way
 // here.
 var bounds = service.Bounds{MessageBytes: 2 << 20, Descriptors: 32, Entries: 64, KeyBytes: 4 << 10, ValueBytes: 64 << 10}
 

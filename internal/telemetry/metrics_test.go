@@ -16,7 +16,7 @@ import (
 	"github.com/weir-rls/weir/internal/telemetry"
 )
 
-// An operator looks a metric up in docs/metrics.md: what is served stands there
+// An operator looks a metric up in docs/reference/metrics.md: what is served stands there
 // with its labels, and nothing else does.
 func TestEveryMetricIsDocumented(t *testing.T) {
 	m := telemetry.NewMetrics("v")
@@ -57,7 +57,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 		}
 		served[line[1]] = strings.Join(labels, ", ")
 	}
-	text, err := os.ReadFile("../../docs/metrics.md")
+	text, err := os.ReadFile("../../docs/reference/metrics.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,14 +67,14 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(served)) {
 		if labels, ok := documented[name]; !ok {
-			t.Errorf("docs/metrics.md lacks %s", name)
+			t.Errorf("docs/reference/metrics.md lacks %s", name)
 		} else if want := slices.Sorted(strings.SplitSeq(served[name], ", ")); !slices.Equal(slices.Sorted(strings.SplitSeq(labels, ", ")), want) {
-			t.Errorf("docs/metrics.md gives %s the labels %s, want %s", name, labels, want)
+			t.Errorf("docs/reference/metrics.md gives %s the labels %s, want %s", name, labels, want)
 		}
 		delete(documented, name)
 	}
 	if len(documented) > 0 {
-		t.Errorf("docs/metrics.md has what is not served: %v", documented)
+		t.Errorf("docs/reference/metrics.md has what is not served: %v", documented)
 	}
 }
 

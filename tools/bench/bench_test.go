@@ -66,7 +66,7 @@ func TestPage_KeepsWhatIsAroundItsMeasuredPart(t *testing.T) {
 	if err != nil || string(got) != "# by hand\n"+beginMark+"\nnewer\n"+endMark+"\nby hand\n" {
 		t.Errorf("%v: %s", err, got)
 	}
-	if err := writePage("../../docs/performance.md", ""); err != nil {
+	if err := writePage("../../docs/explanation/performance.md", ""); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,5 +1,5 @@
 // Command bench measures weir beside a server that does nothing, and writes what
-// it found into docs/performance.md: make bench.
+// it found into docs/explanation/performance.md: make bench.
 package main
 
 import (
@@ -46,7 +46,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(log)
 	binary := flags.String("weir", "bin/weir", "the weir to measure")
-	path := flags.String("page", "docs/performance.md", "the page whose measured part is written anew")
+	path := flags.String("page", "docs/explanation/performance.md", "the page whose measured part is written anew")
 	brief := flags.Bool("short", false, "a moment for each scenario: shows that all of it runs, and leaves the page alone")
 	if err := flags.Parse(args); err != nil {
 		return err

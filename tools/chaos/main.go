@@ -1,5 +1,5 @@
 // Command chaos reads what the tests of faults log, passes it on, and writes the worst of
-// it into docs/reliability.md: make chaos.
+// it into docs/explanation/reliability.md: make chaos.
 package main
 
 import (
@@ -18,7 +18,7 @@ import (
 )
 
 func main() {
-	path := flag.String("page", "docs/reliability.md", "the page whose table is written anew")
+	path := flag.String("page", "docs/explanation/reliability.md", "the page whose table is written anew")
 	flag.Parse()
 	if err := run(*path, os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "chaos:", err)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Chaos logs what a fault did, in the line of which docs/reliability.md is made: how many
+// Chaos logs what a fault did, in the line of which docs/explanation/reliability.md is made: how many
 // were admitted of a bucket of one algorithm, how many may be, how many errors clients were
 // told, and how long after the fault's end all was as before, 0: it always was.
 func Chaos(t testing.TB, fault, algorithm string, admitted, bound, errors int64, back time.Duration) {
