@@ -4,6 +4,7 @@
 package dashboard
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/weir-rls/weir/capacity"
 	"github.com/weir-rls/weir/descriptors"
 	"github.com/weir-rls/weir/overrides"
+	"github.com/weir-rls/weir/traffic"
 )
 
 // Options are what the pages show.
@@ -19,7 +21,38 @@ type Options struct {
 	Rules    *descriptors.Source
 	Book     *overrides.Book
 	Capacity *capacity.Controller
+	Traffic  *traffic.Traffic
 	Version  string // of weir
+	Status   func() Status
+	// Levels are where the buckets stand that a request meets, and Shares what the
+	// classes of all pools have and use.
+	Levels func(context.Context, descriptors.Request) ([]Level, error)
+	Shares func(context.Context) ([]Share, error)
+}
+
+// Status is how the replica stands.
+type Status struct {
+	Store    string // what it keeps buckets in, as the settings name it
+	Shared   bool   // with other replicas
+	Replicas int64  // that share the store and were heard of lately, 0: it is not known
+	NotReady string // why it should get no requests, empty if it should
+}
+
+// Level is where one bucket stands, in whole tokens or slots.
+type Level struct {
+	Limit          string
+	Capacity, Used int64
+}
+
+// Share is what one class has of its pool, in whole tokens or slots and tokens a second.
+type Share struct {
+	Domain, Pool, Class        string
+	Slots, Split               bool
+	Size, Used                 int64
+	Rate                       float64
+	Guaranteed, GuaranteedUsed int64
+	GuaranteedRate             float64
+	Borrows                    bool
 }
 
 // home is the path of the first page. The others are below it.

@@ -3,19 +3,30 @@ package dashboard
 import (
 	"errors"
 	"html/template"
+	"math"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/weir-rls/weir/traffic"
 )
 
 // helpers are what templates can call beside what Go's do themselves.
 func (d *dashboard) helpers() template.FuncMap {
 	return template.FuncMap{
-		"asset":  d.files.url,
-		"number": number,
-		"plural": plural,
-		"time":   func(t time.Time) moment { return moment{t.UTC()} },
-		"named":  named,
+		"asset":   d.files.url,
+		"number":  number,
+		"plural":  plural,
+		"time":    func(t time.Time) moment { return moment{t.UTC()} },
+		"named":   named,
+		"link":    limitLink,
+		"rate":    rate,
+		"took":    took,
+		"share":   func(part, whole float64) int64 { return int64(math.Round(100 * part / math.Max(whole, 1e-9))) },
+		"wide":    func(n int) int64 { return int64(n) },
+		"refused": func(c traffic.Counts) int64 { return c.Refused + c.ShadowRefused },
+		"join":    join,
 	}
 }
 
@@ -64,4 +75,45 @@ func named(pairs ...any) (map[string]any, error) {
 		all[name] = pairs[i+1]
 	}
 	return all, nil
+}
+
+// limitLink is the page of a limit, a pool or a preset.
+func limitLink(domain, limit string) string {
+	return home + "/limits/" + url.PathEscape(domain) + "/" + url.PathEscape(limit)
+}
+
+// rate is a number of something in a second, with as many digits as tell something.
+func rate(perSecond float64) string {
+	switch {
+	case perSecond >= 100 || perSecond == math.Trunc(perSecond):
+		return number(int64(math.Round(perSecond)))
+	case perSecond >= 10:
+		return strconv.FormatFloat(perSecond, 'f', 1, 64)
+	}
+	return strconv.FormatFloat(perSecond, 'f', 2, 64)
+}
+
+// took is a number of seconds in the unit that fits, a dash for none.
+func took(seconds float64) string {
+	for _, unit := range []struct {
+		text string
+		size float64
+	}{{"s", 1}, {"ms", 1e-3}, {"µs", 1e-6}} {
+		if seconds >= unit.size {
+			return strconv.FormatFloat(seconds/unit.size, 'g', 3, 64) + " " + unit.text
+		}
+	}
+	return "–"
+}
+
+// join is a list of numbers for a script.
+func join(all []int64) string {
+	var b []byte
+	for i, n := range all {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, n, 10)
+	}
+	return string(b)
 }

@@ -38,6 +38,6 @@ func (a *App) pages() (*admin.Pages, error) {
 		Levels: func(ctx context.Context, r descriptors.Request) (any, error) { return a.judge.Levels(ctx, r) },
 		Reset:  a.judge.Reset, Ask: a.judge.AskJSON, Explain: a.judge.ExplainJSON,
 	}.Add(pages)
-	dashboard.Add(pages, dashboard.Options{Rules: a.rules, Book: a.live.book, Capacity: a.live.capacity, Version: a.version})
+	dashboard.Add(pages, a.dashboard())
 	return pages, nil
 }

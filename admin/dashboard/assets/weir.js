@@ -106,3 +106,167 @@ for (const button of document.querySelectorAll("[data-set-theme]")) {
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => dispatchEvent(new Event("weir-theme")));
 showTimes();
 setInterval(showTimes, 1000);
+
+/** live calls onEvent with what happens each second, and tells in the page whether it
+ * is told. A page that nobody sees is told nothing. */
+export function live(onEvent) {
+	const shown = document.getElementById("live");
+	const text = document.getElementById("live-text");
+	const tell = (state, words) => {
+		shown.dataset.state = state;
+		if (text.textContent !== words) text.textContent = words;
+	};
+	let source;
+	const open = () => {
+		source = new EventSource("/api/v1/traffic/stream");
+		source.addEventListener("open", () => tell("on", "live"));
+		source.addEventListener("traffic", (event) => {
+			tell("on", "live");
+			onEvent(JSON.parse(event.data));
+		});
+		source.addEventListener("error", () => {
+			tell("off", "not connected, trying again");
+			if (source.readyState === EventSource.CLOSED) again = setTimeout(open, 5000);
+		});
+	};
+	let again;
+	const close = () => {
+		clearTimeout(again);
+		source?.close();
+	};
+	document.addEventListener("visibilitychange", () => {
+		close();
+		if (!document.hidden) open();
+	});
+	addEventListener("pagehide", close);
+	open();
+}
+
+/** every calls what now and after each so many seconds, while somebody sees the page. */
+export function every(seconds, what) {
+	const run = () => document.hidden || Promise.resolve(what()).catch(() => {}); // the page says so by its age
+	run();
+	setInterval(run, seconds * 1000);
+}
+
+const numbers = (text) => (text ? text.split(",").map(Number) : []);
+
+/** spark draws admitted and refused counts into a small SVG, the newest at its right. */
+export function spark(svg, admitted, refused) {
+	const [width, height, steps] = [90, 22, 30];
+	const most = Math.max(1, ...admitted.map((n, i) => n + refused[i]));
+	const each = width / steps;
+	const bars = [];
+	admitted.forEach((n, i) => {
+		const x = width - (admitted.length - i) * each;
+		let y = height;
+		for (const [name, count] of [["admitted", n], ["refused", refused[i]]]) {
+			if (count <= 0) continue;
+			const tall = Math.max(1, (count / most) * (height - 1));
+			y -= tall;
+			bars.push(make("rect", { class: `bar-${name}`, x: x.toFixed(1), y: Math.max(0, y).toFixed(1), width: (each - 0.6).toFixed(1), height: tall.toFixed(1) }));
+		}
+	});
+	svg.replaceChildren(make("line", { x1: 0, x2: width, y1: height - 0.5, y2: height - 0.5, class: "base" }), ...bars);
+}
+
+/** rows keeps the table of limits up to date: the counts with each second, the rest
+ * every ten. */
+export function rows() {
+	const byName = new Map();
+	for (const row of document.querySelectorAll("table.rows tr[data-limit]")) {
+		const picture = row.querySelector(".spark");
+		const at = { row, admitted: 0, refused: 0, picture, steps: [numbers(picture.dataset.admitted), numbers(picture.dataset.refused)] };
+		spark(picture, ...at.steps);
+		byName.set(`${row.dataset.domain}\n${row.dataset.limit}`, at);
+	}
+	const find = (limit) => byName.get(`${limit.domain}\n${limit.limit}`);
+	const show = (at) => {
+		at.row.querySelector("[data-cell=admitted]").textContent = number(at.admitted);
+		const refused = at.row.querySelector("[data-cell=refused]");
+		refused.textContent = number(at.refused);
+		refused.classList.toggle("bad", at.refused > 0);
+		const state = at.row.querySelector("[data-cell=state]");
+		const words = at.refused > 0 ? (at.shadow ? ["over, shadow", "warn"] : ["over", "bad"]) : null;
+		if (words && state.textContent !== "off") {
+			state.textContent = words[0];
+			state.className = `badge badge-${words[1]}`;
+		} else if (state.textContent.startsWith("over") || (state.textContent === "idle" && at.admitted > 0)) {
+			state.textContent = "ok";
+			state.className = "badge badge-good";
+		}
+	};
+	const sync = async () => {
+		if (byName.size === 0) return;
+		const told = await ask("GET", "/api/v1/traffic");
+		for (const limit of told.limits) {
+			const at = find(limit);
+			if (!at) continue;
+			const minute = limit.last_minute;
+			at.admitted = minute.admitted;
+			at.refused = minute.refused + minute.shadow_refused;
+			at.shadow = minute.refused === 0;
+			at.steps = [limit.spark.admitted, limit.spark.refused];
+			spark(at.picture, ...at.steps);
+			show(at);
+		}
+	};
+	every(10, sync);
+	return (event) => {
+		for (const limit of event.limits) {
+			const at = find(limit);
+			if (!at) continue;
+			at.admitted += limit.admitted;
+			at.refused += limit.refused + limit.shadow_refused;
+			if (limit.refused > 0) at.shadow = false;
+			show(at);
+		}
+	};
+}
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+/** chart draws series over time into #chart-NAME, with a legend in #legend-NAME that
+ * shows the newest values, or those under the pointer. A series is {text, colour, fill,
+ * show}: show makes text of a value. Give add a time in seconds and a value of each. */
+export function chart(name, series, { keep = 300 } = {}) {
+	const place = document.getElementById(`chart-${name}`);
+	const legend = document.getElementById(`legend-${name}`);
+	const data = [[], ...series.map(() => [])];
+	const values = series.map(({ text, colour: of }) => {
+		const value = make("b", {}, "–");
+		legend.append(make("span", { class: "legend-item" }, make("svg", { class: `swatch ${of.slice(2)}`, viewBox: "0 0 10 10", width: 10, height: 10, "aria-hidden": "true" }, make("rect", { width: 10, height: 10, rx: 2 })), text, " ", value));
+		return value;
+	});
+	let plot;
+	const tell = (at) => values.forEach((value, i) => (value.textContent = at < 0 || data[i + 1][at] == null ? "–" : series[i].show(data[i + 1][at])));
+	const draw = () => {
+		plot?.destroy();
+		const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
+		plot = new uPlot({
+			width: place.clientWidth, height: 200, legend: { show: false }, padding: [8, 8, 0, 0],
+			cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
+			scales: { y: { range: (_, least, most) => [0, most > 0 ? most * 1.1 : 1] } },
+			axes: [{ ...axis, space: 80, values: (_, ticks) => ticks.map((t) => new Date(t * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false })) },
+				{ ...axis, size: 64, values: (_, ticks) => ticks.map((v) => series[0].show(v)) }],
+			series: [{}, ...series.map((s) => ({ stroke: colour(s.colour), width: 1.5, points: { show: false }, fill: s.fill ? `${colour(s.colour)}22` : undefined }))],
+			hooks: { setCursor: [(u) => tell(u.cursor.idx ?? data[0].length - 1)] },
+		}, data, place);
+	};
+	draw();
+	new ResizeObserver(() => plot.setSize({ width: place.clientWidth, height: 200 })).observe(place);
+	addEventListener("weir-theme", draw);
+	place.setAttribute("role", "img");
+	return {
+		add(time, ...row) {
+			if (data[0].length > 0 && time <= data[0].at(-1)) return;
+			[time, ...row].forEach((value, i) => data[i].push(value));
+			if (data[0].length > keep) data.forEach((column) => column.shift());
+		},
+		show() {
+			plot.setData(data);
+			tell(plot.cursor.idx ?? data[0].length - 1);
+			place.setAttribute("aria-label", `A chart of the last ${duration(data[0].length)}; now ${series.map((s, i) => `${s.text} ${values[i].textContent}`).join(", ")}`);
+		},
+	};
+}

@@ -1,0 +1,4 @@
+import { live, rows } from "./weir.js";
+
+live(rows());
+document.querySelector(".bar select").addEventListener("change", (event) => event.target.form.requestSubmit());
