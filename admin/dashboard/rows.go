@@ -131,7 +131,7 @@ func (d *dashboard) look(ctx context.Context, rows []row) {
 		if len(top) == 0 {
 			continue
 		}
-		r.Busiest = &busiest{Text: cmp.Or(top[0].Text, "all"), Query: levelsQuery(r.Domain, top[0].Entries)}
+		r.Busiest = &busiest{Text: top[0].Text, Query: levelsQuery(r.Domain, top[0].Entries)}
 		if r.Pool == "" && r.Busiest.Query != "" {
 			r.Busiest.Used, r.Busiest.Capacity = d.level(ctx, r.Domain, r.Name, top[0].Entries)
 		}

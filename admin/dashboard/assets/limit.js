@@ -38,7 +38,7 @@ async function keys(told) {
 	document.getElementById("keys-empty").hidden = top.length > 0;
 	document.getElementById("keys").hidden = top.length === 0;
 	document.getElementById("keys-since").textContent = top.length === 0 ? "" :
-		`since ${duration((Date.now() - Date.parse(told.since)) / 1000).replace(/(\d+)[.]\d+/, "$1")}${told.one_in > 1 ? `, 1 request in ${told.one_in} is looked at` : ""}${told.max_error > 0 ? `, each at most ${number(told.max_error)} too high` : ""}`;
+		`of the last ${minutes((Date.now() - Date.parse(told.since)) / 1000)}${told.one_in > 1 ? `, 1 request in ${told.one_in} is looked at` : ""}${told.max_error > 0 ? `, each at most ${number(told.max_error)} too high` : ""}`;
 	document.querySelector("#keys tbody").replaceChildren(...top.map((key, i) => make("tr", {},
 		make("td", { class: "key" }, make("code", { title: key.text }, key.text || "all")),
 		make("td", { class: "num" }, number(key.hits)),
@@ -47,6 +47,8 @@ async function keys(told) {
 		make("td", {}, levels[i] ? meter(Math.round((100 * levels[i].used) / Math.max(1, levels[i].capacity)), "of the bucket is used", "", `${number(levels[i].used)} of ${number(levels[i].capacity)}`) : make("span", { class: "muted" }, "–")),
 	)));
 }
+
+const minutes = (seconds) => (seconds < 90 ? `${Math.max(1, Math.round(seconds))} s` : `${Math.round(seconds / 60)} min`);
 
 async function level(key) {
 	if (key.entries.length === 0 || key.entries.some((e) => e.hidden)) return null;

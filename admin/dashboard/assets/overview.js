@@ -10,14 +10,14 @@ const requests = chart("decisions", [
 	{ text: "held", colour: "--c-waiting", show: (n) => `${number(n)}/s` },
 ]);
 const latency = chart("latency", [
-	{ text: "p50", colour: "--c-admitted", fill: true, show: duration },
+	{ text: "p50", colour: "--c-admitted", show: duration },
 	{ text: "p99", colour: "--c-waiting", show: duration },
-]);
+], { log: true });
 
 function add(time, s) {
 	const asked = s.admitted + s.refused + s.errors > 0;
 	requests.add(time, s.admitted, s.refused, s.waited);
-	latency.add(time, asked ? s.p50_seconds : null, asked ? s.p99_seconds : null);
+	latency.add(time, asked && s.p50_seconds > 0 ? s.p50_seconds : null, asked && s.p99_seconds > 0 ? s.p99_seconds : null);
 }
 
 function second(s, waiting, store) {

@@ -182,10 +182,13 @@ export function rows() {
 	}
 	const find = (limit) => byName.get(`${limit.domain}\n${limit.limit}`);
 	const show = (at) => {
-		at.row.querySelector("[data-cell=admitted]").textContent = number(at.admitted);
+		const admitted = at.row.querySelector("[data-cell=admitted]");
+		admitted.textContent = number(at.admitted);
+		admitted.classList.toggle("zero", at.admitted === 0);
 		const refused = at.row.querySelector("[data-cell=refused]");
 		refused.textContent = number(at.refused);
 		refused.classList.toggle("bad", at.refused > 0);
+		refused.classList.toggle("zero", at.refused === 0);
 		const state = at.row.querySelector("[data-cell=state]");
 		const words = at.refused > 0 ? (at.shadow ? ["over, shadow", "warn"] : ["over", "bad"]) : null;
 		if (words && state.textContent !== "off") {
@@ -227,9 +230,9 @@ export function rows() {
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 /** chart draws series over time into #chart-NAME, with a legend in #legend-NAME that
- * shows the newest values, or those under the pointer. A series is {text, colour, fill,
+ * shows the newest values, or those under the pointer. log: the scale is logarithmic. A series is {text, colour, fill,
  * show}: show makes text of a value. Give add a time in seconds and a value of each. */
-export function chart(name, series, { keep = 300 } = {}) {
+export function chart(name, series, { keep = 300, log = false } = {}) {
 	const place = document.getElementById(`chart-${name}`);
 	const legend = document.getElementById(`legend-${name}`);
 	const data = [[], ...series.map(() => [])];
@@ -244,11 +247,11 @@ export function chart(name, series, { keep = 300 } = {}) {
 		plot?.destroy();
 		const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
 		plot = new uPlot({
-			width: place.clientWidth, height: 200, legend: { show: false }, padding: [8, 8, 0, 0],
+			width: place.clientWidth, height: 200, legend: { show: false }, padding: [8, 28, 0, 0],
 			cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
-			scales: { y: { range: (_, least, most) => [0, most > 0 ? most * 1.1 : 1] } },
-			axes: [{ ...axis, space: 80, values: (_, ticks) => ticks.map((t) => new Date(t * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false })) },
-				{ ...axis, size: 64, values: (_, ticks) => ticks.map((v) => series[0].show(v)) }],
+			scales: { y: log ? { distr: 3 } : { range: (_, least, most) => [0, most > 0 ? most * 1.1 : 1] } },
+			axes: [{ ...axis, space: 90, size: 28, values: (_, ticks) => ticks.map((t) => new Date(t * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false })) },
+				{ ...axis, size: 64, values: (_, ticks) => ticks.map((v) => (v == null ? "" : series[0].show(v))) }],
 			series: [{}, ...series.map((s) => ({ stroke: colour(s.colour), width: 1.5, points: { show: false }, fill: s.fill ? `${colour(s.colour)}22` : undefined }))],
 			hooks: { setCursor: [(u) => tell(u.cursor.idx ?? data[0].length - 1)] },
 		}, data, place);
