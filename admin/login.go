@@ -71,7 +71,7 @@ func (p *Pages) LogIn(w http.ResponseWriter, r *http.Request, text string) *Refu
 		}
 		return &Refusal{status, detail, remedy}
 	}
-	if ofAnotherOrigin(r) || !saysItsOrigin(r) {
+	if ofAnotherOrigin(r) {
 		return refused(http.StatusForbidden, "a page of another origin asks", "open the login page of weir itself")
 	}
 	if p.guard.Tokens == nil {
