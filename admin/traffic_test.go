@@ -151,7 +151,6 @@ func (w *writer) SetWriteDeadline(at time.Time) error {
 	return nil
 }
 
-
 // A stream in which nothing is told says that it is there, has a deadline for each
 // write, and ends after ten minutes, so that who may not look any more does not.
 func TestTraffic_AStreamLastsTenMinutes(t *testing.T) {

@@ -4,6 +4,8 @@ package traffic
 
 import (
 	"fmt"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 )
@@ -68,4 +70,49 @@ func BenchmarkCalled(b *testing.B) {
 	for b.Loop() {
 		r.Called(ResultAdmitted, 57*time.Microsecond)
 	}
+}
+
+// What clients send makes it no larger than so much for each limit, also with keys of
+// the longest form.
+func TestBudget_MemoryIsBoundedWhateverClientsSend(t *testing.T) {
+	const limits, longest = 20, 1400
+	var rules strings.Builder
+	rules.WriteString("domain: d\ndescriptors:\n")
+	for i := range limits {
+		fmt.Fprintf(&rules, "  - {key: k%d, limits: [{name: l%d, rate: 10/s}]}\n", i, i)
+	}
+	for name, c := range map[string]struct {
+		key  int // bytes
+		most int // for each limit
+	}{
+		"usual keys":   {80, 80 << 10},
+		"longest keys": {longest, 240 << 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newReplica(t, rules.String())
+			all, pad := r.rules.Load().Limits(), strings.Repeat("x", c.key-10)
+			before := heap()
+			for second := range 2*int(Generation/time.Second) - 10 {
+				for i := range 10 * limits {
+					r.Met(all[i%limits], fmt.Sprintf("%s%010d", pad, second*limits*10+i), Refused, 1)
+				}
+				r.tick(r.started.Add(time.Duration(second+1) * time.Second))
+			}
+			if took := (heap() - before) / limits; took > c.most {
+				t.Errorf("%d bytes for each limit, more than %d", took, c.most)
+			} else {
+				t.Logf("%d bytes for each limit", took)
+			}
+			runtime.KeepAlive(r)
+		})
+	}
+}
+
+// heap is what lives.
+func heap() int {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
 }

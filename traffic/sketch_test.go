@@ -15,7 +15,8 @@ type exact struct{ hits, refused, tokens int64 }
 func checkBounds(t interface {
 	Helper()
 	Fatalf(string, ...any)
-}, s summary, all map[string]*exact) {
+}, s summary, all map[string]*exact,
+) {
 	t.Helper()
 	told := map[string]counted{}
 	for _, k := range s.keys {
