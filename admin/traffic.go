@@ -126,7 +126,6 @@ func beginStream(w http.ResponseWriter) {
 // tell writes events until there are no more, the reader leaves or does not read, or
 // his time is over.
 func (c *call) tell(w http.ResponseWriter, events <-chan []byte) {
-	_ = c.writer.SetReadDeadline(time.Time{}) // of the server, for the request, which is here
 	beginStream(w)
 	end := time.NewTimer(streamFor)
 	defer end.Stop()

@@ -143,7 +143,7 @@ func newWorldOf(t testing.TB, guard admin.Guard, at place, dir string, change fu
 			Pools: func() []descriptors.Pool { return w.rules.Rules().Pools() },
 		}),
 		Traffic: traffic.New(traffic.Options{Rules: w.rules.Rules, Waiting: room.Waiting, StoreUp: func() bool { return true }}),
-		Ask: judge.AskJSON, Explain: judge.ExplainJSON, Reset: judge.Reset,
+		Ask:     judge.AskJSON, Explain: judge.ExplainJSON, Reset: judge.Reset,
 		Levels: func(ctx context.Context, r descriptors.Request) (any, error) { return judge.Levels(ctx, r) },
 	}
 	if change != nil {

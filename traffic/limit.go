@@ -19,7 +19,8 @@ func newLimit(of name, tally *descriptors.Tally, second int) *limit {
 	return &limit{name: of, tally: tally, keys: newSketch(second), lastMet: second, seconds: newRing[Counts](Seconds), tens: newRing[Counts](Tens)}
 }
 
-// begin has counts of the time before forgotten.
+// begin has counts of the time before forgotten, with that of the request which made the
+// limit followed.
 func (l *limit) begin(counted func(*descriptors.Tally, string) uint64) {
 	l.before = countsOf(l.tally, counted)
 }

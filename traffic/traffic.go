@@ -173,7 +173,7 @@ func (t *Traffic) follow(l *descriptors.Limit, tally *descriptors.Tally) *limit 
 		return nil
 	}
 	followed := newLimit(of, tally, t.second)
-	if tally.Place.Load() != 0 || t.everFull {
+	if tally.Place.Load() != 0 || t.everFull { // it was met before, when nobody looked
 		followed.begin(t.options.Counted)
 	}
 	for t.places[followed.place].Load() != nil {

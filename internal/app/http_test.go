@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/weir-rls/weir/admin"
+	"github.com/weir-rls/weir/traffic"
 )
 
 // pipes is a listener in memory, on the time of a test.
@@ -37,7 +38,8 @@ func (p pipes) Addr() net.Addr { return &net.IPAddr{} }
 func onPipes(t *testing.T, test func(t *testing.T, dial func() net.Conn)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		pages := admin.New(admin.Guard{Tokens: func() admin.Tokens { return nil }})
+		pages := admin.New(admin.Guard{Tokens: func() admin.Tokens { return admin.Tokens{admin.NewToken(admin.Viewer, "v", viewerText)} }})
+		admin.API{Traffic: traffic.New(traffic.Options{})}.Add(pages)
 		pages.AddHealth(func() string { return "" })
 		pages.Add(admin.Everyone, "GET", "/body", "", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if _, err := io.Copy(io.Discard, r.Body); err != nil {
@@ -55,6 +57,31 @@ func onPipes(t *testing.T, test func(t *testing.T, dial func() net.Conn)) {
 		server.Close()
 		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
 			t.Error(err)
+		}
+	})
+}
+
+// viewerText is the token of who may look at what is served on pipes.
+const viewerText = "weir_of-a-viewer-on-pipes"
+
+// A stream lasts longer than a request and an answer may take, as long as its reader
+// reads; one who does not is cut off.
+func TestAStreamOutlastsTheTimeOutsOfAnswers(t *testing.T) {
+	const ask = "GET /api/v1/traffic/stream HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " + viewerText + "\r\n\r\n"
+	onPipes(t, func(t *testing.T, dial func() net.Conn) {
+		begun, conn := time.Now(), dial()
+		go func() { _, _ = io.WriteString(conn, ask) }()
+		all, _ := io.ReadAll(conn)
+		if took := time.Since(begun); took < 10*time.Minute || strings.Count(string(all), ": nothing new") < 39 {
+			t.Errorf("it lasted %v: %.300s", took, all)
+		}
+		deaf := dial()
+		if _, err := io.WriteString(deaf, ask); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute) // reads nothing
+		if all, _ := io.ReadAll(deaf); len(all) > 0 {
+			t.Errorf("who did not read for a minute is told %q", all)
 		}
 	})
 }

@@ -3,9 +3,11 @@ package app_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +22,7 @@ import (
 	"github.com/weir-rls/weir/internal/config"
 	"github.com/weir-rls/weir/internal/parts"
 	"github.com/weir-rls/weir/internal/parts/partstest"
+	"github.com/weir-rls/weir/traffic"
 )
 
 // hiddenRules use what writes a bucket or tells of one. The mark is what nobody may
@@ -162,12 +165,27 @@ func TestKeys_WhoReadsRedisTheLogOrMetricsLearnsNoValue(t *testing.T) {
 		_, text := one.get(page)
 		silent(t, page, text)
 	}
+	_, text := one.get("/api/v1/traffic")
+	silent(t, "the live view", text)
+	var view traffic.Overview
+	if err := json.Unmarshal([]byte(text), &view); err != nil || len(view.Limits) < 9 {
+		t.Errorf("%d limits are followed, %v", len(view.Limits), err)
+	}
+	for _, l := range view.Limits {
+		if status, text = one.get("/api/v1/traffic/limits/" + url.PathEscape(l.Limit) + "?domain=d"); status != 200 {
+			t.Errorf("%d of %s", status, l.Limit)
+		}
+		silent(t, "the live view of "+l.Limit, text)
+	}
+	if _, text = one.get("/api/v1/traffic/limits/per-user"); !strings.Contains(text, `"text":"user=hmac:`) || !strings.Contains(text, `"hidden":true`) {
+		t.Errorf("the keys of a limit: %s", text)
+	}
 	eventually(t, 5*time.Second, "what is refused is an event in the log and the stream", func() bool {
 		return strings.Contains(one.log.String(), `"hmac:`) && strings.Contains(said.String(), `hmac:`)
 	})
-	text, keys := stored(t, redis)
-	if silent(t, "a key of Redis", text); keys < 12 || !strings.Contains(text, "user=$") {
-		t.Errorf("%d keys are too few:\n%s", keys, text)
+	held, keys := stored(t, redis)
+	if silent(t, "a key of Redis", held); keys < 12 || !strings.Contains(held, "user=$") {
+		t.Errorf("%d keys are too few:\n%s", keys, held)
 	}
 	redis.Stop()
 	ask(one, "user=s3cr3t-alice", nil)
