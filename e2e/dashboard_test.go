@@ -1,8 +1,12 @@
 package e2e
 
 import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/weir-rls/weir/admin"
@@ -90,4 +94,38 @@ func TestDashboard_LogInAndOut(t *testing.T) {
 	p.Await("the login page", `location.pathname === "/login"`)
 	p.Go("http://" + top.weirs[0].HTTP + "/dashboard/limits")
 	p.Await("the login page again", `location.pathname === "/login"`)
+}
+
+// Who follows a link from another site is still logged in, though the cookie is not for
+// other sites.
+func TestDashboard_ALinkFromAnotherSiteLeadsToThePage(t *testing.T) {
+	top := run(t, spec{weirs: 1, rules: dashboardRules, more: []string{"--admin-tokens-file", tokensFile(t)}})
+	p := logIn(t, browsertest.Start(t), top, viewersToken, "/dashboard/pools")
+	wiki := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprintf(w, `<link rel="icon" href="data:,"><a href="http://%s/dashboard/limits?q=user">limits</a>`, top.weirs[0].HTTP)
+	}))
+	defer wiki.Close()
+	p.Expect("asks another origin")
+	p.Go(strings.Replace(wiki.URL, "127.0.0.1", "localhost", 1)) // which is another site
+	p.Click("a")
+	p.Await("the page that the link is for", `location.pathname + location.search === "/dashboard/limits?q=user"`)
+}
+
+// The switch of the theme holds on all pages, and wins over the system.
+func TestDashboard_TheThemeIsKept(t *testing.T) {
+	top := run(t, spec{weirs: 1, rules: dashboardRules})
+	p := browsertest.Start(t).Open(t, "http://"+top.weirs[0].HTTP+"/dashboard/pools", browsertest.Look{})
+	const ground = `getComputedStyle(document.body).backgroundColor`
+	light := browsertest.Eval[string](p, ground)
+	p.Click("[data-set-theme=dark]")
+	p.Go("http://" + top.weirs[0].HTTP + "/dashboard/limits")
+	if dark := browsertest.Eval[string](p, ground); dark == light {
+		t.Errorf("the page is still %s", light)
+	}
+	p.Click("[data-set-theme='']")
+	p.Go("http://" + top.weirs[0].HTTP + "/dashboard/pools")
+	if now := browsertest.Eval[string](p, ground); now != light {
+		t.Errorf("the page is %s, and was %s", now, light)
+	}
 }

@@ -76,7 +76,7 @@ func Add(site *admin.Pages, o Options) {
 		site.Add(admin.Viewer, http.MethodGet, p.path, "page: "+p.shows, d.pages[p.name])
 	}
 	site.Add(admin.Everyone, http.MethodGet, assetsPath+"{file}", "what the pages load", d.files)
-	site.Add(admin.Everyone, http.MethodGet, loginPath, "page: log in with a token", d.pages[loginPage.name])
+	site.Add(admin.Everyone, http.MethodGet, loginPath, "page: log in with a token", http.HandlerFunc(d.showLogin))
 	site.AddQuestion(admin.Everyone, loginPath, "log in with a token", http.HandlerFunc(d.logIn))
 	site.AddQuestion(admin.Viewer, "/logout", "log out", http.HandlerFunc(d.logOut))
 	site.SetFront(admin.Front{Home: home, Refused: d.refused})

@@ -9,22 +9,31 @@ import (
 
 const loginPath = "/login"
 
-var loginPage = page{
-	name: "login", path: loginPath, title: "Log in", shows: "log in with a token",
-	data: func(d *dashboard, r *http.Request) (any, error) {
-		possible, known := d.site.LoginState(r)
-		return login{Possible: possible, Known: known, Next: next(r.URL.Query())}, nil
-	},
-}
+var loginPage = page{name: "login", title: "Log in"}
 
 var refusalPage = page{name: "refused", title: "Not shown"}
 
 // login is what the login page shows.
 type login struct {
 	Possible bool // tokens are set up
-	Known    bool // the caller is let in already
 	Next     string
 	Refused  *admin.Refusal
+}
+
+// showLogin shows the login page to who is not let in, or wants to be somebody else.
+func (d *dashboard) showLogin(w http.ResponseWriter, r *http.Request) {
+	possible, known := d.site.LoginState(r)
+	query := r.URL.Query()
+	if known && (!possible || !query.Has("again")) {
+		http.Redirect(w, r, next(query), http.StatusSeeOther)
+		return
+	}
+	// A link on another site brings no cookie along. The page asks for itself again, from
+	// here, and who has logged in is let through.
+	if r.Header.Get("Sec-Fetch-Site") == "cross-site" {
+		w.Header().Set("Refresh", "0")
+	}
+	d.pages[loginPage.name].write(w, r, http.StatusOK, login{Possible: possible, Next: next(query)})
 }
 
 // next is the page that was asked for, if it is one.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
@@ -213,10 +214,17 @@ func (p *Page) Click(selector string) {
 	p.Do(chromedp.Click(chromedp.CSS(selector)))
 }
 
-// Fill writes a text into a field, in place of what is in it.
+// Fill writes a text into a field, in place of what is in it, once the field is there.
 func (p *Page) Fill(selector, text string) {
 	p.t.Helper()
-	p.Do(chromedp.Clear(chromedp.CSS(selector)), chromedp.SendKeys(chromedp.CSS(selector), text))
+	field := "document.querySelector(" + quoted(selector) + ")"
+	p.Await(selector+" is there", `document.readyState === "complete" && `+field)
+	Eval[bool](p, field+".focus(), "+field+".select(), true")
+	if text == "" {
+		p.Keys(kb.Backspace)
+		return
+	}
+	p.Do(command(input.InsertText, input.InsertTextParams{Text: text}))
 }
 
 // Keys presses keys, one after the other, wherever the focus is: a text, or one of kb.

@@ -23,8 +23,9 @@ export function number(n) {
 }
 
 function short(n) {
-	const digits = Math.abs(n) >= 100 || Number.isInteger(n) ? 0 : Math.abs(n) >= 10 ? 1 : 2;
-	return n.toFixed(digits).replace(/\B(?=(\d{3})+(?!\d))/g, "\u202f");
+	const size = Math.abs(n);
+	const text = size >= 100 || Number.isInteger(n) ? n.toFixed(0) : String(Number(n.toFixed(size >= 10 ? 1 : 2)));
+	return text.replace(/\B(?=(\d{3})+(?!\d))/g, "\u202f");
 }
 
 /** duration is a number of seconds in the unit that fits: "850 µs", "1.2 ms". */
@@ -249,9 +250,9 @@ export function chart(name, series, { keep = 300, log = false } = {}) {
 		plot = new uPlot({
 			width: place.clientWidth, height: 200, legend: { show: false }, padding: [8, 28, 0, 0],
 			cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
-			scales: { y: log ? { distr: 3 } : { range: (_, least, most) => [0, most > 0 ? most * 1.1 : 1] } },
+			scales: { x: { range: (_, from, to) => [Math.min(from, to - 60), to] }, y: log ? { distr: 3 } : { range: (_, least, most) => [0, most > 0 ? most * 1.1 : 1] } },
 			axes: [{ ...axis, space: 90, size: 28, values: (_, ticks) => ticks.map((t) => new Date(t * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false })) },
-				{ ...axis, size: 64, values: (_, ticks) => ticks.map((v) => (v == null ? "" : series[0].show(v))) }],
+				{ ...axis, size: 64, filter: log ? (_, ticks) => ticks.map((v) => (/^[125]/.test(v.toExponential(0)) ? v : null)) : undefined, values: (_, ticks) => ticks.map((v) => (v == null ? "" : series[0].show(v))) }],
 			series: [{}, ...series.map((s) => ({ stroke: colour(s.colour), width: 1.5, points: { show: false }, fill: s.fill ? `${colour(s.colour)}22` : undefined }))],
 			hooks: { setCursor: [(u) => tell(u.cursor.idx ?? data[0].length - 1)] },
 		}, data, place);
@@ -262,8 +263,10 @@ export function chart(name, series, { keep = 300, log = false } = {}) {
 	place.setAttribute("role", "img");
 	return {
 		add(time, ...row) {
-			if (data[0].length > 0 && time <= data[0].at(-1)) return;
-			[time, ...row].forEach((value, i) => data[i].push(value));
+			let at = data[0].length; // the past may be told after the present
+			while (at > 0 && data[0][at - 1] > time) at--;
+			if (data[0][at - 1] === time || (at === 0 && data[0].length >= keep)) return;
+			[time, ...row].forEach((value, i) => data[i].splice(at, 0, value));
 			if (data[0].length > keep) data.forEach((column) => column.shift());
 		},
 		show() {
