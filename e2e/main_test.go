@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/weir-rls/weir/internal/browsertest"
 )
 
 // weirBinary is built once for all tests, the way `make build` builds it.
@@ -26,7 +28,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+	goleak.VerifyTestMain(browsertest.Suite{M: m}, goleak.Cleanup(func(code int) {
 		if err := noChildren(); err != nil {
 			fmt.Fprintln(os.Stderr, "e2e:", err)
 			code = 1

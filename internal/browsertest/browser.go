@@ -7,6 +7,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,30 +23,65 @@ type Browser struct{ ctx context.Context }
 // other things to do.
 const patience = 30 * time.Second
 
-// Start starts a Chromium for the time of the test, which fails if there is none.
+// running is the one Chromium of all tests of a package: to start it takes longer than
+// most of them.
+var running struct {
+	sync.Mutex
+	browser *Browser
+	stop    func()
+}
+
+// Start is a Chromium, which is started if it is not running yet. The test fails if there
+// is none. [Suite.Run] ends it.
 func Start(t testing.TB) *Browser {
 	t.Helper()
+	running.Lock()
+	defer running.Unlock()
+	if running.browser != nil {
+		return running.browser
+	}
 	path, err := parts.Find(parts.Chromium)
 	if err != nil {
 		t.Fatal(err)
 	}
+	data, err := os.MkdirTemp("", "weir-chromium-")
+	if err != nil {
+		t.Fatal(err)
+	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(patience),
+		chromedp.ExecPath(path), chromedp.UserDataDir(data), chromedp.WSURLReadTimeout(patience),
 		chromedp.NoSandbox, // containers have no namespaces for it; it loads weir's pages alone
 		chromedp.Flag("force-color-profile", "srgb"), chromedp.Flag("hide-scrollbars", true),
 	)
 	allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, _ := chromedp.NewContext(allocator)
-	t.Cleanup(func() {
-		if err := chromedp.Cancel(ctx); err != nil { // it waits for the end
-			t.Log(err)
-		}
+	running.stop = func() {
+		_ = chromedp.Cancel(ctx) // it waits for the end
 		cancel()
-	})
+		_ = os.RemoveAll(data)
+	}
 	if err := chromedp.Do(ctx); err != nil {
+		running.stop()
 		t.Fatalf("start %s: %v", path, err)
 	}
-	return &Browser{ctx}
+	running.browser = &Browser{ctx}
+	return running.browser
+}
+
+// Suite runs the tests of a package, and then ends the browser that they used. It is
+// what goleak.VerifyTestMain is given in place of m.
+type Suite struct{ M interface{ Run() int } }
+
+// Run implements goleak.TestingM.
+func (s Suite) Run() int {
+	code := s.M.Run()
+	running.Lock()
+	defer running.Unlock()
+	if running.browser != nil {
+		running.stop()
+		running.browser = nil
+	}
+	return code
 }
 
 // screenshots is where they are kept: the directory that WEIR_SCREENSHOTS names, else
