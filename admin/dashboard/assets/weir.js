@@ -228,6 +228,18 @@ export function rows() {
 	};
 }
 
+/** decades are where a logarithmic axis has marks: fewer where it spans more. */
+function decades(_, axis, least, most) {
+	const marks = [];
+	for (let power = Math.floor(Math.log10(least)); power <= Math.ceil(Math.log10(most)); power++) {
+		for (const digit of most / least > 50 ? [1] : [1, 2, 5]) {
+			const mark = digit * 10 ** power;
+			if (mark >= least * 0.999 && mark <= most * 1.001) marks.push(mark);
+		}
+	}
+	return marks;
+}
+
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 /** chart draws series over time into #chart-NAME, with a legend in #legend-NAME that
@@ -250,9 +262,9 @@ export function chart(name, series, { keep = 300, log = false } = {}) {
 		plot = new uPlot({
 			width: place.clientWidth, height: 200, legend: { show: false }, padding: [8, 28, 0, 0],
 			cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
-			scales: { x: { range: (_, from, to) => [Math.min(from, to - 60), to] }, y: log ? { distr: 3 } : { range: (_, least, most) => [0, most > 0 ? most * 1.1 : 1] } },
+			scales: { x: { range: (_, from, to) => (data[0].length > 0 ? [Math.min(from, to - 60), to] : [Date.now() / 1000 - 60, Date.now() / 1000]) }, y: log ? { distr: 3 } : { range: (_, least, most) => [0, most > 0 ? most * 1.1 : 5] } },
 			axes: [{ ...axis, space: 90, size: 28, values: (_, ticks) => ticks.map((t) => new Date(t * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false })) },
-				{ ...axis, size: 64, filter: log ? (_, ticks) => ticks.map((v) => (/^[125]/.test(v.toExponential(0)) ? v : null)) : undefined, values: (_, ticks) => ticks.map((v) => (v == null ? "" : series[0].show(v))) }],
+				{ ...axis, size: 64, splits: log ? decades : undefined, values: (_, ticks) => ticks.map((v) => (v == null ? "" : series[0].show(v))) }],
 			series: [{}, ...series.map((s) => ({ stroke: colour(s.colour), width: 1.5, points: { show: false }, fill: s.fill ? `${colour(s.colour)}22` : undefined }))],
 			hooks: { setCursor: [(u) => tell(u.cursor.idx ?? data[0].length - 1)] },
 		}, data, place);
