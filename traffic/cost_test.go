@@ -54,7 +54,7 @@ func BenchmarkMet(b *testing.B) {
 func BenchmarkCount(b *testing.B) {
 	for _, keys := range []int{1, 10, 100_000} {
 		b.Run(fmt.Sprintf("%d keys", keys), func(b *testing.B) {
-			s, all, n := newSketch(0), keysOf(keys), 0
+			s, all, n := sketchOf(), keysOf(keys), 0
 			b.ReportAllocs()
 			for b.Loop() {
 				s.looked = 0

@@ -4,10 +4,11 @@ import "github.com/weir-rls/weir/descriptors"
 
 // limit is what is known of one that is followed.
 type limit struct {
+	tally *descriptors.Tally // the first two are what a request looks at
+	keys  sketch
+
 	name
 	place   int
-	tally   *descriptors.Tally
-	keys    *sketch
 	before  Counts // as they were at the end of the last second
 	lastMet int    // the second
 
@@ -16,7 +17,9 @@ type limit struct {
 }
 
 func newLimit(of name, tally *descriptors.Tally, second int) *limit {
-	return &limit{name: of, tally: tally, keys: newSketch(second), lastMet: second, seconds: newRing[Counts](Seconds), tens: newRing[Counts](Tens)}
+	l := &limit{name: of, tally: tally, lastMet: second, seconds: newRing[Counts](Seconds), tens: newRing[Counts](Tens)}
+	l.keys.begin(second)
+	return l
 }
 
 // begin has counts of the time before forgotten, with that of the request which made the

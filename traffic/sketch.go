@@ -31,19 +31,21 @@ const (
 	mostWeight = 1 << 20
 )
 
-func newSketch(second int) *sketch {
-	s := &sketch{now: newTable(), since: second}
+func (s *sketch) begin(second int) {
+	s.now, s.since = newTable(), second
 	s.weight.Store(1)
-	return s
 }
 
 // count counts a use of a key: of a hit, or of tokens alone, which nobody is counted for
 // who was not before.
 func (s *sketch) count(key string, hit, refused bool, tokens int64) {
 	weight := s.weight.Load()
-	if weight > 1 && rand.Uint32()&(weight-1) != 0 {
-		return
+	if weight == 1 || rand.Uint32()&(weight-1) == 0 {
+		s.look(weight, key, hit, refused, tokens)
 	}
+}
+
+func (s *sketch) look(weight uint32, key string, hit, refused bool, tokens int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.looked++; s.looked > mostLooked && weight < mostWeight && weight == s.weight.Load() {

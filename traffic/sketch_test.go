@@ -8,6 +8,12 @@ import (
 	"pgregory.net/rapid"
 )
 
+func sketchOf() *sketch {
+	s := &sketch{}
+	s.begin(0)
+	return s
+}
+
 // exact is what a sketch approximates.
 type exact struct{ hits, refused, tokens int64 }
 
@@ -49,7 +55,7 @@ func checkBounds(t interface {
 func TestKeys_AreRightWithinTheErrorThatIsTold(t *testing.T) {
 	most := 0
 	rapid.Check(t, func(t *rapid.T) {
-		s, second := newSketch(0), 0
+		s, second := sketchOf(), 0
 		generations := []map[string]*exact{{}}
 		for range rapid.IntRange(1, 40).Draw(t, "bursts") {
 			var next func(i int) string
@@ -112,7 +118,7 @@ func TestKeys_AreRightWithinTheErrorThatIsTold(t *testing.T) {
 // right all the same. When it is met less often all are looked at again.
 func TestKeys_OfManyHitsFewAreLookedAt(t *testing.T) {
 	const hits = 100_000
-	s := newSketch(0)
+	s := sketchOf()
 	var rare [10_000]string
 	for i := range rare {
 		rare[i] = fmt.Sprintf("rare %d", i)
@@ -153,7 +159,7 @@ func TestKeys_OfManyHitsFewAreLookedAt(t *testing.T) {
 
 // Tokens that are settled later are those of a key that is known, and drive none out.
 func TestKeys_WhatIsSettledIsNoHit(t *testing.T) {
-	s := newSketch(0)
+	s := sketchOf()
 	s.count("a", true, false, 3)
 	s.count("a", false, false, 40)
 	s.count("b", false, false, 5)
