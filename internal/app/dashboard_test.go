@@ -88,12 +88,16 @@ func TestLogin_GuessesAreLimited(t *testing.T) {
 // shown in no frame. What it loads may be kept for ever.
 func TestDashboard_PagesLoadNothingButWhatIsWeirs(t *testing.T) {
 	r := start(t, pooledRules, func(*config.Settings) {})
-	b := r.browser(t)
+	b, stranger := r.browser(t), startWithTokens(t).browser(t)
 	loads := regexp.MustCompile(`(?:src|href)="([^"]*)"`)
 	inline := regexp.MustCompile(`<script[^>]*>[^<]|<style|\sstyle=|\son[a-z]+=|javascript:`)
 	loaded := map[string]bool{}
 	for _, path := range []string{"/dashboard", "/dashboard/limits", "/dashboard/limits/d/per-user", "/dashboard/limits/d/nothing", "/dashboard/pools", "/dashboard/rules", "/dashboard/models", "/dashboard/events", "/login", "/nothing"} {
-		_, header, page := b.do("GET", path, "")
+		visitor := b
+		if path == "/login" {
+			visitor = stranger
+		}
+		_, header, page := visitor.do("GET", path, "")
 		policy := header.Get("Content-Security-Policy")
 		for _, part := range []string{"default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'", "require-trusted-types-for 'script'"} {
 			if !strings.Contains(policy, part) {
