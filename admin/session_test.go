@@ -87,7 +87,11 @@ func TestSession_MayDoWhatItsTokenMay(t *testing.T) {
 	if w := operator.want(t, 200, "PUT", "/change", ""); w.Body.String() != "{operator ann true}" {
 		t.Errorf("the caller is %s", w.Body)
 	}
+	kept := newBrowser(p) // who has copied the cookie has nothing of it afterwards
+	kept.cookies["weir-session"] = operator.cookies["weir-session"]
+	kept.want(t, 200, "GET", "/read", "")
 	operator.want(t, 200, "POST", "/logout", "")
+	kept.want(t, 401, "GET", "/read", "")
 	operator.want(t, 401, "GET", "/read", "")
 	viewer.want(t, 200, "GET", "/read", "")
 }

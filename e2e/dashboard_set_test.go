@@ -73,6 +73,9 @@ func TestDashboard_AnOverrideMadeByKeyboardLimitsTheNextRequestThroughEnvoy(t *t
 		t.Errorf("the next request: %v", got)
 	}
 	p.Screenshot("limit-set-light")
+	p.Fill("#f-rate", "2/hour")
+	p.Keys(kb.Enter)
+	p.Await("it is previewed in place of what is set", `document.querySelector("#preview").innerText.includes("It replaces rate 3/hour, burst 3")`)
 
 	p.TabTo("[data-undo]")
 	p.Keys(kb.Enter, kb.Enter)

@@ -32,7 +32,7 @@ function second(s, waiting, store) {
 function minute(s) {
 	const all = s.admitted + s.refused + s.errors;
 	tile("minute", number(s.admitted));
-	tile("share", all === 0 ? "none" : s.refused > 0 && s.refused < all / 100 ? "<1 %" : `${Math.round((100 * s.refused) / all)} %`);
+	tile("share", s.refused > 0 && s.refused < all / 100 ? "<1 %" : `${Math.round((100 * s.refused) / Math.max(1, all))} %`);
 	tile("waited", number(s.waited));
 	tile("p50", duration(s.p50_seconds || null));
 	tile("p99", duration(s.p99_seconds || null));

@@ -8,8 +8,14 @@ export function ago(at, now = Date.now()) {
 	const seconds = Math.round((now - at) / 1000);
 	const size = Math.abs(seconds);
 	if (size < 2) return "now";
-	const [unit, each] = spellsOfSeconds.find(([, each]) => size >= each);
-	const text = `${Math.floor(size / each)} ${unit}`;
+	const first = spellsOfSeconds.findIndex(([, each]) => size >= each);
+	const [unit, each] = spellsOfSeconds[first];
+	let text = `${Math.floor(size / each)} ${unit}`;
+	if (each >= 3600) { // of an hour or more what is left matters, too
+		const [smaller, part] = spellsOfSeconds[first + 1];
+		const rest = Math.floor((size % each) / part);
+		if (rest > 0) text += ` ${rest} ${smaller}`;
+	}
 	return seconds > 0 ? `${text} ago` : `in ${text}`;
 }
 
@@ -284,6 +290,7 @@ export function chart(name, series, { keep = 300, log = false } = {}) {
 		show() {
 			plot.setData(data);
 			tell(plot.cursor.idx ?? data[0].length - 1);
+			place.toggleAttribute("data-empty", data.slice(1).every((column) => column.every((value) => value == null)));
 			place.setAttribute("aria-label", `A chart of the last ${duration(data[0].length)}; now ${series.map((s, i) => `${s.text} ${values[i].textContent}`).join(", ")}`);
 		},
 	};
