@@ -139,12 +139,21 @@ var rules = []rule{
 		"internal/app wires all rooms; a room that imported it would import every other",
 	},
 	{
-		"what tries rules imports only the service, rules, the memory store and the room where callers wait, and only internal/cli imports it",
+		"what tries rules imports only the service, rules, buckets in memory and the room where callers wait, and only internal/cli and internal/simulate import it",
 		func(dir, path string) bool {
 			room := "internal/ruletest"
-			return roomImportsOnly(room, "service", "descriptors", "buckets/memory", "buckets/waiting")(dir, path) || path == module+room && dir != "internal/cli"
+			return roomImportsOnly(room, "service", "descriptors", "buckets", "buckets/memory", "buckets/waiting")(dir, path) ||
+				path == module+room && dir != "internal/cli" && dir != "internal/simulate"
 		},
 		"it judges by the code that serves, and nothing that serves may depend on what tries it",
+	},
+	{
+		"what replays traces imports only what tries rules, the service, rules, buckets and the room where callers wait, and only internal/cli imports it",
+		func(dir, path string) bool {
+			room := "internal/simulate"
+			return roomImportsOnly(room, "internal/ruletest", "service", "descriptors", "buckets", "buckets/waiting")(dir, path) || path == module+room && dir != "internal/cli"
+		},
+		"a second way to a verdict would simulate something else than what serves",
 	},
 	{
 		"the load generator imports nothing of weir, and only internal/cli and tools/bench import it",
@@ -332,6 +341,10 @@ func TestImportRules_CatchWhatTheyForbid(t *testing.T) {
 		{"internal/ruletest", module + "service", true},
 		{"internal/ruletest", module + "buckets/redis", false},
 		{"internal/app", module + "internal/ruletest", false},
+		{"internal/simulate", module + "internal/ruletest", true},
+		{"internal/simulate", module + "buckets/memory", false},
+		{"internal/app", module + "internal/simulate", false},
+		{"internal/cli", module + "internal/simulate", true},
 		{"tools/bench", module + "internal/bench", true},
 		{"tools/bench", module + "internal/parts", true},
 		{"tools/bench", module + "internal/app", false},
