@@ -12,8 +12,6 @@ import (
 	"github.com/weir-rls/weir/descriptors"
 )
 
-// csvLines is a trace whose first line names its columns. Those without a meaning of
-// their own are keys, each of which is a descriptor unless a mapping says otherwise.
 type csvLines struct {
 	*layout
 	lines
@@ -27,7 +25,9 @@ type key struct {
 	column int
 }
 
-func newCSV(f *Format, r *bufio.Reader) (*csvLines, error) {
+// CSV is a trace whose first line names its columns. Those without a meaning of their own
+// are keys, each of which is a descriptor unless a mapping says otherwise.
+func CSV(f *Format, r *bufio.Reader) (Source, error) {
 	c := &csvLines{layout: newLayout(f), lines: lines{file: f.File, from: r}}
 	header, err := c.cells()
 	if err == io.EOF {

@@ -10,8 +10,6 @@ import (
 	"github.com/weir-rls/weir/internal/ruletest"
 )
 
-// jsonLines is a trace of JSON objects, one a line: what Envoy's access log writes with a
-// json_format, or descriptors as they were sent.
 type jsonLines struct {
 	*layout
 	lines
@@ -20,7 +18,9 @@ type jsonLines struct {
 	held   []descriptors.Descriptor
 }
 
-func newJSONLines(f *Format, r *bufio.Reader) *jsonLines {
+// JSONLines is a trace of one JSON object a line: Envoy's access log with a json_format,
+// or descriptors as they were sent.
+func JSONLines(f *Format, r *bufio.Reader) Source {
 	j := &jsonLines{layout: newLayout(f), lines: lines{file: f.File, from: r}, index: map[string]int{}, inside: map[string]bool{}}
 	for i, name := range j.names {
 		j.index[name] = i
@@ -56,7 +56,7 @@ func (j *jsonLines) parse(text string) (*Row, *BadLine) {
 	case errors.As(err, &bad):
 		return nil, bad
 	case err != nil || s.space() != 0:
-		return nil, j.bad(j.number, "it is no JSON object at character "+strconv.Itoa(min(s.at, len(text))+1), "write one object a line, as Envoy's json_format does; --format csv reads CSV")
+		return nil, j.bad(j.number, "it is no JSON object at character "+strconv.Itoa(min(s.at, len(text))+1), "write one object a line, as Envoy's json_format does; --trace-format csv reads CSV")
 	}
 	row, bad := j.row(j.number)
 	if bad == nil && len(j.format.Map) == 0 {

@@ -127,3 +127,6 @@ type ChangedVerdict struct {
 	WaitSeconds float64             `json:"wait_seconds,omitempty"`
 	Why         string              `json:"why,omitempty"`
 }
+
+// Names are how a reader calls what was simulated.
+type Names struct{ Rules, Against, Trace string }

@@ -145,22 +145,22 @@ func (c *compare) told(before *tally, after *Report) *Comparison {
 	}
 	type id struct{ domain, limit string }
 	olds, seen := before.limitReports(), map[id]bool{}
-	find := func(all []LimitReport, of id) *LimitReport {
-		i := slices.IndexFunc(all, func(l LimitReport) bool { return id{l.Domain, l.Limit} == of })
-		if i < 0 {
-			return nil
+	byID := func(all []LimitReport) map[id]*LimitReport {
+		found := map[id]*LimitReport{}
+		for _, l := range all {
+			l.Course, l.TopKeys = nil, nil
+			found[id{l.Domain, l.Limit}] = &l
 		}
-		l := all[i]
-		l.Course, l.TopKeys = nil, nil
-		return &l
+		return found
 	}
+	was, is := byID(olds), byID(after.Limits)
 	for _, l := range slices.Concat(after.Limits, olds) {
 		one := id{l.Domain, l.Limit}
 		if seen[one] {
 			continue
 		}
 		seen[one] = true
-		was, is := find(olds, one), find(after.Limits, one)
+		was, is := was[one], is[one]
 		if was == nil || is == nil || was.Counts != is.Counts || was.Admits != is.Admits || was.ShadowRefused != is.ShadowRefused {
 			o.Limits = append(o.Limits, LimitChange{one.domain, one.limit, was, is})
 		}
