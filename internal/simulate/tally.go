@@ -191,9 +191,10 @@ func (c *counts) meet(d *decision, v *Verdict, at int64) {
 	}
 }
 
+var escape = strings.NewReplacer(`\`, `\\`, `,`, `\,`)
+
 // entriesText is a descriptor as weir explain -d takes it.
 func entriesText(entries []descriptors.Entry) string {
-	escape := strings.NewReplacer(`\`, `\\`, `,`, `\,`)
 	var b strings.Builder
 	for i, e := range entries {
 		if i > 0 {
