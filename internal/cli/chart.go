@@ -22,39 +22,22 @@ var blocks = [...]string{" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "
 // label is the width of what stands to the left of the pictures.
 const label = 10
 
-// column is a part of the time that is drawn.
-type column struct{ admitted, refused float64 } // a second
-
-// columnsOf makes parts of a course so long that they fit into a width.
-func columnsOf(c *simulate.Course, width int) (all []column, length float64) {
-	each := (len(c.Admitted) + width - 1) / width
-	length = c.PartSeconds * float64(each)
-	for i := 0; i < len(c.Admitted); i += each {
-		var one column
-		for k := i; k < min(i+each, len(c.Admitted)); k++ {
-			one.admitted, one.refused = one.admitted+float64(c.Admitted[k])/length, one.refused+float64(c.Refused[k])/length
-		}
-		all = append(all, one)
-	}
-	return all, length
-}
-
 func (c *chart) text() string {
-	all, length := columnsOf(c.course, c.width-label-1)
+	all := c.course.Columns(c.width - label - 1)
 	stretch := max(1, (c.width-label-1)/len(all))
 	most := 0.0
 	for _, one := range all {
-		most = max(most, one.admitted, one.refused)
+		most = max(most, one.Admitted, one.Refused)
 	}
 	var b strings.Builder
-	c.bars(&b, "admitted", green, most, stretch, all, func(o column) float64 { return o.admitted })
-	c.bars(&b, "refused", red, most, stretch, all, func(o column) float64 { return o.refused })
-	c.times(&b, stretch*len(all), length*float64(len(all)))
+	c.bars(&b, "admitted", green, most, stretch, all, func(o simulate.Column) float64 { return o.Admitted })
+	c.bars(&b, "refused", red, most, stretch, all, func(o simulate.Column) float64 { return o.Refused })
+	c.times(&b, stretch*len(all))
 	return b.String()
 }
 
 // bars draws one picture.
-func (c *chart) bars(b *strings.Builder, name, colour string, most float64, stretch int, all []column, of func(column) float64) {
+func (c *chart) bars(b *strings.Builder, name, colour string, most float64, stretch int, all []simulate.Column, of func(simulate.Column) float64) {
 	for row := c.height - 1; row >= 0; row-- {
 		left := ""
 		switch row {
@@ -79,12 +62,11 @@ func (c *chart) bars(b *strings.Builder, name, colour string, most float64, stre
 }
 
 // times is the axis below.
-func (c *chart) times(b *strings.Builder, width int, seconds float64) {
+func (c *chart) times(b *strings.Builder, width int) {
 	fmt.Fprintf(b, "%*s └%s\n", label-1, "", strings.Repeat("─", width))
-	layout := clockLayout(seconds)
-	end := c.course.From.Add(time.Duration(seconds * 1e9))
-	first, last := c.course.From.Format(layout), end.Format(layout)
-	middle := c.course.From.Add(time.Duration(seconds * 5e8)).Format(layout)
+	length := c.course.To.Sub(c.course.From)
+	layout := clockLayout(length)
+	first, middle, last := c.course.From.Format(layout), c.course.From.Add(length/2).Format(layout), c.course.To.Format(layout)
 	gap := width - len(first) - len(last)
 	if gap > len(middle)+4 {
 		fmt.Fprintf(b, "%*s  %s%s%s%s%s\n", label-1, "", first, strings.Repeat(" ", (gap-len(middle))/2), middle, strings.Repeat(" ", gap-len(middle)-(gap-len(middle))/2), last)
@@ -94,11 +76,11 @@ func (c *chart) times(b *strings.Builder, width int, seconds float64) {
 }
 
 // clockLayout is how a time is written on an axis of a length.
-func clockLayout(seconds float64) string {
+func clockLayout(length time.Duration) string {
 	switch {
-	case seconds < 20:
+	case length < 20*time.Second:
 		return "15:04:05.000"
-	case seconds < 2*24*3600:
+	case length < 48*time.Hour:
 		return "15:04:05"
 	}
 	return "Jan 2 15:04"
@@ -117,17 +99,20 @@ func rateText(perSecond float64) string {
 }
 
 // spark draws refusals in one row.
-func spark(c *simulate.Course, parts int, most float64) string {
+func spark(c *simulate.Course, parts int) string {
+	all, most := c.Columns(parts), 0.0
+	for _, one := range all {
+		most = max(most, one.Refused)
+	}
 	var b strings.Builder
-	all, _ := columnsOf(c, parts)
 	for _, one := range all {
 		eighths := 0
-		if most > 0 && one.refused > 0 {
-			eighths = max(1, int(one.refused/most*8+0.5))
+		if one.Refused > 0 {
+			eighths = max(1, int(one.Refused/most*8+0.5))
 		}
 		b.WriteString(blocks[min(eighths, 8)])
 	}
-	return b.String()
+	return strings.TrimRight(b.String(), " ")
 }
 
 // grouped is a number with its thousands apart.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
+	"os"
 	"strings"
 	"time"
 
@@ -174,10 +174,17 @@ func rulesOf(world World, files []string, merge bool) (*descriptors.Rules, error
 
 // write prints the report, and writes the page.
 func (f *simulateFlags) write(world World, files []string, t *trace, report *simulate.Report) error {
-	names := simulate.Names{Rules: strings.Join(files, ", "), Against: strings.Join(f.against, ", "), Trace: t.format.File}
+	names := simulate.Names{Rules: strings.Join(files, ", "), Against: strings.Join(f.against, ", "), Trace: t.format.File, Row: "line"}
+	if f.trace.generate != "" {
+		names.Trace, names.Row = f.trace.generate, "request"
+	}
 	if f.html != "" {
-		if err := writePage(f.html, names, report); err != nil {
-			return err
+		page, err := report.Page(names)
+		if err == nil {
+			err = os.WriteFile(f.html, page, 0o644)
+		}
+		if err != nil {
+			return fmt.Errorf("--html: %w", err)
 		}
 	}
 	text := ""
@@ -187,7 +194,7 @@ func (f *simulateFlags) write(world World, files []string, t *trace, report *sim
 			return err
 		}
 	} else {
-		s := simulationText{Report: report, names: names, paint: paintFor(world.Stdout, world.Environ), width: widthOf(world.Stdout, world.Environ), limits: min(f.limits, math.MaxInt)}
+		s := simulationText{Report: report, names: names, paint: paintFor(world.Stdout, world.Environ), width: widthOf(world.Stdout, world.Environ), limits: f.limits}
 		text = s.text()
 	}
 	_, err := fmt.Fprint(world.Stdout, text)

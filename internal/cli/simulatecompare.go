@@ -71,7 +71,7 @@ func fromTo(before, after int64) string {
 
 // change explains one request that gets another verdict.
 func (s *simulationText) change(c *simulate.Change) {
-	s.line("\n  %s  %s  %s", c.At.Format("15:04:05.000"), cut(shown(strings.Join(c.Descriptors, "  ")), s.width-34), s.paint.in(dim, fmt.Sprintf("line %d", c.Line)))
+	s.line("\n  %s  %s  %s", c.At.Format("15:04:05.000"), cut(shown(strings.Join(c.Descriptors, "  ")), s.width-34), s.paint.in(dim, fmt.Sprintf("%s %d", s.names.Row, c.Line)))
 	for _, side := range []struct {
 		name string
 		v    *simulate.ChangedVerdict

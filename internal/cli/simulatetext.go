@@ -178,21 +178,16 @@ func (s *simulationText) limitTable() {
 // sparkline is when a limit refused, where there is room for it behind its row.
 func (s *simulationText) sparkline(limits []*simulate.LimitReport, i int, rows [][]string) string {
 	room := s.width - tableWidth(rows) - 4
-	if room < 10 {
+	if room < 18 {
 		return ""
 	}
 	if i < 0 {
-		return "  refused over time"[:min(room+2, 19)]
+		return "  " + cut("refusals over time", room)
 	}
 	if limits[i].Course == nil || limits[i].Refused+limits[i].ShadowRefused == 0 {
 		return ""
 	}
-	most := 0.0
-	all, _ := columnsOf(limits[i].Course, min(room, 40))
-	for _, one := range all {
-		most = max(most, one.refused)
-	}
-	return "  " + s.paint.in(red, spark(limits[i].Course, min(room, 40), most))
+	return "  " + s.paint.in(red, spark(limits[i].Course, min(room, 40)))
 }
 
 // details tells of a limit what only some have.

@@ -78,6 +78,7 @@ type LimitReport struct {
 // Course is what was admitted and refused over time, in parts of one length.
 type Course struct {
 	From        time.Time `json:"from"`
+	To          time.Time `json:"to"` // of the last request, within the last part
 	PartSeconds float64   `json:"part_seconds"`
 	Admitted    []int64   `json:"admitted"`
 	Refused     []int64   `json:"refused"`
@@ -129,4 +130,28 @@ type ChangedVerdict struct {
 }
 
 // Names are how a reader calls what was simulated.
-type Names struct{ Rules, Against, Trace string }
+type Names struct{ Rules, Against, Trace, Row string }
+
+// Column is a part of the time that is drawn: requests in a second.
+type Column struct {
+	From              time.Time
+	Seconds           float64
+	Admitted, Refused float64
+}
+
+// Columns make parts of a course so long that there are at most so many. The last is as
+// long as the trace is.
+func (c *Course) Columns(most int) (all []Column) {
+	each := max(1, (len(c.Admitted)+most-1)/most)
+	for i := 0; i < len(c.Admitted); i += each {
+		one := Column{From: c.From.Add(time.Duration(float64(i) * c.PartSeconds * 1e9)), Seconds: c.PartSeconds * float64(each)}
+		if left := c.To.Sub(one.From).Seconds(); left < one.Seconds && i > 0 {
+			one.Seconds = max(left, one.Seconds/8)
+		}
+		for k := i; k < min(i+each, len(c.Admitted)); k++ {
+			one.Admitted, one.Refused = one.Admitted+float64(c.Admitted[k])/one.Seconds, one.Refused+float64(c.Refused[k])/one.Seconds
+		}
+		all = append(all, one)
+	}
+	return all
+}

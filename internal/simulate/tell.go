@@ -26,10 +26,10 @@ func (r *run) tell() {
 	p := r.replays[len(r.replays)-1]
 	y := &p.tally
 	o := r.report
-	o.Requests, o.Course, o.TopKeys = y.total.told(), y.total.course.told(), y.total.keys.told()
+	o.Requests, o.Course, o.TopKeys = y.total.told(), y.total.course.told(r.last), y.total.keys.told()
 	o.Refused = RefusedFor{y.refused.limit, y.refused.unmatched, y.refused.excess}
 	o.NoLimit, o.NoDomain, o.Peak = y.unmatched, y.unknown, y.second.told()
-	o.Limits, o.NeverMet = y.limitReports(), y.neverMet()
+	o.Limits, o.NeverMet = y.limitReports(r.last), y.neverMet()
 	o.Notes = p.notes(&r.Options)
 	if r.Against != nil {
 		o.Against = r.compare.told(&r.replays[0].tally, o)
@@ -42,11 +42,11 @@ func (c *counts) told() Counts {
 
 func (p *peak) told() Peak { return Peak{p.most, time.Unix(p.at, 0).UTC()} }
 
-func (c *course) told() *Course {
+func (c *course) told(to int64) *Course {
 	if c == nil {
 		return nil
 	}
-	told := &Course{From: micros(c.start), PartSeconds: float64(c.length) / 1e6}
+	told := &Course{From: micros(c.start), To: micros(to), PartSeconds: float64(c.length) / 1e6}
 	for _, p := range c.parts {
 		told.Admitted, told.Refused = append(told.Admitted, p.admitted), append(told.Refused, p.refused)
 	}
@@ -64,7 +64,7 @@ func (s *sketch) told() (keys []KeyReport) {
 }
 
 // limitReports are those of the limits that were met, in the order of the rules.
-func (t *tally) limitReports() []LimitReport {
+func (t *tally) limitReports(last int64) []LimitReport {
 	place := map[*descriptors.Limit]int{}
 	for i, l := range t.rules.Limits() {
 		place[l] = i
@@ -75,7 +75,7 @@ func (t *tally) limitReports() []LimitReport {
 		reports = append(reports, LimitReport{
 			Domain: c.limit.Domain, Limit: c.limit.Name, Admits: admits(c.limit), Counts: c.told(),
 			OtherRefused: c.spared, ShadowRefused: c.shadow, OtherQuota: c.quota, Borrowed: c.borrowed, Tokens: c.tokens,
-			Peak: c.rate.told(), Course: c.course.told(), TopKeys: c.keys.told(),
+			Peak: c.rate.told(), Course: c.course.told(last), TopKeys: c.keys.told(),
 		})
 	}
 	return reports
@@ -144,7 +144,7 @@ func (c *compare) told(before *tally, after *Report) *Comparison {
 		Longer: c.longer, Shorter: c.shorter, OtherLimit: c.otherLimit, Limits: []LimitChange{}, Changes: c.changes,
 	}
 	type id struct{ domain, limit string }
-	olds, seen := before.limitReports(), map[id]bool{}
+	olds, seen := before.limitReports(0), map[id]bool{}
 	byID := func(all []LimitReport) map[id]*LimitReport {
 		found := map[id]*LimitReport{}
 		for _, l := range all {
