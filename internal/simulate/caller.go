@@ -11,14 +11,14 @@ import (
 
 // caller is one who is held in a line until he may ask again.
 type caller struct {
-	row    *Row
-	number int64
-	limit  *descriptors.Limit // that lets him be held
-	end    int64              // of his time, microseconds
-	line   *line
-	place  *list.Element
-	wakes  int64 // when he asks next, if he is the first; 0: when something is given back
-	gone   bool
+	row     *Row
+	number  int64
+	charged string // the limit of the charge that lets him be held
+	end     int64  // of his time, microseconds
+	line    *line
+	place   *list.Element
+	wakes   int64 // when he asks next, if he is the first; 0: when something is given back
+	gone    bool
 }
 
 // full tells that as many are held as may be.
@@ -62,7 +62,7 @@ func (w *waits) stand(c *caller, lack *buckets.Charge) {
 		return
 	}
 	if c.line == nil {
-		w.duesOf(c.limit).held++
+		w.duesOf(c.charged).held++
 	}
 	w.walkOff(c)
 	l := w.lines[key]
@@ -75,7 +75,7 @@ func (w *waits) stand(c *caller, lack *buckets.Charge) {
 
 // leave takes a caller out who is held no more.
 func (w *waits) leave(c *caller) {
-	w.duesOf(c.limit).held--
+	w.duesOf(c.charged).held--
 	w.walkOff(c)
 	c.gone = true
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -89,7 +90,11 @@ func (k *kinds) Next() (*Row, error) {
 
 func kindsOf(t *testing.T, spec string, requests int) Source {
 	t.Helper()
-	l, err := Generate(fmt.Sprintf("%s,for=%dms", spec, requests*5), 7, &Format{Domain: "shop"})
+	var rate int
+	if _, err := fmt.Sscanf(spec, "rate=%d/s", &rate); err != nil {
+		t.Fatal(err)
+	}
+	l, err := Generate(fmt.Sprintf("%s,for=%dms", spec, requests*1000/rate), 7, &Format{Domain: "shop"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,23 +111,52 @@ type same struct {
 // The verdicts of a simulation are those that a weir gives over gRPC, from its memory
 // store, when it is asked the same at the same times.
 func TestTheServiceGivesTheSameVerdicts(t *testing.T) {
-	const requests = 100_000
-	rules := loadRules(t, everyKind)
-	simulated := make([]same, requests*2)
-	var r *replay
-	waited, denied := 0, map[string]int{}
-	r = newReplay(rules, time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro(), assumed{}, func(number int64, _ *Row, v Verdict) {
+	denied, waited := differ(t, everyKind, everyLoad, 100_000)
+	if waited < 1000 || len(denied) < 14 {
+		t.Errorf("the trace tries too little: %d waited, refused by %v", waited, denied)
+	}
+}
+
+// lined has what callers stand in line for: slots, several limits at once,
+// pools. Of two classes of a pool either may come first who wait for the same token, in a
+// weir as well: so one class asks.
+const lined = `
+domain: shop
+pools: [{name: units, rate: 8/s, burst: 10, max_wait: 3s, max_waiters: 12}]
+descriptors:
+  - {key: slot, limits: [{name: slots, algorithm: concurrency, slots: 2, slot_ttl: 30s, max_wait: 2s, max_waiters: 5}]}
+  - {key: slow, limits: [{name: slow, rate: 4/s, burst: 3, max_wait: 2s, max_waiters: 6}, {name: also, rate: 20/min, burst: 20}]}
+  - {key: class, value: gold, draw: {pool: units, guarantee: 5/s}}
+  - {key: class, value: silver, draw: {pool: units, guarantee: 2/s}}
+`
+
+// So are those on callers who stand in lines.
+func TestTheServiceGivesTheSameVerdicts_InLines(t *testing.T) {
+	denied, waited := differ(t, lined, strings.NewReplacer("rate=200/s", "rate=40/s",
+		"kind=one-of(bucket,fixed,sliding,both,quotas,class,slow,success,slot,job)", "kind=one-of(slot,slow,class)", "class=one-of(gold,silver)", "class=gold", "zipf(20)", "zipf(5)").Replace(everyLoad), 10_000)
+	if waited < 500 || len(denied) < 4 {
+		t.Errorf("the trace tries too little: %d waited, refused by %v", waited, denied)
+	}
+}
+
+// differ tells of requests on which a simulation and the service differ.
+func differ(t *testing.T, text, load string, requests int) (denied map[string]int, waited int) {
+	t.Helper()
+	denied = map[string]int{}
+	simulated := make([]same, 2*requests)
+	r := newReplay(loadRules(t, text), time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro(), assumed{}, func(number int64, _ *Row, v Verdict) {
 		simulated[number] = same{v.Admitted, v.Limit, v.Waited}
 		if v.Admitted {
 			simulated[number].limit = ""
 		} else {
 			denied[v.Limit]++
+			simulated[number].waited = 0
 		}
 		if v.Waited > 0 {
 			waited++
 		}
 	})
-	source, number := kindsOf(t, everyLoad, requests), int64(0)
+	source, number := kindsOf(t, load, requests), int64(0)
 	for row, err := source.Next(); err == nil; row, err = source.Next() {
 		if err := r.ask(number, row); err != nil {
 			t.Fatal(err)
@@ -132,19 +166,18 @@ func TestTheServiceGivesTheSameVerdicts(t *testing.T) {
 	if err := r.finish(); err != nil {
 		t.Fatal(err)
 	}
-	served := serve(t, loadRules(t, everyKind), kindsOf(t, everyLoad, requests), int(number))
-	differ := 0
-	for i, s := range served {
+	different := 0
+	for i, s := range serve(t, loadRules(t, text), kindsOf(t, load, requests), int(number)) {
 		if s != simulated[i] {
-			if differ++; differ < 10 {
+			if different++; different < 10 {
 				t.Errorf("request %d: simulated %+v, served %+v", i, simulated[i], s)
 			}
 		}
 	}
-	t.Logf("%d requests, %d differ, %d waited, refused by %v", number, differ, waited, denied)
-	if number < requests*99/100 || waited < 1000 || len(denied) < 11 {
-		t.Errorf("the trace tries too little: %d requests, %d waited, refused by %v", number, waited, denied)
+	if different > 0 || int(number) < requests {
+		t.Errorf("%d of %d requests differ", different, number)
 	}
+	return denied, waited
 }
 
 // serve asks a weir over gRPC, in virtual time.

@@ -32,6 +32,7 @@ type waits struct {
 	// Of the request that is asked.
 	at    int                // its charge whose limit lets it wait
 	limit *descriptors.Limit // that limit
+	name  string             // as charges name it
 	left  time.Duration      // that it may still be held, math.MaxInt64: as its limits say
 	turn  *caller            // who asks again, nil: a newcomer
 	deny  bool               // nobody is held or admitted: the caller's time is over
@@ -43,7 +44,7 @@ type waits struct {
 	full  bool            // he would be held if fewer were
 	freed []string        // keys of buckets that were given something back
 
-	asleep map[*descriptors.Limit]*dues
+	asleep map[string]*dues // by the limit of charges: that of a pool is one, whoever draws
 	lines  map[lineKey]*line
 }
 
@@ -64,7 +65,7 @@ type dues struct {
 }
 
 func newWaits(now func() time.Time) *waits {
-	return &waits{now: now, room: waiting.New(waiting.Options{}), asleep: map[*descriptors.Limit]*dues{}, lines: map[lineKey]*line{}}
+	return &waits{now: now, room: waiting.New(waiting.Options{}), asleep: map[string]*dues{}, lines: map[lineKey]*line{}}
 }
 
 // between is given to the replica.
@@ -95,7 +96,7 @@ func (w *waits) asks(request *descriptors.Request, left time.Duration, turn *cal
 			continue
 		}
 		if m.Limit.MaxWait > 0 && m.Charge.Mode == buckets.Take && m.Charge.Role == buckets.Enforce {
-			w.at, w.limit = charge, m.Limit
+			w.at, w.limit, w.name = charge, m.Limit, m.Charge.Limit
 			return
 		}
 		charge++
@@ -125,7 +126,7 @@ const nobody = -1
 
 // reserve has the caller of a reservation admitted at once.
 func (w *waits) reserve(ctx context.Context, charges []buckets.Charge) ([]buckets.Outcome, error) {
-	d := w.duesOf(w.limit)
+	d := w.duesOf(charges[0].Limit)
 	if d.full(w.limit, w.now().UnixMicro()) {
 		charges = []buckets.Charge{charges[0]}
 		charges[0].MayOwe = 0
@@ -174,7 +175,7 @@ func (w *waits) lineUp(ctx context.Context, charges []buckets.Charge, at, ahead 
 	default:
 		lack = ahead
 	}
-	if w.turn == nil && w.duesOf(w.limit).full(w.limit, w.now().UnixMicro()) {
+	if w.turn == nil && w.duesOf(charges[at].Limit).full(w.limit, w.now().UnixMicro()) {
 		w.full = true
 		return nil, errHeld
 	}
@@ -227,11 +228,11 @@ func (w *waits) ahead(charges []buckets.Charge) int {
 	return nobody
 }
 
-func (w *waits) duesOf(l *descriptors.Limit) *dues {
-	d := w.asleep[l]
+func (w *waits) duesOf(charged string) *dues {
+	d := w.asleep[charged]
 	if d == nil {
 		d = &dues{}
-		w.asleep[l] = d
+		w.asleep[charged] = d
 	}
 	return d
 }

@@ -140,19 +140,25 @@ func (r *replay) hold(c *caller, now int64) {
 	w := r.waits
 	before := c.line
 	if before == nil {
-		c.limit, c.end = w.limit, now+w.limit.MaxWait.Microseconds()
+		c.charged, c.end = w.name, now+w.limit.MaxWait.Microseconds()
 		r.events.push(event{at: c.end, caller: c})
 	}
 	w.stand(c, w.lack)
 	c.wakes = 0
 	if w.delay > 0 && c.line.first() == c {
-		c.wakes = now + max(w.delay, time.Millisecond).Microseconds()
+		c.wakes = now + max(w.delay.Microseconds(), 1)
+		if w.turn == c { // others took what he was told of
+			c.wakes = max(c.wakes, now+beaten.Microseconds())
+		}
 		r.events.push(event{at: c.wakes, caller: c})
 	}
 	if before != nil && before != c.line {
 		r.callFirst(before, now)
 	}
 }
+
+// beaten is how long who was told a time and got nothing lets others be, as in a room.
+const beaten = time.Millisecond
 
 // callFirst lets the first of a line ask, who was behind another until now.
 func (r *replay) callFirst(l *line, now int64) {
