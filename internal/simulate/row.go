@@ -74,7 +74,7 @@ func number(text string) (whole, millionths int64, ok bool) {
 		switch c := text[i]; {
 		case c == '.' && !point && i > 0:
 			point = true
-		case c < '0' || c > '9' || whole >= 1e17:
+		case c < '0' || c > '9' || whole > 9e17:
 			return 0, 0, false
 		case point:
 			scale /= 10
