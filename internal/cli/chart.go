@@ -11,10 +11,11 @@ import (
 // chart draws what was admitted and refused over time, both on one scale: so that no
 // colour is needed to tell them apart, one above the other.
 type chart struct {
-	course *simulate.Course
-	paint  paint
-	width  int // in columns
-	height int // of each picture, in rows
+	course   *simulate.Course
+	requests int64
+	paint    paint
+	width    int // in columns
+	height   int // of each picture, in rows
 }
 
 var blocks = [...]string{" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"}
@@ -23,7 +24,8 @@ var blocks = [...]string{" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "
 const label = 10
 
 func (c *chart) text() string {
-	all := c.course.Columns(c.width - label - 1)
+	// Columns of a request each would show when it came, and no rate.
+	all := c.course.Columns(int(min(int64(c.width-label-1), max(10, c.requests/3))))
 	stretch := max(1, (c.width-label-1)/len(all))
 	most := 0.0
 	for _, one := range all {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -172,6 +173,9 @@ func rulesOf(world World, files []string, merge bool) (*descriptors.Rules, error
 	return rules, nil
 }
 
+// numbers is a list of them, which needs no line for each.
+var numbers = regexp.MustCompile(`\[[\s\d,]+\]`)
+
 // write prints the report, and writes the page.
 func (f *simulateFlags) write(world World, files []string, t *trace, report *simulate.Report) error {
 	names := simulate.Names{Rules: strings.Join(files, ", "), Against: strings.Join(f.against, ", "), Trace: t.format.File, Row: "line"}
@@ -193,6 +197,7 @@ func (f *simulateFlags) write(world World, files []string, t *trace, report *sim
 		if text, err = indented(report); err != nil {
 			return err
 		}
+		text = numbers.ReplaceAllStringFunc(text, func(list string) string { return strings.Join(strings.Fields(list), "") })
 	} else {
 		s := simulationText{Report: report, names: names, paint: paintFor(world.Stdout, world.Environ), width: widthOf(world.Stdout, world.Environ), limits: f.limits}
 		text = s.text()

@@ -14,13 +14,13 @@ func (s *simulationText) comparison() {
 	a := s.Against
 	s.line("\n%s", s.paint.in(bold, "against "+shown(s.names.Against)))
 	changed := a.NowRefused + a.NowAdmitted
-	s.line("%s requests (%s) get another verdict", grouped(changed), percent(changed, s.Requests.Requests))
+	s.line("another verdict for %s (%s)", many(changed, "request"), percent(changed, s.Requests.Requests))
 	for _, c := range []struct {
 		n            int64
 		colour, text string
 	}{
-		{a.NowRefused, red, "were admitted and are refused"}, {a.NowAdmitted, green, "were refused and are admitted"},
-		{a.Longer, yellow, "wait longer"}, {a.Shorter, green, "wait less"}, {a.OtherLimit, dim, "are refused by another limit"},
+		{a.NowRefused, red, "admitted before, refused now"}, {a.NowAdmitted, green, "refused before, admitted now"},
+		{a.Longer, yellow, "admitted after a longer wait"}, {a.Shorter, green, "admitted after a shorter wait"}, {a.OtherLimit, dim, "refused by another limit"},
 	} {
 		if c.n > 0 {
 			s.line("  %s  %s", s.paint.in(c.colour, fmt.Sprintf("%*s", len(grouped(s.Requests.Requests)), grouped(c.n))), c.text)

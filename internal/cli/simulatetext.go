@@ -24,7 +24,7 @@ func (s *simulationText) text() string {
 	s.heading()
 	s.totals()
 	if s.Course != nil {
-		c := chart{s.Course, s.paint, s.width, 5}
+		c := chart{s.Course, s.Requests.Requests, s.paint, s.width, 5}
 		s.b.WriteString("\n" + c.text())
 	}
 	s.limitTable()
@@ -38,16 +38,26 @@ func (s *simulationText) text() string {
 
 func (s *simulationText) line(format string, args ...any) { fmt.Fprintf(&s.b, format+"\n", args...) }
 
-const clock = "2006-01-02 15:04:05"
-
 func (s *simulationText) heading() {
 	length := s.Trace.To.Sub(s.Trace.From).Round(time.Millisecond)
-	s.line("%s", s.paint.in(bold, shown(s.names.Rules)+" on "+shown(s.names.Trace)))
-	to := s.Trace.To.Format(clock)
-	if s.Trace.To.Format("2006-01-02") == s.Trace.From.Format("2006-01-02") {
-		to = s.Trace.To.Format("15:04:05")
+	clock := "15:04:05"
+	if length < time.Minute {
+		clock = "15:04:05.000"
 	}
-	s.line("%s requests in %s, from %s to %s UTC", grouped(s.Requests.Requests), length, s.Trace.From.Format(clock), to)
+	s.line("%s", s.paint.in(bold, shown(s.names.Rules)+" on "+shown(s.names.Trace)))
+	to := s.Trace.To.Format("2006-01-02 " + clock)
+	if from, _, _ := strings.Cut(s.Trace.From.Format(time.RFC3339), "T"); strings.HasPrefix(to, from) {
+		to = s.Trace.To.Format(clock)
+	}
+	s.line("%s in %s, from %s to %s UTC", many(s.Requests.Requests, "request"), length, s.Trace.From.Format("2006-01-02 "+clock), to)
+}
+
+// many is a number of things.
+func many(n int64, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return grouped(n) + " " + what
 }
 
 // percent is a share of requests.
@@ -84,9 +94,9 @@ func (s *simulationText) totals() {
 	}
 	s.line("  %-9s %*s  a second, at %s", "peak", width, grouped(s.Peak.PerSecond), s.Peak.At.Format("15:04:05"))
 	if s.NoDomain > 0 {
-		s.line("  %s", s.paint.in(yellow, grouped(s.NoDomain)+" requests name a domain without rules, and are not limited"))
+		s.line("  %s", s.paint.in(yellow, many(s.NoDomain, "request")+" of a domain without rules, which nothing limits"))
 	} else if s.NoLimit > 0 {
-		s.line("  %s of the requests have a descriptor that no rule limits", grouped(s.NoLimit))
+		s.line("  no rule limits a descriptor of %s", many(s.NoLimit, "request"))
 	}
 }
 
@@ -197,16 +207,16 @@ func details(l *simulate.LimitReport) string {
 		n    int64
 		text string
 	}{
-		{l.Waited, "waited (" + waits(&l.Counts) + ")"}, {l.ShadowRefused, "would be refused if it were not in shadow mode"},
-		{l.OtherRefused, "passed here and were refused by another limit"}, {l.OtherQuota, "found it used up and another quota with room"},
-		{l.Borrowed, "were admitted from what other classes left"},
+		{l.Waited, "waited (" + waits(&l.Counts) + ")"}, {l.ShadowRefused, "refused if it were not in shadow mode"},
+		{l.OtherRefused, "passed here and refused by another limit"}, {l.OtherQuota, "admitted by another quota when it was used up"},
+		{l.Borrowed, "admitted from what other classes left"},
 	} {
 		if d.n > 0 {
 			parts = append(parts, grouped(d.n)+" "+d.text)
 		}
 	}
-	if l.Tokens > 0 && l.Tokens != l.Admitted+l.ShadowRefused {
-		parts = append(parts, grouped(l.Tokens)+" tokens were taken")
+	if l.Tokens > 0 && l.Tokens != l.Admitted {
+		parts = append(parts, many(l.Tokens, "token")+" taken")
 	}
 	return strings.Join(parts, "; ")
 }
@@ -235,13 +245,13 @@ func (s *simulationText) remarks() {
 		all = append(all, "it was stopped before the trace had ended")
 	}
 	if t.BadLines > 0 {
-		all = append(all, fmt.Sprintf("%s bad lines were skipped, the first: %s", grouped(t.BadLines), t.FirstBad))
+		all = append(all, fmt.Sprintf("%s skipped, the first: %s", many(t.BadLines, "bad line"), t.FirstBad))
 	}
 	if t.NotAsked > 0 {
-		all = append(all, grouped(t.NotAsked)+" requests have no descriptor, for a field is missing or empty: Envoy would have asked nobody, and they are not counted")
+		all = append(all, many(t.NotAsked, "request")+" without a descriptor, for a field is missing or empty: Envoy would have asked nobody, so they do not count")
 	}
 	if t.Late > 0 {
-		all = append(all, fmt.Sprintf("%s requests stand later in the trace than --reorder allows, by up to %s, and were judged when they came: raise it, or sort the trace", grouped(t.Late), seconds(t.Latest)))
+		all = append(all, fmt.Sprintf("%s further down the trace than --reorder allows, by up to %s, and judged when they came: raise it, or sort the trace", many(t.Late, "request"), seconds(t.Latest)))
 	}
 	all = append(all, s.Notes...)
 	if len(all) > 0 {

@@ -116,7 +116,7 @@ func why(e *descriptors.Explanation, v Verdict) string {
 	}
 	switch {
 	case least != nil:
-		return fmt.Sprintf("%s has %d of %d left", least.Limit, least.Bucket.Remaining, least.Bucket.Capacity)
+		return fmt.Sprintf("%s has %d of %d left afterwards", least.Limit, least.Bucket.Remaining, least.Bucket.Capacity)
 	case v.Admitted:
 		return "no limit is met"
 	case v.Reason == "unmatched":

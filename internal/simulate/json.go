@@ -9,9 +9,13 @@ import (
 // scanner reads JSON without making anything of what is not asked for: a trace is a
 // million lines of which a few fields matter.
 type scanner struct {
-	text string
-	at   int
+	text  string
+	at    int
+	depth int
 }
+
+// deepest is how deep objects and arrays may stand in one another.
+const deepest = 100
 
 var errJSON = errors.New("not JSON")
 
@@ -93,9 +97,11 @@ func (s *scanner) skip() error {
 
 // object reads an object, of which member reads each value.
 func (s *scanner) object(member func(key string) error) error {
-	if !s.take('{') {
+	if !s.take('{') || s.depth == deepest {
 		return errJSON
 	}
+	s.depth++
+	defer func() { s.depth-- }()
 	for first := true; !s.take('}'); first = false {
 		if !first && !s.take(',') {
 			return errJSON
@@ -113,9 +119,11 @@ func (s *scanner) object(member func(key string) error) error {
 
 // array reads an array, of which element reads each value.
 func (s *scanner) array(element func() error) error {
-	if !s.take('[') {
+	if !s.take('[') || s.depth == deepest {
 		return errJSON
 	}
+	s.depth++
+	defer func() { s.depth-- }()
 	for first := true; !s.take(']'); first = false {
 		if !first && !s.take(',') {
 			return errJSON

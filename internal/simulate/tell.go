@@ -120,8 +120,8 @@ func (r *replay) notes(o *Options) (notes []string) {
 		}
 	}
 	t := &r.tally
-	add(t.noStatus, "%d admitted requests meet limits that depend on how a request ends, and the trace has no status of them: they are taken to end with %d (--assume-status)", t.noStatus, o.AssumeStatus)
-	add(t.noTime, "%d admitted requests meet limits that depend on when a request ends, and the trace has no duration of them: they are taken to last %s (--assume-duration)", t.noTime, o.AssumeDuration)
+	add(t.noStatus, "how a request ends decides over limits that %d of those admitted meet, and the trace does not tell: taken to be status %d (--assume-status)", t.noStatus, o.AssumeStatus)
+	add(t.noTime, "when a request ends decides over limits that %d of those admitted meet, and the trace does not tell: taken to be after %s (--assume-duration)", t.noTime, o.AssumeDuration)
 	follows := map[string]bool{}
 	for l := range t.limits {
 		if pool, ok := l.Feedback(); ok {

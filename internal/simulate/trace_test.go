@@ -80,7 +80,7 @@ func TestJSONLines_AnEnvoysAccessLogIsMappedToDescriptors(t *testing.T) {
 `)))), `
 2 12:00:00.25 shop user=alice pool=backend,api=items status=200 12ms
 3 12:00:00.5 shop a\,b=404 status=0
-4 12:00:00.123 shop 
+4 12:00:00.123 shop
 5 12:00:00 other user=7 hits=3 status=503 1.5s`)
 }
 
@@ -107,6 +107,7 @@ not JSON
 {"time":1769860800,"user":tru}
 {"time":1769860800,"user":"` + "\x01" + `"}
 {"time":1769860800,"user":"` + strings.Repeat("x", longestLine) + `"}
+{"deep":` + strings.Repeat("[", longestLine-100) + `
 {"time":1769860800,"user":"good"}`
 	isTold(t, whole(JSONLines(formatOf(t, "user=user"), bufio.NewReader(strings.NewReader(lines)))), `
 trace:1: time: "yesterday" is no time: write RFC 3339, as in 2026-01-31T12:00:00.250Z (Envoy's %START_TIME%), or seconds since 1970
@@ -122,7 +123,8 @@ trace:10: duration: "-1s" is no duration: write milliseconds, as Envoy's %DURATI
 trace:11: it is no JSON object at character 30: write one object a line, as Envoy's json_format does; --trace-format csv reads CSV
 trace:12: it is no JSON object at character 28: write one object a line, as Envoy's json_format does; --trace-format csv reads CSV
 trace:13: the line has more than 1 MiB: is the trace text, one request a line?
-14 12:00:00 shop user=good`)
+trace:14: it is no JSON object at character 109: write one object a line, as Envoy's json_format does; --trace-format csv reads CSV
+15 12:00:00 shop user=good`)
 	isTold(t, whole(JSONLines(formatOf(t), bufio.NewReader(strings.NewReader(`{"time":1}
 {"time":1,"descriptors":["user"]}
 {"time":1,"descriptors":[7]}
