@@ -71,7 +71,7 @@ func (f *simulateFlags) define(flags *pflag.FlagSet) {
 	flags.StringVar(&f.trace.file, "trace", "", "The trace; - reads the standard input.")
 	flags.StringVar(&f.trace.format, "trace-format", "auto", "What the trace is; auto looks at its first line.")
 	flags.StringArrayVar(&f.trace.mapping, "map", nil,
-		"A descriptor of each request, given once for each: the entry KEY has the value of a field of the trace, or with two signs a fixed value. A descriptor is left out where a field is missing. In JSON a point leads into objects.")
+		"A descriptor of each request, given once for each: KEY=FIELD gives an entry the value of a field of the trace, KEY==VALUE a fixed one, and commas part entries. A descriptor is left out where a field is missing. In JSON a point leads into objects.")
 	flags.Lookup("map").DefValue = ""
 	flags.StringVar(&f.trace.domain, "domain", "", "The domain of requests that name none; may be left out where the rule files have only one.")
 	flags.StringVar(&f.trace.timeField, "time-field", "", "The field or column with the time, if it is none of time, start_time, timestamp and @timestamp.")

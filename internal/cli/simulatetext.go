@@ -44,7 +44,7 @@ func (s *simulationText) heading() {
 	if length < time.Minute {
 		clock = "15:04:05.000"
 	}
-	s.line("%s", s.paint.in(bold, shown(s.names.Rules)+" on "+shown(s.names.Trace)))
+	s.line("%s", s.paint.in(bold, cut(shown(s.names.Rules)+" on "+shown(s.names.Trace), s.width)))
 	to := s.Trace.To.Format("2006-01-02 " + clock)
 	if from, _, _ := strings.Cut(s.Trace.From.Format(time.RFC3339), "T"); strings.HasPrefix(to, from) {
 		to = s.Trace.To.Format(clock)

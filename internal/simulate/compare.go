@@ -21,15 +21,16 @@ type compare struct {
 
 // pair is the verdict of one of them, of whom the other's is not known.
 type pair struct {
-	by int
-	v  Verdict
+	by  int
+	v   Verdict
+	why string // while the buckets stood as they did
 }
 
 // decided is told the verdict of one of them: 0 of what is compared with.
 func (c *compare) decided(by int, number int64, row *Row, v Verdict) {
 	other := c.open[number]
 	if other == nil {
-		c.open[number] = &pair{by, v}
+		c.open[number] = &pair{by: by, v: v}
 		return
 	}
 	delete(c.open, number)
@@ -55,6 +56,23 @@ func (c *compare) decided(by int, number int64, row *Row, v Verdict) {
 	}
 	if before.Admitted != after.Admitted && len(c.changes) < c.most {
 		c.tell(row, before, after)
+		if last := &c.changes[len(c.changes)-1]; other.by == 0 && last.Before.Why == "" {
+			last.Before.Why = other.why
+		} else if other.by == 1 && last.After.Why == "" {
+			last.After.Why = other.why
+		}
+	}
+}
+
+// asked has been told verdicts on a request, or is to be told them when its caller is held
+// no more: then it is too late to ask why the other decided as he did.
+func (c *compare) asked(number int64, row *Row) {
+	p := c.open[number]
+	if p == nil || len(c.changes) == c.most {
+		return
+	}
+	if e, err := c.replays[p.by].replica.Explain(row.Request); err == nil {
+		p.why = why(&e, p.v)
 	}
 }
 

@@ -155,9 +155,9 @@ func split(text string) (parts []string) {
 func rateOf(text string) (float64, error) {
 	count, unit, _ := strings.Cut(text, "/")
 	n, err := strconv.ParseFloat(count, 64)
-	seconds, known := map[string]float64{"s": 1, "min": 60, "h": 3600, "day": 86400}[unit]
+	seconds, known := map[string]float64{"s": 1, "min": 60, "hour": 3600, "day": 86400}[unit]
 	if err != nil || !known || !(n > 0) || n/seconds > 1e6 {
-		return 0, fmt.Errorf("rate=%s is no rate of up to 1000000/s, such as 500/s, 90/min, 10/h or 5/day", text)
+		return 0, fmt.Errorf("rate=%s is no rate of up to 1000000/s, such as 500/s, 90/min, 10/hour or 5/day", text)
 	}
 	return n / seconds, nil
 }

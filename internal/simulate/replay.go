@@ -187,7 +187,7 @@ func (r *replay) settled(c *caller, j *service.Judgement, waited time.Duration, 
 		}
 		if c.row.HasStatus {
 			e.status = c.row.Status
-		} else {
+		} else if r.tally.asksStatus() {
 			r.tally.noStatus++
 		}
 		r.events.push(e)

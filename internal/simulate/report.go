@@ -146,7 +146,7 @@ func (c *Course) Columns(most int) (all []Column) {
 	for i := 0; i < len(c.Admitted); i += each {
 		one := Column{From: c.From.Add(time.Duration(float64(i) * c.PartSeconds * 1e9)), Seconds: c.PartSeconds * float64(each)}
 		if left := c.To.Sub(one.From).Seconds(); left < one.Seconds && i > 0 {
-			one.Seconds = max(left, one.Seconds/8)
+			one.Seconds = max(left, one.Seconds/2)
 		}
 		for k := i; k < min(i+each, len(c.Admitted)); k++ {
 			one.Admitted, one.Refused = one.Admitted+float64(c.Admitted[k])/one.Seconds, one.Refused+float64(c.Refused[k])/one.Seconds

@@ -99,6 +99,9 @@ func (r *run) one(row *Row) error {
 			return err
 		}
 	}
+	if r.compare != nil {
+		r.compare.asked(r.asked, row)
+	}
 	return nil
 }
 

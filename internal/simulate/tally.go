@@ -1,9 +1,11 @@
 package simulate
 
 import (
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/weir-rls/weir/buckets"
 	"github.com/weir-rls/weir/descriptors"
 	"github.com/weir-rls/weir/service"
 )
@@ -136,6 +138,14 @@ func (t *tally) count(v *Verdict, row *Row, holder *descriptors.Limit) {
 			c.keys.add(key)
 		}
 	}
+}
+
+// asksStatus tells that the status of the response decides over a limit that was met.
+func (t *tally) asksStatus() bool {
+	return slices.ContainsFunc(t.met, func(d decision) bool {
+		_, breaker := d.limit.Bucket.(buckets.Breaker)
+		return breaker || d.limit.CountSuccess
+	})
 }
 
 // of are the counts of a limit.
