@@ -19,8 +19,11 @@ func (s *simulationText) comparison() {
 		n            int64
 		colour, text string
 	}{
-		{a.NowRefused, red, "admitted before, refused now"}, {a.NowAdmitted, green, "refused before, admitted now"},
-		{a.Longer, yellow, "admitted after a longer wait"}, {a.Shorter, green, "admitted after a shorter wait"}, {a.OtherLimit, dim, "refused by another limit"},
+		{a.NowRefused, red, "admitted before, refused now"},
+		{a.NowAdmitted, green, "refused before, admitted now"},
+		{a.Longer, yellow, "admitted after a longer wait"},
+		{a.Shorter, green, "admitted after a shorter wait"},
+		{a.OtherLimit, dim, "refused by another limit"},
 	} {
 		if c.n > 0 {
 			s.line("  %s  %s", s.paint.in(c.colour, fmt.Sprintf("%*s", len(grouped(s.Requests.Requests)), grouped(c.n))), c.text)

@@ -207,8 +207,10 @@ func details(l *simulate.LimitReport) string {
 		n    int64
 		text string
 	}{
-		{l.Waited, "waited (" + waits(&l.Counts) + ")"}, {l.ShadowRefused, "refused if it were not in shadow mode"},
-		{l.OtherRefused, "passed here and refused by another limit"}, {l.OtherQuota, "admitted by another quota when it was used up"},
+		{l.Waited, "waited (" + waits(&l.Counts) + ")"},
+		{l.ShadowRefused, "refused if it were not in shadow mode"},
+		{l.OtherRefused, "passed here and refused by another limit"},
+		{l.OtherQuota, "admitted by another quota when it was used up"},
 		{l.Borrowed, "admitted from what other classes left"},
 	} {
 		if d.n > 0 {

@@ -54,10 +54,7 @@ const everyLoad = "rate=200/s,start=2000-01-01T00:00:01Z,arrivals=poisson,seen=z
 	"class=one-of(gold,silver),status=one-of(200:8,500:1,404:1),duration=one-of(20ms,137ms,1.013s),hits=one-of(1:9,3:1)"
 
 // kinds makes the descriptors of what is generated.
-type kinds struct {
-	*Load
-	line int64
-}
+type kinds struct{ *Load }
 
 func (k *kinds) Next() (*Row, error) {
 	row, err := k.Load.Next()

@@ -24,8 +24,8 @@ type tally struct {
 	second  peak
 	refused reasons
 
-	unmatched, unknown, failed int64
-	noStatus, noTime           int64 // requests whose end decides over something, and is not known
+	unmatched, unknown int64
+	noStatus, noTime   int64 // requests whose end decides over something, and is not known
 
 	// Of the request that is being judged.
 	met     []decision
