@@ -75,6 +75,8 @@ func (k *kinds) Next() (*Row, error) {
 	switch kind := e["kind"]; kind {
 	case "bucket":
 		row.Request.Descriptors = []descriptors.Descriptor{one("bucket", e["seen"], "size", e["size"])}
+	case "ended": // is held for a slot, and settles at once, and once, what was used before
+		row.Request.Descriptors = []descriptors.Descriptor{one("slot", e["seen"]), one("tenant", e["seen"], "weir.end", "")}
 	case "quotas":
 		row.Request.Descriptors = []descriptors.Descriptor{one("plan", "free"), one("paid", e["seen"])}
 	case "class", "job":
@@ -123,6 +125,7 @@ pools: [{name: units, rate: 8/s, burst: 10, max_wait: 3s, max_waiters: 12}]
 descriptors:
   - {key: slot, limits: [{name: slots, algorithm: concurrency, slots: 2, slot_ttl: 30s, max_wait: 2s, max_waiters: 5}]}
   - {key: slow, limits: [{name: slow, rate: 4/s, burst: 3, max_wait: 2s, max_waiters: 6}, {name: also, rate: 20/min, burst: 20}]}
+  - {key: tenant, limits: [{name: tenant, rate: 60/min, burst: 20}]}
   - {key: class, value: gold, draw: {pool: units, guarantee: 5/s}}
   - {key: class, value: silver, draw: {pool: units, guarantee: 2/s}}
 `
@@ -130,8 +133,8 @@ descriptors:
 // So are those on callers who stand in lines.
 func TestTheServiceGivesTheSameVerdicts_InLines(t *testing.T) {
 	denied, waited := differ(t, lined, strings.NewReplacer("rate=200/s", "rate=40/s",
-		"kind=one-of(bucket,fixed,sliding,both,quotas,class,slow,success,slot,job)", "kind=one-of(slot,slow,class)", "class=one-of(gold,silver)", "class=gold", "zipf(20)", "zipf(5)").Replace(everyLoad), 10_000)
-	if waited < 500 || len(denied) < 4 {
+		"kind=one-of(bucket,fixed,sliding,both,quotas,class,slow,success,slot,job)", "kind=one-of(slot,slow,class,ended,tenant)", "class=one-of(gold,silver)", "class=gold", "zipf(20)", "zipf(5)").Replace(everyLoad), 10_000)
+	if waited < 500 || len(denied) < 5 {
 		t.Errorf("the trace tries too little: %d waited, refused by %v", waited, denied)
 	}
 }

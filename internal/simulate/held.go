@@ -110,6 +110,9 @@ func (w *waits) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.O
 			w.freed = append(w.freed, c.Key)
 		}
 	}
+	if w.turn != nil || w.deny {
+		charges = asksOnly(charges)
+	}
 	at := w.at
 	if at == nobody || w.left == 0 && !w.deny || at >= len(charges) || charges[at].Mode != buckets.Take {
 		return w.store.Take(ctx, charges)
@@ -119,6 +122,18 @@ func (w *waits) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.O
 		return w.reserve(ctx, charges)
 	}
 	return w.lineUp(ctx, charges, at, ahead)
+}
+
+// asksOnly are charges of which those that give back or settle do nothing: they were made
+// when the caller asked first.
+func asksOnly(charges []buckets.Charge) []buckets.Charge {
+	asked := slices.Clone(charges)
+	for i := range asked {
+		if c := &asked[i]; !c.Asks() {
+			c.Cost = 0
+		}
+	}
+	return asked
 }
 
 // nobody is the index of no charge.
@@ -146,9 +161,6 @@ func (w *waits) lineUp(ctx context.Context, charges []buckets.Charge, at, ahead 
 		c.MayOwe = 0
 		if (ahead != nobody || w.deny) && c.Mode == buckets.Take {
 			c.Mode = buckets.Look
-		}
-		if w.turn != nil && !c.Asks() { // done when he asked first
-			c.Cost = 0
 		}
 		asked[i] = c
 	}

@@ -177,6 +177,13 @@ func TestLongTracesAndManyKeysTakeNoMoreMemory(t *testing.T) {
 			s.add("often")
 		}
 	}
+	counted := int64(0)
+	for _, k := range s.keys { // of each key that comes, one is counted, of it or of whom it displaces
+		counted += k.count
+	}
+	if counted != 110_000 {
+		t.Errorf("%d of 110000 are counted", counted)
+	}
 	top := s.top(1)[0]
 	if len(s.keys) > mostKeys || len(s.at) > mostKeys || top.key != "often" || top.count < 10_000 || top.count-top.over > 10_000 {
 		t.Errorf("%d keys, %+v", len(s.keys), top)
