@@ -26,20 +26,19 @@ const label = 10
 func (c *chart) text() string {
 	// Columns of a request each would show when it came, and no rate.
 	all := c.course.Columns(int(min(int64(c.width-label-1), max(10, c.requests/3))))
-	stretch := max(1, (c.width-label-1)/len(all))
 	most := 0.0
 	for _, one := range all {
 		most = max(most, one.Admitted, one.Refused)
 	}
 	var b strings.Builder
-	c.bars(&b, "admitted", green, most, stretch, all, func(o simulate.Column) float64 { return o.Admitted })
-	c.bars(&b, "refused", red, most, stretch, all, func(o simulate.Column) float64 { return o.Refused })
-	c.times(&b, stretch*len(all))
+	c.bars(&b, "admitted", green, most, all, func(o simulate.Column) float64 { return o.Admitted })
+	c.bars(&b, "refused", red, most, all, func(o simulate.Column) float64 { return o.Refused })
+	c.times(&b, c.width-label-1)
 	return b.String()
 }
 
 // bars draws one picture.
-func (c *chart) bars(b *strings.Builder, name, colour string, most float64, stretch int, all []simulate.Column, of func(simulate.Column) float64) {
+func (c *chart) bars(b *strings.Builder, name, colour string, most float64, all []simulate.Column, of func(simulate.Column) float64) {
 	for row := c.height - 1; row >= 0; row-- {
 		left := ""
 		switch row {
@@ -49,15 +48,17 @@ func (c *chart) bars(b *strings.Builder, name, colour string, most float64, stre
 			left = name
 		}
 		var line strings.Builder
-		for _, one := range all {
+		width := c.width - label - 1
+		for x := range width { // each part at least once
+			one := of(all[x*len(all)/width])
 			eighths := 0
 			if most > 0 {
-				eighths = int(of(one)/most*float64(c.height*8)+0.5) - row*8
-				if row == 0 && of(one) > 0 {
-					eighths = max(eighths, 1) // whoever looks for refusals finds each
-				}
+				eighths = int(one/most*float64(c.height*8)+0.5) - row*8
 			}
-			line.WriteString(strings.Repeat(blocks[min(max(eighths, 0), 8)], stretch))
+			if row == 0 && one > 0 {
+				eighths = max(eighths, 1) // whoever looks for refusals finds each
+			}
+			line.WriteString(blocks[min(max(eighths, 0), 8)])
 		}
 		fmt.Fprintf(b, "%*s │%s\n", label-1, left, c.paint.in(colour, strings.TrimRight(line.String(), " ")))
 	}
