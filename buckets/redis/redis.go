@@ -48,6 +48,7 @@ type Store struct {
 	cluster bool // the server is a Cluster: no call spans several of them
 	clock   clock
 	queue   *queue
+	traced  func(Flight) (landed func()) // nil: nobody wants to know
 	now     func() int64 // microseconds since the epoch, nil: the server's clock; only tests set it
 }
 

@@ -65,7 +65,7 @@ func (r *Replica) Judge(request *descriptors.Request, wait time.Duration) (servi
 }
 
 var nobody = service.Observer{
-	Request: func(service.Result, time.Duration) {}, Decision: func(*descriptors.Limit, service.Outcome, int64) {},
+	Request: func(service.Result, time.Duration, string) {}, Decision: func(*descriptors.Limit, service.Outcome, int64, string) {},
 	Unmatched: func(string, int) {}, UnknownDomain: func() {}, BadOverrides: func(string, int) {}, Excess: func(service.Bound) {},
 	Waited: func(time.Duration) {}, WrittenOff: func(string, string, int64) {}, Receipt: func(service.Receipt) {},
 }
