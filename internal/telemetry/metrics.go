@@ -69,7 +69,7 @@ func NewMetrics(version string) *Metrics {
 		traceSpans:    counters("trace_spans_total", "Spans of traces, by what became of them.", "result"),
 		live:          newLive(),
 	}
-	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "weir", Name: "build_info", Help: "Always 1."}, []string{"version"})
+	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "weir", Name: "build_info", Help: "Version of weir; always 1."}, []string{"version"})
 	info.WithLabelValues(version).Set(1)
 	m.registry.MustRegister(m.decisions, m.requests, m.unmatched, m.badOverrides, m.unknownDomain, m.excess, m.panics,
 		m.abandoned, m.waits, m.writtenOff, m.receipts,
@@ -111,8 +111,8 @@ func (m *Metrics) BreakerMoved(domain, limit, state string) {
 	m.breakers.WithLabelValues(domain, limit, state).Inc()
 }
 
-// spans counts spans by what became of them.
-func (m *Metrics) spans(result string, n int) {
+// Spans counts spans by what became of them, one of a few words.
+func (m *Metrics) Spans(result string, n int) {
 	m.traceSpans.WithLabelValues(result).Add(float64(n))
 }
 

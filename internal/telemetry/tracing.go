@@ -132,7 +132,7 @@ func (q spanQueue) OnEnd(s sdktrace.ReadOnlySpan) {
 	case !s.SpanContext().IsSampled():
 	case q.waiting.Add(1) > mostSpans:
 		q.waiting.Add(-1)
-		q.metrics.spans("dropped", 1)
+		q.metrics.Spans("dropped", 1)
 	default:
 		q.SpanProcessor.OnEnd(s)
 	}
@@ -155,14 +155,14 @@ func (e *watchedExporter) ExportSpans(ctx context.Context, spans []sdktrace.Read
 	err := e.SpanExporter.ExportSpans(ctx, spans)
 	e.waiting.Add(-int64(len(spans)))
 	if err != nil {
-		e.options.Metrics.spans("failed", len(spans))
+		e.options.Metrics.Spans("failed", len(spans))
 		if !e.failing.Swap(true) {
 			e.options.Log.Warn("traces cannot be sent; those that do not fit the queue are dropped", "error", err.Error(),
 				"remedy", "check OTEL_EXPORTER_OTLP_ENDPOINT, and that a collector listens there for the protocol of --tracing")
 		}
 		return nil
 	}
-	e.options.Metrics.spans("sent", len(spans))
+	e.options.Metrics.Spans("sent", len(spans))
 	if e.failing.Swap(false) {
 		e.options.Log.Info("traces are sent again")
 	}
