@@ -108,9 +108,9 @@ var rules = []rule{
 		"who uses the library in a program of his own wants no rule files, settings or servers of weir in it",
 	},
 	{
-		"only service, envoy, internal/app, limiter/grpclimit and the load generator import gRPC",
+		"only service, envoy, internal/app, limiter/grpclimit, the load generator and, to trace calls, internal/telemetry import gRPC",
 		only(prefixes("google.golang.org/grpc", "google.golang.org/protobuf", "google.golang.org/genproto"),
-			"service", "envoy", "internal/app", "limiter/grpclimit", "internal/bench"),
+			"service", "envoy", "internal/app", "internal/telemetry", "limiter/grpclimit", "internal/bench"),
 		"a wire format that leaks inwards becomes the model of the domain; and who limits an HTTP server with the library wants no gRPC in it",
 	},
 	{
