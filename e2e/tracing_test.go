@@ -2,37 +2,15 @@ package e2e
 
 import (
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"go.yaml.in/yaml/v4"
+
 	"github.com/weir-rls/weir/internal/parts"
 	"github.com/weir-rls/weir/internal/parts/partstest"
 )
-
-// tracer is what docs/how-to/observe.md tells to add to the HTTP connection manager.
-const tracer = `
-          tracing:
-            random_sampling: {value: 100}
-            provider:
-              name: envoy.tracers.opentelemetry
-              typed_config:
-                "@type": type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig
-                service_name: edge
-                grpc_service: {envoy_grpc: {cluster_name: collector}, timeout: 1s}
-`
-
-const collectorCluster = `
-  - name: collector
-    type: STATIC
-    connect_timeout: 1s
-    typed_extension_protocol_options:
-      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-        explicit_http_config: {http2_protocol_options: {}}
-    load_assignment: {cluster_name: collector, endpoints: []}
-`
 
 // One trace leads from the client's request to Envoy through weir to Redis, in the real
 // Envoy: its span of the request, its span of the question to weir, weir's, the store's.
@@ -79,21 +57,31 @@ func TestATraceLeadsFromEnvoyToTheStore(t *testing.T) {
 	}
 }
 
-// tracedEnvoy is the Envoy of the tests with a tracer.
+// tracedEnvoy is the Envoy of the tests with what the page on traces adds to one, and every
+// request sampled.
 func tracedEnvoy(t *testing.T, upstream, weir, collector string) []byte {
 	t.Helper()
-	text, err := os.ReadFile("testdata/envoy.yaml")
+	docs := readDocumented(t, "../docs/how-to/observe.md")
+	var root map[string]any
+	if err := yaml.Unmarshal(read(t, "testdata/envoy.yaml"), &root); err != nil {
+		t.Fatal(err)
+	}
+	resources := root["static_resources"].(map[string]any)
+	resources["clusters"] = append(resources["clusters"].([]any), docs.part(t, "collector.yaml"))
+	first := func(of any, list string) map[string]any { return of.(map[string]any)[list].([]any)[0].(map[string]any) }
+	manager := first(first(first(resources, "listeners"), "filter_chains"), "filters")["typed_config"].(map[string]any)
+	tracing := docs.part(t, "tracing.yaml").(map[string]any)
+	tracing["random_sampling"] = map[string]any{"value": 100}
+	manager["tracing"] = tracing
+	text, err := yaml.Marshal(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const manager = "          stat_prefix: front\n"
-	traced := strings.Replace(string(text), manager, manager+strings.TrimPrefix(tracer, "\n"), 1)
-	traced = strings.Replace(traced, "  clusters:\n", "  clusters:"+collectorCluster, 1)
-	readdressed, err := parts.Readdress([]byte(traced), parts.Addresses{Clusters: map[string][]string{"upstream": {upstream}, "weir": {weir}, "collector": {collector}}})
+	text, err = parts.Readdress(text, parts.Addresses{Clusters: map[string][]string{"upstream": {upstream}, "weir": {weir}, "collector": {collector}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return readdressed
+	return text
 }
 
 // chain waits until all spans that are looked for are there.

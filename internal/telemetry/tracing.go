@@ -49,14 +49,11 @@ type Tracing struct {
 // NewTracing returns a tracing whose collector the standard environment variables name,
 // OTEL_EXPORTER_OTLP_ENDPOINT and so on. It does not connect, the first spans do.
 func NewTracing(o TracingOptions) (*Tracing, error) {
-	if err := checkEndpoints(); err != nil {
+	stated, err := checkEndpoints()
+	if err != nil {
 		return nil, err
 	}
-	client := otlptracegrpc.NewClient()
-	if o.HTTP {
-		client = otlptracehttp.NewClient()
-	}
-	exporter, err := otlptrace.New(context.Background(), client)
+	exporter, err := otlptrace.New(context.Background(), client(o.HTTP, stated))
 	if err != nil {
 		return nil, fmt.Errorf("open the exporter of traces (--tracing): %w", err)
 	}
@@ -86,15 +83,34 @@ func newTracing(exporter sdktrace.SpanExporter, about *resource.Resource, o Trac
 	return t
 }
 
-// checkEndpoints tells of a collector's address that the exporters would leave aside.
-func checkEndpoints() error {
+// client is one of the collector that the environment states, or else of this machine's,
+// which the exporters would ask by TLS.
+func client(http, stated bool) otlptrace.Client {
+	switch {
+	case http && stated:
+		return otlptracehttp.NewClient()
+	case http:
+		return otlptracehttp.NewClient(otlptracehttp.WithEndpointURL("http://localhost:4318/v1/traces"))
+	case stated:
+		return otlptracegrpc.NewClient()
+	}
+	return otlptracegrpc.NewClient(otlptracegrpc.WithEndpointURL("http://localhost:4317"))
+}
+
+// checkEndpoints tells whether the environment states a collector, and of an address that
+// the exporters would leave aside.
+func checkEndpoints() (stated bool, err error) {
 	for _, name := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"} {
 		text := os.Getenv(name)
-		if u, err := url.Parse(text); text != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
-			return fmt.Errorf("%s is not the URL of a collector: write http://HOST:4317 for gRPC, http://HOST:4318 for HTTP, or https://", name)
+		if text == "" {
+			continue
+		}
+		stated = true
+		if u, err := url.Parse(text); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			return stated, fmt.Errorf("%s is not the URL of a collector: write http://HOST:4317 for gRPC, http://HOST:4318 for HTTP, or https://", name)
 		}
 	}
-	return nil
+	return stated, nil
 }
 
 // Close sends what is left, within ctx.
