@@ -2,7 +2,11 @@ package app_test
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,6 +17,7 @@ import (
 	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/weir-rls/weir/internal/app"
 	"github.com/weir-rls/weir/internal/config"
 	"github.com/weir-rls/weir/internal/parts"
 	"github.com/weir-rls/weir/internal/parts/partstest"
@@ -222,4 +227,41 @@ func (r *replica) openMetrics() string {
 	}
 	request.Header.Set("Accept", "application/openmetrics-text;version=1.0.0;q=0.75,text/plain;version=0.0.4;q=0.5")
 	return r.page(request)
+}
+
+// A collector's address that cannot be one is told at the start, with the variable's name: the
+// library would leave it aside and send to another place.
+func TestTraces_AWrongCollectorIsToldAtTheStart(t *testing.T) {
+	t.Setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "collector:4317")
+	rules := filepath.Join(t.TempDir(), "rules.yaml")
+	if err := os.WriteFile(rules, []byte(oneRule), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := app.New(config.Settings{Rules: rules, Store: config.StoreMemory, MemoryMaxBuckets: 1, Tracing: config.TracingGRPC},
+		app.Options{Log: slog.New(slog.DiscardHandler), Version: "test"})
+	if err == nil || !strings.Contains(err.Error(), "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") || !strings.Contains(err.Error(), "http://HOST:4317") {
+		t.Errorf("%v", err)
+	}
+}
+
+// OTLP over HTTP goes to the path that the standard names.
+func TestTraces_GoOverHTTPToo(t *testing.T) {
+	paths := make(chan string, 100)
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		paths <- r.Method + " " + r.URL.Path
+		w.Header().Set("Content-Type", "application/x-protobuf")
+	}))
+	defer receiver.Close()
+	r := start(t, oneRule, tracing(t, strings.TrimPrefix(receiver.URL, "http://"), func(s *config.Settings) { s.Tracing = config.TracingHTTP }))
+	if _, err := r.callWith(sampled(t), wire("d", "user", "u")); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case got := <-paths:
+		if got != "POST /v1/traces" {
+			t.Error(got)
+		}
+	case <-time.After(patient):
+		t.Error("nothing came")
+	}
 }
