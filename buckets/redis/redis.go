@@ -49,7 +49,7 @@ type Store struct {
 	clock   clock
 	queue   *queue
 	traced  func(Flight) (landed func()) // nil: nobody wants to know
-	now     func() int64 // microseconds since the epoch, nil: the server's clock; only tests set it
+	now     func() int64                 // microseconds since the epoch, nil: the server's clock; only tests set it
 }
 
 var (

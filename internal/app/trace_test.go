@@ -104,7 +104,7 @@ func TestTraces_ABatchIsLinkedToWhatItCarries(t *testing.T) {
 		s.Store, s.RedisURL, s.StoreTimeout, s.TracingSample = config.StoreRedis, config.RedisURL("redis://"+slow.Addr), 5*time.Second, 1
 	}))
 	slow.Delay(20 * time.Millisecond)
-	for batched := false; !batched; {
+	eventually(t, patient, "requests share a call", func() bool {
 		var all sync.WaitGroup
 		for i := range 20 {
 			all.Go(func() {
@@ -114,11 +114,8 @@ func TestTraces_ABatchIsLinkedToWhatItCarries(t *testing.T) {
 			})
 		}
 		all.Wait()
-		batched = slices.ContainsFunc(c.Spans(), func(s partstest.Span) bool { return s.Name == "weir.store.batch" })
-		if t.Failed() {
-			return
-		}
-	}
+		return slices.ContainsFunc(c.Spans(), func(s partstest.Span) bool { return s.Name == "weir.store.batch" })
+	})
 	batch := awaitSpan(t, c, "weir.store.batch", nil)
 	if len(batch.ParentSpanId) > 0 || len(batch.Links) < 2 || batch.Attribute("weir.store.requests").GetIntValue() < 2 {
 		t.Fatalf("%v", batch.Span)
