@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/weir-rls/weir/internal/telemetry"
@@ -80,7 +80,7 @@ func fits(t *testing.T, where, expression string, known map[string][]string) {
 			used[label] = true
 		}
 		for _, m := range selector.LabelMatchers {
-			if m.Name != labels.MetricName && !slices.Contains(append(has, everywhere...), m.Name) {
+			if m.Name != model.MetricNameLabel && !slices.Contains(append(has, everywhere...), m.Name) {
 				t.Errorf("%s: %s has no label %s", where, selector.Name, m.Name)
 			}
 		}
