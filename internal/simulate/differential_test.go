@@ -209,7 +209,7 @@ func startService(t *testing.T, rules *descriptors.Rules) (rls.RateLimitServiceC
 		Room:  waiting.New(waiting.Options{Store: memory.New(memory.Options{})}),
 		Keys:  service.NewKeys([]byte("a key of a test that nobody else has")),
 		Observe: service.Observer{
-			Request: func(service.Result, time.Duration) {}, Decision: func(*descriptors.Limit, service.Outcome, int64) {},
+			Request: func(service.Result, time.Duration, string) {}, Decision: func(*descriptors.Limit, service.Outcome, int64, string) {},
 			Unmatched: func(string, int) {}, UnknownDomain: func() {}, BadOverrides: func(string, int) {}, Excess: func(service.Bound) {},
 			Waited: func(time.Duration) {}, WrittenOff: func(string, string, int64) {}, Receipt: func(service.Receipt) {},
 		},

@@ -78,12 +78,12 @@ func (t *tally) init(rules *descriptors.Rules, start int64) {
 // observer is told by the service what becomes of requests.
 func (t *tally) observer() service.Observer {
 	return service.Observer{
-		Decision: func(l *descriptors.Limit, o service.Outcome, tokens int64) {
+		Decision: func(l *descriptors.Limit, o service.Outcome, tokens int64, _ string) {
 			t.met = append(t.met, decision{l, o, tokens})
 		},
 		Refusal:   func(r service.Refusal) { t.refusal = r.Entries() },
 		Unmatched: func(_ string, n int) { t.nowhere = n }, UnknownDomain: func() { t.strange = true },
-		Request: func(service.Result, time.Duration) {}, BadOverrides: func(string, int) {}, Excess: func(service.Bound) {},
+		Request: func(service.Result, time.Duration, string) {}, BadOverrides: func(string, int) {}, Excess: func(service.Bound) {},
 		Waited: func(time.Duration) {}, WrittenOff: func(string, string, int64) {}, Receipt: func(service.Receipt) {},
 	}
 }
