@@ -108,9 +108,9 @@ var rules = []rule{
 		"who uses the library in a program of his own wants no rule files, settings or servers of weir in it",
 	},
 	{
-		"only service, envoy, internal/app, limiter/grpclimit and the load generator import gRPC",
+		"only service, envoy, internal/app, limiter/grpclimit, the load generator and, to trace calls, internal/telemetry import gRPC",
 		only(prefixes("google.golang.org/grpc", "google.golang.org/protobuf", "google.golang.org/genproto"),
-			"service", "envoy", "internal/app", "limiter/grpclimit", "internal/bench"),
+			"service", "envoy", "internal/app", "internal/telemetry", "limiter/grpclimit", "internal/bench"),
 		"a wire format that leaks inwards becomes the model of the domain; and who limits an HTTP server with the library wants no gRPC in it",
 	},
 	{
@@ -139,12 +139,21 @@ var rules = []rule{
 		"internal/app wires all rooms; a room that imported it would import every other",
 	},
 	{
-		"what tries rules imports only the service, rules, the memory store and the room where callers wait, and only internal/cli imports it",
+		"what tries rules imports only the service, rules, buckets in memory and the room where callers wait, and only internal/cli and internal/simulate import it",
 		func(dir, path string) bool {
 			room := "internal/ruletest"
-			return roomImportsOnly(room, "service", "descriptors", "buckets/memory", "buckets/waiting")(dir, path) || path == module+room && dir != "internal/cli"
+			return roomImportsOnly(room, "service", "descriptors", "buckets", "buckets/memory", "buckets/waiting")(dir, path) ||
+				path == module+room && dir != "internal/cli" && dir != "internal/simulate"
 		},
 		"it judges by the code that serves, and nothing that serves may depend on what tries it",
+	},
+	{
+		"what replays traces imports only what tries rules, the service, rules, buckets and the room where callers wait, and only internal/cli imports it",
+		func(dir, path string) bool {
+			room := "internal/simulate"
+			return roomImportsOnly(room, "internal/ruletest", "service", "descriptors", "buckets", "buckets/waiting")(dir, path) || path == module+room && dir != "internal/cli"
+		},
+		"a second way to a verdict would simulate something else than what serves",
 	},
 	{
 		"the load generator imports nothing of weir, and only internal/cli and tools/bench import it",
@@ -339,6 +348,10 @@ func TestImportRules_CatchWhatTheyForbid(t *testing.T) {
 		{"internal/ruletest", module + "service", true},
 		{"internal/ruletest", module + "buckets/redis", false},
 		{"internal/app", module + "internal/ruletest", false},
+		{"internal/simulate", module + "internal/ruletest", true},
+		{"internal/simulate", module + "buckets/memory", false},
+		{"internal/app", module + "internal/simulate", false},
+		{"internal/cli", module + "internal/simulate", true},
 		{"tools/bench", module + "internal/bench", true},
 		{"tools/bench", module + "internal/parts", true},
 		{"tools/bench", module + "internal/app", false},

@@ -157,7 +157,7 @@ func newWorldOf(t testing.TB, guard admin.Guard, at place, dir string, change fu
 
 // silent is told what a service sees, and forgets it.
 var silent = service.Observer{
-	Request: func(service.Result, time.Duration) {}, Decision: func(*descriptors.Limit, service.Outcome, int64) {}, Unmatched: func(string, int) {},
+	Request: func(service.Result, time.Duration, string) {}, Decision: func(*descriptors.Limit, service.Outcome, int64, string) {}, Unmatched: func(string, int) {},
 	UnknownDomain: func() {}, BadOverrides: func(string, int) {}, Excess: func(service.Bound) {}, Waited: func(time.Duration) {},
 	WrittenOff: func(string, string, int64) {}, Receipt: func(service.Receipt) {},
 }

@@ -36,6 +36,19 @@ type Asker interface {
 	Answer(outcomes []Outcome, err error)
 }
 
+// Trace follows one call to a store for a tracer. Who hands charges on hands it on, and
+// knows nothing else of it.
+type Trace interface {
+	// Failed tells that the store failed, so that its guard decides.
+	Failed(error)
+}
+
+// Traced is an [Asker] whose call may be followed.
+type Traced interface {
+	Asker
+	Trace() Trace // nil: it is not
+}
+
 // Forgetter is a [Store] that can make buckets as if they were never seen. What is
 // held of them, or reserved, is gone with them.
 type Forgetter interface {

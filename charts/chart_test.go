@@ -44,6 +44,24 @@ type serviceMonitor struct {
 	} `json:"spec"`
 }
 
+// prometheusRule is that of monitoring.coreos.com/v1, with what an alert has.
+type prometheusRule struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              struct {
+		Groups []struct {
+			Name  string `json:"name"`
+			Rules []struct {
+				Alert       string            `json:"alert"`
+				Expr        string            `json:"expr"`
+				For         string            `json:"for"`
+				Labels      map[string]string `json:"labels"`
+				Annotations map[string]string `json:"annotations"`
+			} `json:"rules"`
+		} `json:"groups"`
+	} `json:"spec"`
+}
+
 // release is what one install would make.
 type release struct {
 	deployment      appsv1.Deployment
@@ -55,6 +73,7 @@ type release struct {
 	rules           *corev1.ConfigMap
 	account         *corev1.ServiceAccount
 	monitor         *serviceMonitor
+	alerts          *prometheusRule
 	notes, manifest string
 }
 
@@ -145,6 +164,9 @@ func (r *release) add(t *testing.T, document []byte) {
 	case "monitoring.coreos.com/v1 ServiceMonitor":
 		r.monitor = &serviceMonitor{}
 		into = r.monitor
+	case "monitoring.coreos.com/v1 PrometheusRule":
+		r.alerts = &prometheusRule{}
+		into = r.alerts
 	default:
 		t.Fatalf("the chart makes a %s, which no test knows", kind)
 	}

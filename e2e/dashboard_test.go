@@ -47,6 +47,7 @@ var dashboardPages = []struct{ name, path string }{
 	{"overview", "/dashboard"},
 	{"limits", "/dashboard/limits"},
 	{"limit", "/dashboard/limits/shop/per-user"},
+	{"pool", "/dashboard/limits/shop/units"},
 	{"pools", "/dashboard/pools"},
 	{"rules", "/dashboard/rules"},
 	{"models", "/dashboard/models"},

@@ -23,6 +23,7 @@ type Event struct {
 	Entries   []Entry           `json:"entries,omitempty"` // of the descriptor
 	RequestID string            `json:"request_id,omitempty"`
 	Fields    map[string]string `json:"fields,omitempty"` // what else there is to know
+	Decision  *Decision         `json:"decision,omitempty"`
 
 	// Suppressed is how many like it, of the same limit, were not told since the
 	// last one that was: see [Sampler].
@@ -47,6 +48,7 @@ const (
 	LimitUndone     Kind = "limit_undone"     // and is what the files state again
 	RulesReloaded   Kind = "rules_reloaded"   // the rule files changed
 	CapacityChanged Kind = "capacity_changed" // a pool has another size
+	Decided         Kind = "decision"         // a call was answered: a line of the decision log
 )
 
 // Bounds of an event, in bytes and pieces: with them a full queue of the default
@@ -73,6 +75,9 @@ func (e Event) bounded() Event {
 			fields[cut(name, maxName)] = cut(e.Fields[name], maxName)
 		}
 		e.Fields = fields
+	}
+	if e.Decision != nil {
+		e.Decision = e.Decision.bounded()
 	}
 	return e
 }

@@ -10,7 +10,7 @@ import (
 const maxSampled = 10_000
 
 // Sampler lets the first few events of each limit pass in each second, so that a
-// flood of refusals is no flood of events.
+// flood of refusals is no flood of events; or of all together.
 type Sampler struct {
 	perSecond int64
 	now       func() time.Time
@@ -36,6 +36,10 @@ func NewSampler(perSecond int, now func() time.Time) *Sampler {
 	}
 	return &Sampler{perSecond: int64(perSecond), now: now, seen: map[limit]*sample{}}
 }
+
+// SampleAll is [Sampler.Sample] of events that are bounded all together, whichever limit
+// they are of.
+func (s *Sampler) SampleAll() (suppressed int64, tell bool) { return s.Sample("", "") }
 
 // Sample tells whether an event of a limit is to be told, and how many were not
 // since the last one that was. It allocates nothing for a limit that it knows.

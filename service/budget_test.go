@@ -27,8 +27,8 @@ descriptors:
   - {key: none, limits: [{rate: 0/s}]}
 `)
 	w.options.Observe = Observer{
-		Request: func(Result, time.Duration) {}, Decision: func(*descriptors.Limit, Outcome, int64) {}, Unmatched: func(string, int) {},
-		Waited: func(time.Duration) {}, Limited: func(string, string) {}, Refusal: func(Refusal) {},
+		Request: func(Result, time.Duration, string) {}, Decision: func(*descriptors.Limit, Outcome, int64, string) {}, Unmatched: func(string, int) {},
+		Waited: func(time.Duration) {}, Limited: func(string, string) {}, Refusal: func(Refusal) {}, Answer: func(Answer) {},
 	}
 	for _, c := range []struct {
 		most  float64

@@ -23,6 +23,7 @@ type call struct {
 	size    int   // of the message, in bytes
 	beyond  Bound // that the message is beyond
 	held    bool  // it waits for tokens, or has waited
+	trace   Trace // nil: it is not followed
 }
 
 var calls = sync.Pool{New: func() any { return &call{} }}
@@ -61,6 +62,7 @@ func (c *call) release() {
 		all[i] = descriptors.Descriptor{Entries: entries[:0]}
 	}
 	c.request = descriptors.Request{Descriptors: all[:0]}
+	c.trace = nil
 	c.answer = c.answer[:0]
 	c.verdict.forget()
 	calls.Put(c)

@@ -11,8 +11,10 @@ import (
 // request path. Domains, limits and pools are those of the rules, never a client's
 // text, so their number is bounded.
 type Observer struct {
-	Request       func(Result, time.Duration)
-	Decision      func(l *descriptors.Limit, o Outcome, tokens int64) // tokens that it charged
+	// Request and Decision are told the id of the trace that the request is part of, empty
+	// if it is not followed.
+	Request       func(r Result, took time.Duration, traceID string)
+	Decision      func(l *descriptors.Limit, o Outcome, tokens int64, traceID string) // tokens that it charged
 	Unmatched     func(domain string, descriptors int)
 	UnknownDomain func()
 	BadOverrides  func(domain string, count int)
@@ -36,6 +38,8 @@ type Observer struct {
 	// Refusal is told of each request that was refused, but for those beyond a
 	// bound: only of them the domain may be a client's text.
 	Refusal func(Refusal)
+	// Answer is told of each call once it is decided.
+	Answer func(Answer)
 	// Breaker is told the state of a circuit breaker each time that its bucket is
 	// asked: closed, open or half_open. The key is that of [Level], and at the instant
 	// on the store's clock, in microseconds since the epoch: calls overtake one another.
@@ -118,11 +122,11 @@ func (r Receipt) String() string {
 	return [...]string{"redeemed", "repeated", "expired", "forged", "failed"}[r]
 }
 
-func (s *Service) observeVerdict(v *verdict, waited time.Duration) {
+func (s *Service) observeVerdict(v *verdict, waited time.Duration, traceID string) {
 	for i := range v.met {
 		m := &v.met[i]
 		outcome, tokens := v.outcomeOf(m), v.charged(m)
-		s.options.Observe.Decision(m.Limit, outcome, tokens)
+		s.options.Observe.Decision(m.Limit, outcome, tokens, traceID)
 		if s.options.Observe.Met != nil {
 			s.options.Observe.Met(m.Limit, m.Charge.Key, outcome, tokens)
 		}

@@ -171,7 +171,7 @@ func (s *Service) settle(ctx context.Context, rules *descriptors.Rules, request 
 		}
 		var v verdict
 		v.decide(len(request.Descriptors), &descriptors.Resolution{Matches: matches}, outcomes)
-		s.observeVerdict(&v, 0)
+		s.observeVerdict(&v, 0, "")
 		s.observeBreakers(rules, charges, outcomes)
 	}
 }

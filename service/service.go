@@ -23,7 +23,10 @@ type Options struct {
 	Room    *waiting.Room             // the store, and where its callers wait
 	Keys    *Keys                     // of receipts, the same in all replicas
 	Observe Observer
-	Now     func() time.Time // the clock that dates receipts, nil: the machine's
+	// Trace follows a call, if it is to be followed; nil: none is. It answers nil for one that is
+	// not. With the context the call goes on.
+	Trace func(context.Context) (context.Context, Trace)
+	Now   func() time.Time // the clock that dates receipts, nil: the machine's
 
 	Headers     HeaderStyle
 	Degraded    DegradedStyle
@@ -75,6 +78,9 @@ func New(o Options) *Service {
 // rules were ever loaded or when the store fails under `on_store_error: error`.
 func (s *Service) ask(ctx context.Context, c *call, longest time.Duration) error {
 	start := time.Now()
+	if s.options.Trace != nil {
+		ctx, c.trace = s.options.Trace(ctx)
+	}
 	err := s.decide(ctx, c, attempt{start: start, first: true, longest: longest})
 	result := ResultOK
 	switch {
@@ -83,7 +89,7 @@ func (s *Service) ask(ctx context.Context, c *call, longest time.Duration) error
 	case c.verdict.over:
 		result = ResultOverLimit
 	}
-	s.options.Observe.Request(result, time.Since(start))
+	s.tell(c, result, time.Since(start))
 	return err
 }
 
@@ -161,7 +167,10 @@ func (s *Service) judge(ctx context.Context, rules *descriptors.Rules, c *call, 
 		waited = time.Since(a.start)
 	}
 	s.spread(v)
-	s.observeVerdict(v, waited)
+	s.observeVerdict(v, waited, c.traceID())
+	if c.trace != nil && v.waited {
+		c.trace.Waited(a.start)
+	}
 	s.observeBreakers(rules, charges, outcomes)
 	s.observeRefusal(v, &c.request, &found)
 	if ctx.Err() != nil {

@@ -40,8 +40,8 @@ func TestC02_EveryAPIHasItsUnit(t *testing.T) {
 // nothing, also when all come at once: of 100 tokens 33 times 3, and 1 is left.
 func TestC03_DeductWholeOrRefuse(t *testing.T) {
 	w := newWorld(t, weighted)
-	w.options.Observe.Decision = func(*descriptors.Limit, Outcome, int64) {}
-	w.options.Observe.Request = func(Result, time.Duration) {}
+	w.options.Observe.Decision = func(*descriptors.Limit, Outcome, int64, string) {}
+	w.options.Observe.Request = func(Result, time.Duration, string) {}
 	var passed atomic.Int32
 	var all sync.WaitGroup
 	for range 200 {

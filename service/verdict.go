@@ -24,6 +24,8 @@ type verdict struct {
 
 	fallback  *descriptors.Response // what the caller sees of a refusal by no limit
 	requestID string                // as the client sent it
+	known     bool                  // the rules know the domain
+	redaction descriptors.Redaction // of the domain
 }
 
 // met is one limit that the request met and what its bucket said.
@@ -46,6 +48,7 @@ func (v *verdict) begin(descriptors int, found *descriptors.Resolution) {
 	*v = verdict{met: v.met[:0], statuses: slices.Grow(v.statuses[:0], descriptors)[:descriptors]}
 	clear(v.statuses)
 	v.fallback, v.requestID = found.Response, found.RequestID
+	v.known, v.redaction = found.KnownDomain, found.Redaction
 }
 
 // forget lets go of all that v refers to, and keeps its memory.

@@ -23,7 +23,10 @@ func waitOf(ctx context.Context, matches []descriptors.Match, a attempt) waiting
 			continue
 		}
 		if m.Limit.MaxWait > 0 && m.Charge.Mode == buckets.Take && m.Charge.Role == buckets.Enforce {
-			longest := min(m.Limit.MaxWait, a.longest) - time.Since(a.start)
+			longest := min(m.Limit.MaxWait, a.longest)
+			if !a.first {
+				longest -= time.Since(a.start)
+			}
 			if deadline, limited := ctx.Deadline(); limited {
 				longest = min(longest, time.Until(deadline)-answerMargin)
 			}

@@ -63,8 +63,8 @@ func worldOf(t testing.TB, loaded *descriptors.Rules) *world {
 		Keys:  NewKeys(testKey),
 		Now:   func() time.Time { return w.now },
 		Observe: Observer{
-			Request: func(r Result, _ time.Duration) { w.count("request "+r.String(), 1) },
-			Decision: func(l *descriptors.Limit, o Outcome, tokens int64) {
+			Request: func(r Result, _ time.Duration, _ string) { w.count("request "+r.String(), 1) },
+			Decision: func(l *descriptors.Limit, o Outcome, tokens int64, _ string) {
 				w.count(l.Domain+" "+l.Name+" "+o.String(), 1)
 				w.count(l.Domain+" "+l.Name+" tokens", int(tokens))
 			},

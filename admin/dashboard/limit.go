@@ -26,9 +26,10 @@ var limitPage = page{
 // limit is what the page of that name shows.
 type limit struct {
 	row
-	Kind       string // limit, pool or preset
-	Pool       *Share // of a class: what it draws from
-	Size       int64  // of a pool
+	Kind       string  // limit, pool or preset
+	Pool       *Share  // of a class: what it draws from
+	Classes    []Share // of a pool
+	Size       int64   // of a pool
 	Changes    []change
 	History    []note
 	HistoryErr string
@@ -69,6 +70,9 @@ func (d *dashboard) limit(r *http.Request) (any, error) {
 			l.Kind, l.Size, l.Slots = "pool", p.Size, p.Slots
 		}
 	}
+	if l.Kind == "pool" {
+		l.Classes = d.classes(r.Context(), domain, name)
+	}
 	l.Changes = d.changes(domain, name)
 	if l.Kind == "" && len(l.Changes) == 0 && !d.preset(domain, name) {
 		return nil, missing("the rules have no limit "+name+" in "+domain, "choose one of the list of limits")
@@ -100,17 +104,26 @@ func (d *dashboard) preset(domain, name string) bool {
 	return true
 }
 
-// share is what a class has of its pool, nil where the store does not tell.
-func (d *dashboard) share(ctx context.Context, domain, class string) *Share {
+// shares are those that match, none where the store does not tell: the page shows the
+// rest.
+func (d *dashboard) shares(ctx context.Context, matches func(Share) bool) []Share {
 	ctx, cancel := context.WithTimeout(ctx, lookFor)
 	defer cancel()
-	shares, _ := d.Shares(ctx) // the page shows the rest
-	for i := range shares {
-		if shares[i].Domain == domain && shares[i].Class == class {
-			return &shares[i]
-		}
+	all, _ := d.Shares(ctx)
+	return slices.DeleteFunc(all, func(s Share) bool { return !matches(s) })
+}
+
+// share is what a class has of its pool.
+func (d *dashboard) share(ctx context.Context, domain, class string) *Share {
+	for _, s := range d.shares(ctx, func(s Share) bool { return s.Domain == domain && s.Class == class }) {
+		return &s
 	}
 	return nil
+}
+
+// classes are those of a pool.
+func (d *dashboard) classes(ctx context.Context, domain, name string) []Share {
+	return d.shares(ctx, func(s Share) bool { return s.Domain == domain && s.Pool == name })
 }
 
 func (d *dashboard) changes(domain, name string) (all []change) {

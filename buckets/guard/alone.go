@@ -110,7 +110,7 @@ func (g *Guard) settle(ctx context.Context, key string) error {
 		return nil
 	}
 	charges := []buckets.Charge{owed}
-	outcomes, err := g.ask(context.WithoutCancel(ctx), time.Now(), patience, charges)
+	outcomes, err := g.ask(context.WithoutCancel(ctx), nil, time.Now(), patience, charges)
 	if err != nil {
 		return errors.Join(errNotTold, err)
 	}

@@ -17,6 +17,7 @@ type call struct {
 	charges  []buckets.Charge
 	outcomes []buckets.Outcome
 	err      error
+	trace    buckets.Trace // nil: nothing follows it
 	state    atomic.Uint32
 	woken    chan struct{} // the caller is, once: the answer is there, or his time is over
 	until    time.Time     // when that is
@@ -34,7 +35,7 @@ const (
 
 // ask waits for the store's answer, from start on, and leaves the call to itself when
 // the wait is over.
-func (g *Guard) ask(ctx context.Context, start time.Time, wait time.Duration, charges []buckets.Charge) ([]buckets.Outcome, error) {
+func (g *Guard) ask(ctx context.Context, trace buckets.Trace, start time.Time, wait time.Duration, charges []buckets.Charge) ([]buckets.Outcome, error) {
 	if wait <= 0 {
 		return nil, context.DeadlineExceeded
 	}
@@ -46,7 +47,7 @@ func (g *Guard) ask(ctx context.Context, start time.Time, wait time.Duration, ch
 	if !ok {
 		c = &call{guard: g, woken: make(chan struct{}, 1)}
 	}
-	c.charges, c.until = append(c.charges, charges...), start.Add(wait)
+	c.charges, c.until, c.trace = append(c.charges, charges...), start.Add(wait), trace
 	g.deadlines.add(c)
 	c.start()
 	select {
@@ -98,11 +99,14 @@ func (c *call) take() ([]buckets.Outcome, error) {
 // end makes the call ready to serve another caller.
 func (c *call) end() {
 	clear(c.charges)
-	c.charges, c.outcomes, c.err = c.charges[:0], nil, nil
+	c.charges, c.outcomes, c.err, c.trace = c.charges[:0], nil, nil, nil
 	c.state.Store(waiting)
 	c.guard.underWay.Add(-1)
 	c.guard.calls.Put(c)
 }
+
+// Trace implements [buckets.Traced].
+func (c *call) Trace() buckets.Trace { return c.trace }
 
 // Answer implements [buckets.Asker].
 func (c *call) Answer(outcomes []buckets.Outcome, err error) {

@@ -57,6 +57,8 @@ type Options struct {
 	// Replicas is how many replicas share the store, as far as this one knows. While it does
 	// not answer each judges [buckets.Local] limits by its share. nil: one.
 	Replicas func() int64
+	// Trace is what follows the call of a context, nil if nothing does; it may be nil itself.
+	Trace func(context.Context) buckets.Trace
 	// Degraded is told of each charge that was decided without the store, if not nil.
 	Degraded func(buckets.OnStoreError)
 }
@@ -107,8 +109,10 @@ func (g *Guard) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.O
 	if gone := ctx.Err(); gone != nil {
 		return nil, gone
 	}
+	trace := g.trace(ctx)
 	if err := g.breaker.err(); err != nil {
 		g.options.Observe(0, err)
+		failed(trace, err)
 		return g.decideAlone(ctx, charges, err)
 	}
 	start := time.Now()
@@ -116,7 +120,7 @@ func (g *Guard) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.O
 	if deadline, ok := ctx.Deadline(); ok {
 		wait = min(wait, deadline.Sub(start)-margin)
 	}
-	outcomes, err := g.ask(ctx, start, wait, charges)
+	outcomes, err := g.ask(ctx, trace, start, wait, charges)
 	if gone := ctx.Err(); err != nil && gone != nil {
 		return nil, gone
 	}
@@ -125,11 +129,26 @@ func (g *Guard) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.O
 		g.breaker.saw(err, start)
 	}
 	if err != nil {
+		failed(trace, err)
 		return g.decideAlone(ctx, charges, err)
 	}
 	g.seen.note(charges, outcomes)
 	g.handBackAlone(ctx, charges)
 	return outcomes, nil
+}
+
+// trace is what follows the call of a context, if anything does.
+func (g *Guard) trace(ctx context.Context) buckets.Trace {
+	if g.options.Trace == nil {
+		return nil
+	}
+	return g.options.Trace(ctx)
+}
+
+func failed(t buckets.Trace, err error) {
+	if t != nil {
+		t.Failed(err)
+	}
 }
 
 // handBackAlone gives back in this process's memory too what may have been taken

@@ -59,12 +59,16 @@ func (s *Store) takeOff(ctx context.Context, batch []request, f *flight) {
 		f.board(&batch[i])
 	}
 	again := f.calls[:f.used]
+	var landed func()
 	for len(again) > 0 {
 		for _, c := range again {
 			if !c.unknown {
 				c.pack(s)
 			}
 			c.make(ctx, s.client.whole.Load())
+		}
+		if s.traced != nil && landed == nil {
+			landed = s.follow(again)
 		}
 		s.sendAll(ctx, again)
 		under := again
@@ -75,6 +79,9 @@ func (s *Store) takeOff(ctx context.Context, batch []request, f *flight) {
 	}
 	for _, c := range f.calls[:f.used] {
 		c.forget()
+	}
+	if landed != nil {
+		landed()
 	}
 }
 

@@ -37,6 +37,9 @@ type Options struct {
 	// Password is used in place of the URL's, with its user; nil: the URL's is. The
 	// Sentinels have their own.
 	Password func() string
+	// Traced is told of each batch in which somebody's call is followed, before it is sent,
+	// and what it answers is called when all of it is answered. nil: nothing is followed.
+	Traced func(Flight) (landed func())
 }
 
 // OpenWith is [Open] with what the URL does not say.
@@ -50,7 +53,7 @@ func OpenWith(address string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("the Redis URL: %w", err)
 	}
 	s := New(client)
-	s.client.way = way
+	s.client.way, s.traced = way, o.Traced
 	return s, nil
 }
 

@@ -48,7 +48,8 @@ type Store struct {
 	cluster bool // the server is a Cluster: no call spans several of them
 	clock   clock
 	queue   *queue
-	now     func() int64 // microseconds since the epoch, nil: the server's clock; only tests set it
+	traced  func(Flight) (landed func()) // nil: nobody wants to know
+	now     func() int64                 // microseconds since the epoch, nil: the server's clock; only tests set it
 }
 
 var (

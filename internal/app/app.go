@@ -44,6 +44,7 @@ type App struct {
 	version  string
 	log      *slog.Logger
 	metrics  *telemetry.Metrics
+	tracing  *telemetry.Tracing // nil: there are no traces
 	rules    *descriptors.Source
 	store    *store
 	room     *waiting.Room
@@ -51,6 +52,7 @@ type App struct {
 	live     *live
 	traffic  *traffic.Traffic
 	tell     *teller
+	decided  *decisionLog // nil: there is none
 	judge    *service.Service
 	excesses *events.Sampler
 	health   *health.Server
@@ -78,7 +80,11 @@ func New(s config.Settings, o Options) (*App, error) {
 	a.streams, a.endStreams = context.WithCancel(context.Background())
 	var err error
 	a.traffic = a.newTraffic()
-	if a.store, err = openStore(s, a.metrics, a.traffic, a.log); err != nil {
+	if a.tracing, err = a.newTracing(s, o.Version); err != nil {
+		return nil, err
+	}
+	if a.store, err = openStore(s, a.metrics, a.traffic, a.tracing, a.log); err != nil {
+		a.endTracing()
 		return nil, err
 	}
 	a.room = waiting.New(waiting.Options{
@@ -87,7 +93,7 @@ func New(s config.Settings, o Options) (*App, error) {
 	})
 	a.metrics.Waiting(a.room.Waiting)
 	a.keys = receiptKeys(s)
-	a.tell = a.newTeller(s)
+	a.tell, a.decided = a.newTeller(s), a.newDecisionLog(s)
 	if a.live, err = a.newLive(); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
@@ -108,7 +114,7 @@ func New(s config.Settings, o Options) (*App, error) {
 		a.httpListener = tls.NewListener(a.httpListener, secure)
 	}
 	a.judge = service.New(service.Options{
-		Rules: a.rules.Rules, Room: a.room, Keys: a.keys, Observe: a.observer(), RetryJitter: s.RetryJitter,
+		Rules: a.rules.Rules, Room: a.room, Keys: a.keys, Observe: a.observer(), Trace: a.trace(), RetryJitter: s.RetryJitter,
 		Headers: headerStyle(s.Headers), Degraded: degradedStyle(s.ShowDegraded), Bounds: boundsOf(s), AllowExcess: s.OnExcess == config.ExcessAllow,
 	})
 	pages, err := a.pages()
@@ -160,6 +166,7 @@ func (a *App) Run(ctx context.Context) error {
 	var telling, living sync.WaitGroup
 	telling.Go(func() { a.tell.bus.Run(background) })
 	telling.Go(func() { a.traffic.Run(background) })
+	telling.Go(func() { a.decided.run(background) })
 	living.Go(func() { a.live.run(background, a.ledgerFailed) })
 	defer telling.Wait()
 	defer living.Wait()
@@ -218,7 +225,9 @@ func (a *App) Close() error {
 	if a.live != nil {
 		errs = append(errs, a.live.close())
 	}
-	return errors.Join(append(errs, a.store.Close())...)
+	errs = append(errs, a.store.Close())
+	a.endTracing()
+	return errors.Join(errs...)
 }
 
 func ignoreClosed(err error) error {
@@ -245,6 +254,7 @@ func (a *App) newGRPCServer() (*grpc.Server, error) {
 		return nil, err
 	}
 	options := append(service.ServerOptions(a.log, a.metrics.Panic), door.options()...)
+	options = append(options, a.traced()...)
 	if private != nil {
 		options = append(options, grpc.Creds(credentials.NewTLS(private)))
 	}

@@ -83,19 +83,19 @@ func (a *App) notReady() string {
 func (a *App) observer() service.Observer {
 	m := a.metrics
 	return service.Observer{
-		Request: func(r service.Result, took time.Duration) {
-			m.Request(r.String(), took)
+		Request: func(r service.Result, took time.Duration, traceID string) {
+			m.Request(r.String(), took, traceID)
 			a.traffic.Called(resultOf(r), took)
 		},
-		Decision: func(l *descriptors.Limit, o service.Outcome, tokens int64) {
-			m.Decision(l, o.String(), tokens)
+		Decision: func(l *descriptors.Limit, o service.Outcome, tokens int64, traceID string) {
+			m.Decision(l, o.String(), tokens, traceID)
 		},
 
 		Unmatched: m.Unmatched, BadOverrides: m.IgnoredOverrides, UnknownDomain: m.UnknownDomain, Excess: func(b service.Bound) { a.excess(b.String()) },
 		Waited: a.waited, WrittenOff: m.WrittenOff, Receipt: func(r service.Receipt) { m.Receipt(r.String()) },
 
 		Ended:   func(domain, pool string, status int) { a.live.capacity.Ended(domain, pool, int64(status)) },
-		Limited: a.live.capacity.Refused, Met: a.met, Refusal: a.tell.refused, Breaker: a.tell.breaker,
+		Limited: a.live.capacity.Refused, Met: a.met, Refusal: a.tell.refused, Breaker: a.breaker, Answer: a.decided.observe(),
 	}
 }
 

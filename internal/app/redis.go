@@ -11,12 +11,13 @@ import (
 
 	"github.com/weir-rls/weir/buckets/redis"
 	"github.com/weir-rls/weir/internal/config"
+	"github.com/weir-rls/weir/internal/telemetry"
 )
 
 // openRedis is the shared store with the certificates and the password that files hold,
 // of which each new connection uses what they say then.
-func openRedis(s config.Settings, log *slog.Logger) (*redis.Store, error) {
-	var o redis.Options
+func openRedis(s config.Settings, tracing *telemetry.Tracing, log *slog.Logger) (*redis.Store, error) {
+	o := redis.Options{Traced: flights(tracing)}
 	if s.RedisCA != "" || s.RedisCert != "" {
 		f := &files[*tls.Config]{
 			what: "the certificate for Redis", names: []string{s.RedisCert, s.RedisKey, s.RedisCA}, log: log,

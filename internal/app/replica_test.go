@@ -104,6 +104,22 @@ func (r *replica) get(path string) (int, string) {
 	return answer.StatusCode, string(body)
 }
 
+// page is the body of an answer.
+func (r *replica) page(request *http.Request) string {
+	r.t.Helper()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Do(request)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return string(body)
+}
+
 // metric is the value of a series, 0 if there is none yet.
 func (r *replica) metric(series string) float64 {
 	r.t.Helper()

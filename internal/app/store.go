@@ -29,29 +29,33 @@ type store struct {
 	missing atomic.Bool // it is waited for, and has not answered yet
 }
 
-func openStore(s config.Settings, metrics *telemetry.Metrics, seen *traffic.Traffic, log *slog.Logger) (*store, error) {
+func openStore(s config.Settings, metrics *telemetry.Metrics, seen *traffic.Traffic, tracing *telemetry.Tracing, log *slog.Logger) (*store, error) {
 	local := memory.New(memory.Options{MaxBuckets: s.MemoryMaxBuckets})
 	metrics.Buckets(local.Held, local.Overflowed)
 	if s.Store != config.StoreRedis {
-		return &store{Store: local}, nil
+		return &store{Store: traced(tracing, s.Store, local)}, nil
 	}
-	shared, err := openRedis(s, log)
+	shared, err := openRedis(s, tracing, log)
 	if err != nil {
 		return nil, err
 	}
 	watch := &storeWatch{metrics: metrics, traffic: seen, log: log}
 	beats := newHeartbeat(shared)
-	guarded := guard.New(guard.Options{
+	options := guard.Options{
 		Store: shared, Local: local, Timeout: s.StoreTimeout, Observe: watch.observe, Probe: shared.Probe, Outage: redis.Outage,
 		Replicas: func() int64 { return cmp.Or(beats.Last(), int64(s.Replicas)) },
 		Degraded: func(by buckets.OnStoreError) {
 			metrics.Degraded(by.String())
 			seen.Degraded()
 		},
-	})
+	}
+	if tracing != nil {
+		options.Trace = tracing.StoreCall
+	}
+	guarded := guard.New(options)
 	metrics.Replicas(func() int64 { return beats.Count(beats.now()) })
 	metrics.StoreAsked(func() bool { return !guarded.Open() })
-	opened := &store{Store: guarded, redis: shared, guard: guarded, beats: beats}
+	opened := &store{Store: traced(tracing, s.Store, guarded), redis: shared, guard: guarded, beats: beats}
 	opened.missing.Store(s.WaitForStore)
 	if s.DenyCache { // before the guard, whose timer an answer of this replica's does not need
 		opened.denials = guard.NewDenyCache(guard.DenyCacheOptions{Store: opened.Store})
@@ -64,6 +68,14 @@ func openStore(s config.Settings, metrics *telemetry.Metrics, seen *traffic.Traf
 		metrics.Leases(opened.leases.Answered, opened.leases.Held)
 	}
 	return opened, nil
+}
+
+// traced makes spans of the calls to a store, if there are traces.
+func traced(t *telemetry.Tracing, kind string, s telemetry.ForgettingStore) buckets.Store {
+	if t == nil {
+		return s
+	}
+	return t.Store(kind, s)
 }
 
 // rulesChanged ends what is remembered of refusals by other rules, and taken ahead by them.

@@ -54,9 +54,10 @@ func (t *teller) refused(r service.Refusal) {
 	})
 }
 
-func (t *teller) breaker(domain, limit, key, state string, at int64) {
-	if from, moved := t.breakers.Moved(key, state, at); moved {
-		t.bus.Tell(events.Event{
+func (a *App) breaker(domain, limit, key, state string, at int64) {
+	if from, moved := a.tell.breakers.Moved(key, state, at); moved {
+		a.metrics.BreakerMoved(domain, limit, state)
+		a.tell.bus.Tell(events.Event{
 			Kind: events.BreakerMoved, Domain: domain, Limit: limit, Text: "the breaker is " + state,
 			Fields: map[string]string{"key": key, "from": from, "to": state},
 		})

@@ -151,14 +151,14 @@ func (f *benchFlags) run(ctx context.Context, world World, probe bench.Probe) (b
 	}
 	defer generator.Close()
 	if f.warmup > 0 {
-		progress := startProgress(world.Stderr, "warm-up", bench.Bound{Duration: f.warmup}, generator.Sent)
+		progress := startProgress(world.Stderr, "warm-up", towards(bench.Bound{Duration: f.warmup}), generator.Sent)
 		generator.Run(ctx, bench.Bound{Duration: f.warmup})
 		progress.stop()
 	}
 	if ctx.Err() != nil {
 		return bench.Report{}, errors.New("stopped before anything was measured")
 	}
-	progress := startProgress(world.Stderr, "measure", f.bound, generator.Sent)
+	progress := startProgress(world.Stderr, "measure", towards(f.bound), generator.Sent)
 	report, err := probe.Run(ctx, generator, f.bound)
 	progress.stop()
 	report.Notes = notes

@@ -149,7 +149,7 @@ func TestBench_DocumentedCommandsRun(t *testing.T) {
 
 func TestProgress_IsALineOnATerminalOnly(t *testing.T) {
 	var out bytes.Buffer
-	bar := startProgress(&out, "measure", bench.Bound{Duration: time.Hour}, func() int64 { return 1 })
+	bar := startProgress(&out, "measure", towards(bench.Bound{Duration: time.Hour}), func() int64 { return 1 })
 	bar.stop()
 	if out.Len() > 0 {
 		t.Errorf("%q where nobody looks", out.String())
@@ -157,8 +157,8 @@ func TestProgress_IsALineOnATerminalOnly(t *testing.T) {
 	for share, bound := range map[string]bench.Bound{
 		" 25 %  ": {Duration: 40 * time.Second}, " 50 %  ": {Requests: 200}, "100 %  ": {Duration: 5 * time.Second, Requests: 200},
 	} {
-		line := progressBar("measure", bound, 10*time.Second, 100)
-		if !strings.Contains(line, share) || !strings.HasSuffix(line, "100 requests, 10/s") || len([]rune(line)) > 80 {
+		line := progressBar("measure", towards(bound)(10*time.Second, 100), 10*time.Second, 100)
+		if !strings.Contains(line, share) || !strings.Contains(line, "100 requests, 10/s") || strings.Contains(line, " left") == (share == "100 %  ") || len([]rune(line)) > 80 {
 			t.Errorf("%+v: %q", bound, line)
 		}
 	}

@@ -58,6 +58,12 @@ func TestCompletion_OffersWhatTheHelpSays(t *testing.T) {
 		"check --format ":          {"text json sarif", wordsOnly},
 		"test --format ":           {"text json junit", wordsOnly},
 		"test ":                    {"yaml yml", byExtension},
+		"simulate ":                {"yaml yml", byExtension},
+		"simulate a.yaml --trace ": {"", anyFile},
+		"simulate --trace-format ": {"auto json csv", wordsOnly},
+		"simulate --output ":       {"text json", wordsOnly},
+		"simulate --against ":      {"yaml yml", byExtension},
+		"simulate --map ":          {"", noFile},
 		"explain ":                 {"yaml yml", byExtension},
 		"sch":                      {"schema", noFile},
 	} {

@@ -9,14 +9,14 @@ import (
 )
 
 var (
-	documentedFile    = regexp.MustCompile("(?s)<!-- file: (\\S+) -->\n```yaml\n(.*?)```")
+	documentedFile    = regexp.MustCompile("(?s)<!-- file: (\\S+) -->\n```(?:yaml|json|csv)\n(.*?)```")
 	documentedCommand = regexp.MustCompile("(?s)```sh\nweir ([^\n]*)\n```\n```text\n(.*?)```")
 )
 
 // The files of a page that has commands for rules, and what each command prints, are as
 // the page shows them. -update writes what is printed into the page.
 func TestDocumentedCommands_PrintWhatThePageShows(t *testing.T) {
-	for page, commands := range map[string]int{"how-to/explain.md": 2, "how-to/testing-rules.md": 3} {
+	for page, commands := range map[string]int{"how-to/explain.md": 2, "how-to/testing-rules.md": 3, "how-to/simulate.md": 4} {
 		t.Run(page, func(t *testing.T) {
 			path, err := filepath.Abs("../../docs/" + page)
 			if err != nil {
@@ -36,7 +36,7 @@ func TestDocumentedCommands_PrintWhatThePageShows(t *testing.T) {
 				t.Fatalf("%d commands, want %d", len(found), commands)
 			}
 			for _, c := range found {
-				got := weirHere(t, nil, strings.Fields(string(c[1]))...)
+				got := weirHere(t, nil, strings.Fields(strings.ReplaceAll(string(c[1]), "'", ""))...)
 				if got.stderr != "" || got.stdout != string(c[2]) {
 					t.Errorf("weir %s: %s\n%s\nis shown as\n%s", c[1], got.stderr, got.stdout, c[2])
 				}

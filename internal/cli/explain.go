@@ -112,44 +112,13 @@ func (f *explainFlags) check(args []string) error {
 func (f *explainFlags) request() (q descriptors.Request, err error) {
 	q = descriptors.Request{Domain: f.domain, Hits: uint64(f.hits)}
 	for _, text := range f.descriptors {
-		d, err := parseEntries(text)
-		if err != nil {
-			return q, err
+		d, ok := ruletest.ParseEntries(text)
+		if !ok {
+			return q, fmt.Errorf("-d: %q is not KEY=VALUE,KEY=VALUE", text)
 		}
 		q.Descriptors = append(q.Descriptors, d)
 	}
 	return q, nil
-}
-
-// parseEntries reads KEY=VALUE,KEY=VALUE. A backslash takes the character behind it as
-// it is.
-func parseEntries(text string) (d descriptors.Descriptor, err error) {
-	var part strings.Builder
-	key, keyed := "", false
-	finish := func() {
-		if !keyed || key == "" {
-			err = fmt.Errorf("-d: %q is not KEY=VALUE,KEY=VALUE", text)
-		}
-		d.Entries = append(d.Entries, descriptors.Entry{Key: key, Value: part.String()})
-		key, keyed = "", false
-		part.Reset()
-	}
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '\\' && i+1 < len(text):
-			i++
-			part.WriteByte(text[i])
-		case c == '=' && !keyed:
-			key, keyed = part.String(), true
-			part.Reset()
-		case c == ',':
-			finish()
-		default:
-			part.WriteByte(c)
-		}
-	}
-	finish()
-	return d, err
 }
 
 // explainFiles explains by rule files, on full buckets.
@@ -169,7 +138,7 @@ func explainFiles(world World, files []string, merge bool, q descriptors.Request
 	} else if q.Domain == "" {
 		q.Domain = domains[0]
 	}
-	return ruletest.New(rules, time.Now()).Explain(q)
+	return ruletest.New(rules, ruletest.Options{Start: time.Now()}).Explain(q)
 }
 
 const (

@@ -22,9 +22,9 @@ const (
 	progressWidth = 30
 )
 
-// startProgress shows the progress of what towards a bound until it is stopped,
-// if out is a terminal.
-func startProgress(out io.Writer, what string, bound bench.Bound, sent func() int64) *progress {
+// startProgress shows the progress of what until it is stopped, if out is a terminal.
+// share tells how much of it is done, below 0 where nobody knows.
+func startProgress(out io.Writer, what string, share func(elapsed time.Duration, done int64) float64, done func() int64) *progress {
 	p := &progress{done: make(chan struct{})}
 	if !terminal(out) {
 		return p
@@ -39,7 +39,8 @@ func startProgress(out io.Writer, what string, bound bench.Bound, sent func() in
 				fmt.Fprint(out, "\r\x1b[K") // the report takes the bar's place
 				return
 			case <-tick.C:
-				fmt.Fprint(out, "\r"+progressBar(what, bound, time.Since(start), sent())+"\x1b[K")
+				elapsed, n := time.Since(start), done()
+				fmt.Fprint(out, "\r"+progressBar(what, share(elapsed, n), elapsed, n)+"\x1b[K")
 			}
 		}
 	})
@@ -51,18 +52,33 @@ func (p *progress) stop() {
 	p.stopped.Wait()
 }
 
+// towards tells how much of a load is done.
+func towards(bound bench.Bound) func(elapsed time.Duration, sent int64) float64 {
+	return func(elapsed time.Duration, sent int64) float64 {
+		share := 0.0
+		if bound.Duration > 0 {
+			share = elapsed.Seconds() / bound.Duration.Seconds()
+		}
+		if bound.Requests > 0 {
+			share = max(share, float64(sent)/float64(bound.Requests))
+		}
+		return share
+	}
+}
+
 // progressBar is one line.
-func progressBar(what string, bound bench.Bound, elapsed time.Duration, sent int64) string {
-	share := 0.0
-	if bound.Duration > 0 {
-		share = elapsed.Seconds() / bound.Duration.Seconds()
+func progressBar(what string, share float64, elapsed time.Duration, done int64) string {
+	counter := fmt.Sprintf("%d requests, %.0f/s", done, float64(done)/elapsed.Seconds())
+	if share < 0 {
+		return fmt.Sprintf("%-8s %s", what, counter)
 	}
-	if bound.Requests > 0 {
-		share = max(share, float64(sent)/float64(bound.Requests))
+	share = min(share, 1)
+	full := int(share * progressWidth)
+	line := fmt.Sprintf("%-8s %s%s %3.0f %%  %s", what, strings.Repeat("█", full), strings.Repeat("░", progressWidth-full), 100*share, counter)
+	if share > 0 && share < 1 && elapsed > time.Second {
+		line += ", " + time.Duration(elapsed.Seconds()*(1-share)/share*1e9).Round(time.Second).String() + " left"
 	}
-	full := int(min(share, 1) * progressWidth)
-	return fmt.Sprintf("%-8s %s%s %3.0f %%  %d requests, %.0f/s", what, strings.Repeat("█", full), strings.Repeat("░", progressWidth-full),
-		100*min(share, 1), sent, float64(sent)/elapsed.Seconds())
+	return line
 }
 
 // terminal tells whether out is one. /dev/null is a character device too, and

@@ -62,7 +62,7 @@ func isTheGoldenHelp(t *testing.T, command string) {
 }
 
 func TestHelp_FitsEightyOrSoColumnsAndNamesEveryFlag(t *testing.T) {
-	for _, args := range [][]string{{"--help"}, {"help"}, {"serve", "-h"}, {"check", "-h"}, {"explain", "-h"}, {"test", "-h"}, {"rules", "-h"}, {"health", "-h"}, {"bench", "-h"}, {"bench", "floor", "-h"}, {"token", "-h"}, {"schema", "-h"}, {"completion", "-h"}, {"version", "-h"}} {
+	for _, args := range [][]string{{"--help"}, {"help"}, {"serve", "-h"}, {"check", "-h"}, {"explain", "-h"}, {"test", "-h"}, {"simulate", "-h"}, {"rules", "-h"}, {"health", "-h"}, {"bench", "-h"}, {"bench", "floor", "-h"}, {"token", "-h"}, {"schema", "-h"}, {"completion", "-h"}, {"version", "-h"}} {
 		got := weir(t, nil, args...)
 		if got.code != exitOK || got.stderr != "" || !strings.Contains(got.stdout, "\nUsage:\n  weir") || !strings.Contains(got.stdout, "--help") {
 			t.Errorf("%v: %+v", args, got)
@@ -108,6 +108,7 @@ func TestWrongUsage_IsOneLineWithTheRemedy(t *testing.T) {
 		"explain --server=http://h:1 -d a=b":     "--domain is not set: a running weir is asked about one domain",
 		"explain --server=h:1 --domain=d -d=a=b": `--server: "h:1" is no http://HOST:PORT`,
 		"test":                                   "no rule file given: write weir test FILE",
+		"simulate":                               "no rule file given: write weir simulate FILE",
 		"test x --format=xml":                    `--format: "xml" is none of text, json, junit`,
 		"bench x":                                `weir bench takes no argument, got "x"`,
 		"bench --in-flight=0":                    "--in-flight: 0 is not from 1 to 10000",

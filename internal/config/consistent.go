@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 )
 
@@ -35,6 +36,9 @@ func (s Settings) Consistent() error {
 	need("events-stream", s.EventsStream != "", "store=redis", s.Store == StoreRedis)
 	if s.StateDir != "" && s.Store == StoreRedis {
 		faults = append(faults, errors.New("--state-dir means nothing with --store=redis, which keeps what is set through the API: leave it out"))
+	}
+	if (s.DecisionLog == DecisionLogRefused || s.DecisionLog == DecisionLogAll) && s.Level() > slog.LevelInfo {
+		faults = append(faults, fmt.Errorf("--decision-log=%s writes lines of level info, which --log-level=%s leaves out: set --log-level=info", s.DecisionLog, s.LogLevel))
 	}
 	return errors.Join(faults...)
 }

@@ -31,6 +31,8 @@ func TestSettingsThatNeedOneAnother(t *testing.T) {
 		"memory": {Settings{Store: StoreMemory, RedisURL: "rediss://h", RedisPasswordFile: "p", RedisCA: "a"}, []string{
 			"--redis-password-file needs --store=redis", "--redis-ca needs --store=redis",
 		}},
+		"unlogged":   {Settings{DecisionLog: DecisionLogAll, LogLevel: "warn"}, []string{"--decision-log=all writes lines of level info"}},
+		"logged":     {Settings{DecisionLog: DecisionLogRefused, LogLevel: "info"}, nil},
 		"two stores": {Settings{Store: StoreRedis, StateDir: "d"}, []string{"--state-dir means nothing"}},
 	} {
 		err := c.settings.Consistent()

@@ -59,6 +59,10 @@ func samples(s setting) [2]string {
 		return [2]string{"header", "metadata"}
 	case "on-excess":
 		return [2]string{"allow", "deny"}
+	case "decision-log":
+		return [2]string{"refused", "off"}
+	case "tracing":
+		return [2]string{"otlp-http", "off"}
 	case "receipt-key", "admin-token":
 		return [2]string{"0123456789abcdef0123456789abcdef", "a key of at least 32 characters, too"}
 	case "log-level":
@@ -69,6 +73,8 @@ func samples(s setting) [2]string {
 		return [2]string{"true", "false"}
 	case "int":
 		return [2]string{"7", "8"}
+	case "number":
+		return [2]string{"0.5", "0"}
 	case "duration":
 		return [2]string{"1m30s", "7s"}
 	}

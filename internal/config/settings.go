@@ -75,6 +75,13 @@ type Settings struct {
 	EventsWebhook string `mapstructure:"events_webhook"` // URL that events are posted to, empty: none
 	EventsStream  string `mapstructure:"events_stream"`  // Redis stream that events are added to, empty: none
 
+	DecisionLog          string `mapstructure:"decision_log"`            // DecisionLogOff, DecisionLogRefused or DecisionLogAll
+	DecisionLogSample    int    `mapstructure:"decision_log_sample"`     // of the admitted calls one in so many is logged, at least 1
+	DecisionLogPerSecond int    `mapstructure:"decision_log_per_second"` // most lines, at least 1
+
+	Tracing       string  `mapstructure:"tracing"`        // TracingOff, TracingGRPC or TracingHTTP
+	TracingSample float64 `mapstructure:"tracing_sample"` // share of the calls without a trace context that is traced, 0 to 1
+
 	LogLevel string `mapstructure:"log_level"` // debug, info, warn or error
 }
 
@@ -102,6 +109,20 @@ const (
 const (
 	ExcessDeny  = "deny"
 	ExcessAllow = "allow"
+)
+
+// Values of [Settings.DecisionLog].
+const (
+	DecisionLogOff     = "off"
+	DecisionLogRefused = "refused" // and those that failed
+	DecisionLogAll     = "all"     // and a sample of those that were admitted
+)
+
+// Values of [Settings.Tracing].
+const (
+	TracingOff  = "off"
+	TracingGRPC = "otlp-grpc"
+	TracingHTTP = "otlp-http"
 )
 
 // Level is LogLevel as the logger takes it.

@@ -15,7 +15,7 @@ type setting struct {
 	group string // heading in the help; the table is in the order of groups
 	value string // what stands for the value in the help; empty for a switch
 	usage string
-	// def is the default; its type (string, bool, int, time.Duration) is the
+	// def is the default; its type (string, bool, int, float64, time.Duration) is the
 	// setting's type.
 	def    any
 	check  func(value any) string // what is wrong with a value of the right type, with the remedy; nil accepts all
@@ -35,6 +35,8 @@ func (s setting) kind() string {
 		return "bool"
 	case int:
 		return "int"
+	case float64:
+		return "number"
 	case time.Duration:
 		return "duration"
 	default:
@@ -266,6 +268,28 @@ var table = []setting{
 	{
 		name: "events-stream", group: "Events", value: "KEY", def: "",
 		usage: "Key of a stream in the Redis of --store redis to which events are added.",
+	},
+
+	{
+		name: "decision-log", group: "Events", value: "off|refused|all", def: DecisionLogOff, check: oneOf(DecisionLogOff, DecisionLogRefused, DecisionLogAll),
+		usage: "Log each call that was refused or failed, or all calls, one line of JSON for each: who asked, which limit decided, what is left. Values that a domain hashes stay hashed.",
+	},
+	{
+		name: "decision-log-sample", group: "Events", value: "N", def: 100, check: atLeast(1),
+		usage: "Of the admitted calls --decision-log all logs one in N, chosen at random.",
+	},
+	{
+		name: "decision-log-per-second", group: "Events", value: "N", def: 100, check: atLeast(1),
+		usage: "Most lines of the decision log in one second. What is beyond is dropped and counted.",
+	},
+
+	{
+		name: "tracing", group: "Tracing", value: "off|otlp-grpc|otlp-http", def: TracingOff, check: oneOf(TracingOff, TracingGRPC, TracingHTTP),
+		usage: "Send OpenTelemetry traces, which go on where Envoy's ended, to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names, this machine's unless given. The other standard OTEL_EXPORTER_OTLP_ variables, OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES count too.",
+	},
+	{
+		name: "tracing-sample", group: "Tracing", value: "RATIO", def: 0.01, check: ratio,
+		usage: "Share of the calls that is traced, from 0 to 1, of those that come without a trace context. Of those that come with one Envoy has decided.",
 	},
 
 	{

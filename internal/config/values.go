@@ -46,6 +46,17 @@ func (s setting) typed(raw any) (value any, remedy string) {
 			return value, ""
 		}
 		return nil, "is not a whole number"
+	case float64:
+		if value, ok := raw.(float64); ok {
+			return value, ""
+		}
+		if value, ok := raw.(int); ok {
+			return float64(value), ""
+		}
+		if value, err := strconv.ParseFloat(text, 64); isText && err == nil {
+			return value, ""
+		}
+		return nil, "is not a number: write it as 0.01"
 	case time.Duration:
 		if value, err := time.ParseDuration(text); isText && err == nil {
 			return value, ""
@@ -93,6 +104,13 @@ func between(least, most int) func(any) string {
 		}
 		return ""
 	}
+}
+
+func ratio(value any) string {
+	if n := value.(float64); n >= 0 && n <= 1 { // what is no number is neither
+		return ""
+	}
+	return "is no share: give a number from 0 to 1"
 }
 
 func zeroOrAtLeast(least time.Duration) func(any) string {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/weir-rls/weir/buckets"
 	"github.com/weir-rls/weir/buckets/memory"
 	"github.com/weir-rls/weir/buckets/waiting"
 	"github.com/weir-rls/weir/descriptors"
@@ -25,21 +26,46 @@ type Replica struct {
 	now   time.Time
 }
 
+// Options are what a replica may have beside its rules. The zero value is usable.
+type Options struct {
+	Start   time.Time                                                          // of its clock
+	Observe *service.Observer                                                  // is told what happens; nil: nobody is
+	Between func(rules *descriptors.Rules, memory buckets.Store) buckets.Store // stands between its room and its memory; nil: nothing does
+}
+
 // New returns a replica with rules and full buckets.
-func New(rules *descriptors.Rules, start time.Time) *Replica {
-	r := &Replica{now: start}
-	clock := func() time.Time { return r.now }
+func New(rules *descriptors.Rules, o Options) *Replica {
+	r := &Replica{now: o.Start}
+	var store buckets.Store = memory.New(memory.Options{Now: r.Now})
+	if o.Between != nil {
+		store = o.Between(rules, store)
+	}
+	if o.Observe == nil {
+		o.Observe = &nobody
+	}
 	r.judge = service.New(service.Options{
 		Rules: func() *descriptors.Rules { return rules },
-		Room:  waiting.New(waiting.Options{Store: memory.New(memory.Options{Now: clock})}),
-		Keys:  service.NewKeys([]byte("receipts that nobody else reads...")), Now: clock,
-		Observe: nobody, Bounds: bounds,
+		Room:  waiting.New(waiting.Options{Store: store}),
+		Keys:  service.NewKeys([]byte("receipts that nobody else reads...")), Now: r.Now,
+		Observe: *o.Observe, Bounds: bounds,
 	})
 	return r
 }
 
+// Now is the time by the replica's clock.
+func (r *Replica) Now() time.Time { return r.now }
+
+// Move sets the replica's clock, which must not go back.
+func (r *Replica) Move(to time.Time) { r.now = to }
+
+// Judge decides a request, and takes what it costs if it passes. It may be held for
+// wait where what stands between the room and the memory lets it.
+func (r *Replica) Judge(request *descriptors.Request, wait time.Duration) (service.Judgement, error) {
+	return r.judge.Judge(context.Background(), request, wait)
+}
+
 var nobody = service.Observer{
-	Request: func(service.Result, time.Duration) {}, Decision: func(*descriptors.Limit, service.Outcome, int64) {},
+	Request: func(service.Result, time.Duration, string) {}, Decision: func(*descriptors.Limit, service.Outcome, int64, string) {},
 	Unmatched: func(string, int) {}, UnknownDomain: func() {}, BadOverrides: func(string, int) {}, Excess: func(service.Bound) {},
 	Waited: func(time.Duration) {}, WrittenOff: func(string, string, int64) {}, Receipt: func(service.Receipt) {},
 }
@@ -77,11 +103,11 @@ type problem string
 
 func (p problem) Error() string { return string(p) }
 
-// end tells how a request ended: the status of its response.
-func (r *Replica) end(domain, receipt string, status int64) error {
-	_, err := r.ask(descriptors.Request{Domain: domain, Descriptors: []descriptors.Descriptor{
+// End tells how a request ended: the status of its response.
+func (r *Replica) End(domain, receipt string, status int64) error {
+	_, err := r.Judge(&descriptors.Request{Domain: domain, Descriptors: []descriptors.Descriptor{
 		{Entries: []descriptors.Entry{{Key: descriptors.ReceiptKey, Value: receipt}}, HasHits: true, Hits: uint64(status)},
-	}})
+	}}, 0)
 	return err
 }
 

@@ -73,7 +73,7 @@ func Run(name string, options descriptors.Options) Result {
 		return r
 	}
 	for i := range file.Cases {
-		c := run{replica: New(rules, file.Start), rules: rules, start: file.Start}
+		c := run{replica: New(rules, Options{Start: file.Start}), rules: rules, start: file.Start}
 		for k := range file.Cases[i].Steps {
 			if !c.step(&file.Cases[i].Steps[k]) {
 				break
@@ -143,7 +143,7 @@ func (c *run) end(s *descriptors.TestStep) bool {
 		count = len(c.open)
 	}
 	for _, r := range c.open[:count] {
-		if err := c.replica.end(r.domain, r.text, s.End.Status); err != nil {
+		if err := c.replica.End(r.domain, r.text, s.End.Status); err != nil {
 			c.fail(s.At, nil, err.Error(), "", "")
 			return false
 		}

@@ -17,6 +17,7 @@ import (
 // metrics are read.
 type decisions struct {
 	counted, tokens *prometheus.Desc
+	exemplars       exemplars
 
 	outcomes atomic.Pointer[[]string] // the words, in order of their first use; a few
 
@@ -131,7 +132,7 @@ func (d *decisions) Collect(metrics chan<- prometheus.Metric) {
 		of := d.tally(uint32(i + 1))
 		for k, outcome := range outcomes {
 			if n := of.Outcomes[k].Load(); n > 0 {
-				metrics <- prometheus.MustNewConstMetric(d.counted, prometheus.CounterValue, float64(n), l.domain, l.name, outcome)
+				metrics <- d.exemplars.with(prometheus.MustNewConstMetric(d.counted, prometheus.CounterValue, float64(n), l.domain, l.name, outcome), l, outcome)
 			}
 		}
 		if n := of.Tokens.Load(); n > 0 {

@@ -42,7 +42,7 @@ func TestDecisionsAreCountedByLimitAndOutcome(t *testing.T) {
 				if random.IntN(100) == 0 {
 					l = limitOf(domain, limit)
 				}
-				m.Decision(l, outcome, tokens)
+				m.Decision(l, outcome, tokens, "")
 				mu.Lock()
 				want[fmt.Sprintf("weir_decisions_total{domain=%q,limit=%q,outcome=%q}", domain, limit, outcome)]++
 				want[fmt.Sprintf("weir_charged_tokens_total{domain=%q,limit=%q}", domain, limit)] += int(tokens)
@@ -51,7 +51,7 @@ func TestDecisionsAreCountedByLimitAndOutcome(t *testing.T) {
 		})
 	}
 	group.Wait()
-	m.Decision(limitOf("d0", "only looked at"), outcomes[8], 0)
+	m.Decision(limitOf("d0", "only looked at"), outcomes[8], 0, "")
 	want[`weir_decisions_total{domain="d0",limit="only looked at",outcome="waited"}`] = 1
 
 	page := httptest.NewRecorder()
@@ -78,11 +78,11 @@ func BenchmarkDecision(b *testing.B) {
 			m, all, random := telemetry.NewMetrics("v"), make([]*descriptors.Limit, limits), rand.New(rand.NewPCG(1, 2))
 			for i := range all {
 				all[i] = limitOf("d", fmt.Sprintf("user=u%07d", i))
-				m.Decision(all[i], "allowed", 1)
+				m.Decision(all[i], "allowed", 1, "")
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				m.Decision(all[random.IntN(limits)], "allowed", 1)
+				m.Decision(all[random.IntN(limits)], "allowed", 1, "")
 			}
 		})
 	}

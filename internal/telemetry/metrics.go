@@ -34,13 +34,15 @@ type Metrics struct {
 	reloads       *prometheus.CounterVec
 	faults        prometheus.Gauge
 	lastReload    prometheus.Gauge
+	breakers      *prometheus.CounterVec
+	traceSpans    *prometheus.CounterVec
 
 	live live
 }
 
 // latency spans what a decision takes: a memory store's tens of microseconds to
 // a caller that gave up after seconds.
-var latency = []float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5}
+var latency = []float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5}
 
 // NewMetrics returns a registry with the process's own metrics in it.
 func NewMetrics(version string) *Metrics {
@@ -63,32 +65,55 @@ func NewMetrics(version string) *Metrics {
 		reloads:       counters("rule_reloads_total", "Readings of the rule files that found a change, by result.", "result"),
 		faults:        gauge("rule_faults", "Errors in the rule files as they stand; the last good rules of a faulty file stay in force."),
 		lastReload:    gauge("rules_last_success_timestamp_seconds", "When the rule files were last read without an error."),
+		breakers:      counters("breaker_moves_total", "Moves of circuit breakers, by the state that they came to, as this replica saw them.", "domain", "limit", "state"),
+		traceSpans:    counters("trace_spans_total", "Spans of traces, by what became of them.", "result"),
 		live:          newLive(),
 	}
-	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "weir", Name: "build_info", Help: "Always 1."}, []string{"version"})
+	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "weir", Name: "build_info", Help: "Version of weir; always 1."}, []string{"version"})
 	info.WithLabelValues(version).Set(1)
 	m.registry.MustRegister(m.decisions, m.requests, m.unmatched, m.badOverrides, m.unknownDomain, m.excess, m.panics,
 		m.abandoned, m.waits, m.writtenOff, m.receipts,
-		m.store, m.storeErrors, m.degraded, m.reloads, m.faults, m.lastReload, info,
+		m.store, m.storeErrors, m.degraded, m.reloads, m.faults, m.lastReload, m.breakers, m.traceSpans, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.registry.MustRegister(m.live.collectors()...)
 	return m
 }
 
-// Handler serves the metrics in Prometheus' format.
+// Handler serves the metrics in Prometheus' format, or, to who asks for that, in the one of
+// OpenMetrics, which has exemplars.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry, EnableOpenMetrics: true})
 }
 
-// Request records one answer to ShouldRateLimit; result is one of a few words.
-func (m *Metrics) Request(result string, took time.Duration) {
-	m.requests.WithLabelValues(result).Observe(took.Seconds())
+// Request records one answer to ShouldRateLimit; result is one of a few words. A trace's id
+// that is not empty is kept as an exemplar.
+func (m *Metrics) Request(result string, took time.Duration, traceID string) {
+	o := m.requests.WithLabelValues(result)
+	if traceID == "" {
+		o.Observe(took.Seconds())
+		return
+	}
+	o.(prometheus.ExemplarObserver).ObserveWithExemplar(took.Seconds(), prometheus.Labels{traceLabel: traceID})
 }
 
 // Decision records what became of one limit that a request met, and the tokens that
-// it charged. Outcome is one of a few words.
-func (m *Metrics) Decision(l *descriptors.Limit, outcome string, tokens int64) {
+// it charged. Outcome is one of a few words. A trace's id that is not empty is kept as an
+// exemplar.
+func (m *Metrics) Decision(l *descriptors.Limit, outcome string, tokens int64, traceID string) {
 	m.decisions.count(l, outcome, tokens)
+	if traceID != "" {
+		m.decisions.exemplars.note(limit{l.Domain, l.Name}, outcome, traceID)
+	}
+}
+
+// BreakerMoved records that a circuit breaker came to a state, one of a few words.
+func (m *Metrics) BreakerMoved(domain, limit, state string) {
+	m.breakers.WithLabelValues(domain, limit, state).Inc()
+}
+
+// Spans counts spans by what became of them, one of a few words.
+func (m *Metrics) Spans(result string, n int) {
+	m.traceSpans.WithLabelValues(result).Add(float64(n))
 }
 
 // Unmatched records descriptors that no rule of a known domain limits.

@@ -1,0 +1,10 @@
+package simulate
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// A goroutine that outlives the tests outlives its work in the command too.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
