@@ -198,6 +198,7 @@ func TestDashboard_WhatClientsSendIsShownAsText(t *testing.T) {
 	if key := p.Text("#keys tbody tr code"); key != "user="+hostile {
 		t.Errorf("the key is shown as %q", key)
 	}
+	p.Await("the second is over in which it came", `document.querySelector("[data-count=admitted]").innerText === "3"`)
 	p.Go("http://" + top.weirs[0].HTTP + "/dashboard/limits")
 	if key := p.Text("td.key code"); key != "user="+hostile {
 		t.Errorf("the key is shown as %q", key)
