@@ -1,0 +1,202 @@
+package generate
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+)
+
+const (
+	filterName   = "envoy.filters.http.ratelimit"
+	filterType   = typePrefix + "envoy.extensions.filters.http.ratelimit.v3.RateLimit"
+	perRouteType = typePrefix + "envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute"
+	clusterName  = "weir"
+)
+
+// writer makes configuration of domains.
+type writer struct {
+	domains []*domain
+	opts    Options
+}
+
+// filterName is the name of a domain's filter: Envoy's own where there is one.
+func (w *writer) filterName(d *domain) string {
+	if len(w.domains) == 1 {
+		return filterName
+	}
+	return "weir." + d.name
+}
+
+// namespace is where the filter of a domain keeps its receipts.
+func (w *writer) namespace(d *domain) string {
+	if len(w.domains) == 1 {
+		return filterName
+	}
+	return "weir." + d.name
+}
+
+// filter is the HTTP filter of a domain, with what it sends, if that is not apart.
+func (w *writer) filter(d *domain, limits bool) *yaml.Node {
+	timeout, why := 500*time.Millisecond, "Envoy's default of 20 ms lets requests pass unjudged when a machine is busy"
+	if d.wait != nil {
+		timeout, why = d.wait.Waits+time.Second, "above the max_wait of "+quote(d.wait.Name)
+	}
+	deny, status, whyDeny := true, (*yaml.Node)(nil), "without an answer from weir Envoy refuses; false admits"
+	if d.breaks {
+		deny, whyDeny = false, "calls go on while weir does not answer"
+		status = noted(inline(object("code", literal("503"))), "what a breaker refuses with")
+	}
+	config := object("@type", filterType, "domain", d.name,
+		"timeout", noted(scalar(seconds(timeout)), why),
+		"failure_mode_deny", noted(scalar(deny), whyDeny),
+		"rate_limited_status", status)
+	if len(w.domains) > 1 {
+		add(config, "stat_prefix", d.name)
+		if d.receipts != nil {
+			add(config, "metadata_namespace", noted(scalar(w.namespace(d)), "its receipts beside those of the other filters"))
+		}
+	}
+	add(config, "rate_limit_service", object("transport_api_version", "V3", "grpc_service", inline(object("envoy_grpc", object("cluster_name", clusterName)))))
+	if limits {
+		add(config, "rate_limits", w.rateLimits(d))
+	}
+	n := object("name", w.filterName(d), "typed_config", config)
+	if d.mixed != nil {
+		n.HeadComment = "# The breaker " + quote(d.mixed.Name) + " refuses with 429 here: in a domain of its own it has 503."
+	}
+	return n
+}
+
+func add(n *yaml.Node, pairs ...any) { n.Content = append(n.Content, object(pairs...).Content...) }
+
+// seconds is a time as protocol buffers have it.
+func seconds(d time.Duration) string {
+	return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + "s"
+}
+
+// rateLimits is what a domain's filter sends.
+func (w *writer) rateLimits(d *domain) *yaml.Node {
+	limits := list()
+	for _, s := range d.sent {
+		for i, actions := range s.actions() {
+			one := object("actions", list(actions...))
+			if s.cost != nil && s.cost.atEnd {
+				add(one, "hits_addend", noted(inline(object("number", literal("0"))), "only look: what it costs is known at the end"))
+			} else if s.cost != nil {
+				add(one, "hits_addend", object("format", noted(scalar(s.cost.format), "a filter before this one must set the header, else clients name their price")))
+			}
+			if i == 0 {
+				one.HeadComment = "# " + s.title()
+			}
+			limits.Content = append(limits.Content, one)
+		}
+	}
+	for _, s := range d.alone {
+		for _, actions := range s.actions() {
+			one := object("actions", list(actions...))
+			one.HeadComment = "# " + s.entries[0].key + " is passive: it limits nothing, and is told in answers and events"
+			limits.Content = append(limits.Content, one)
+		}
+	}
+	limits.Content = append(limits.Content, w.ends(d)...)
+	return limits
+}
+
+// ends is what a domain's filter sends when a stream has ended.
+func (w *writer) ends(d *domain) (all []*yaml.Node) {
+	if d.receipts != nil {
+		one := object("actions", list(inline(object("metadata", object("descriptor_key", "weir.receipt", "metadata_key",
+			object("key", w.namespace(d), "path", list(object("key", "receipt"))))))),
+			"hits_addend", inline(object("format", "%RESPONSE_CODE%")), "apply_on_stream_done", true)
+		one.HeadComment = "# the receipt goes back, by which " + quote(d.receipts.Name) + " learns how the request ended"
+		all = append(all, one)
+	}
+	for _, s := range d.sent {
+		if s.cost == nil || !s.cost.atEnd {
+			continue
+		}
+		for _, actions := range s.actions() {
+			one := object("actions", list(append(actions, constant("weir.end", "1"))...),
+				"hits_addend", object("format", noted(scalar(s.cost.format), "without a number nothing is charged")), "apply_on_stream_done", true)
+			one.HeadComment = "# what was used is charged to " + s.cost.rule
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+// actions are those of each descriptor that is made of s, of which every request has
+// one.
+func (s *descriptor) actions() [][]*yaml.Node {
+	all := [][]*yaml.Node{nil}
+	for _, e := range s.entries {
+		var next [][]*yaml.Node
+		for _, before := range all {
+			for _, action := range e.actions() {
+				next = append(next, append(before[:len(before):len(before)], action))
+			}
+		}
+		all = next
+	}
+	return all
+}
+
+func (e *entry) actions() []*yaml.Node {
+	switch {
+	case e.fixed:
+		return []*yaml.Node{constant(e.key, e.value)}
+	case e.optional:
+		return []*yaml.Node{e.from.optional()}
+	}
+	return e.from.actions()
+}
+
+// title tells for which rules a descriptor is.
+func (s *descriptor) title() string {
+	var names []string
+	for _, r := range s.rules {
+		for _, l := range r.Limits {
+			names = append(names, l.Name)
+		}
+	}
+	text := strings.Join(names[:min(len(names), mostTitled)], ", ")
+	if more := len(names) - mostTitled; more > 0 {
+		text += " and " + strconv.Itoa(more) + " more"
+	}
+	quoted := quote(text)
+	return "what " + quoted[1:len(quoted)-1] + map[bool]string{true: " limit", false: " limits"}[len(names) > 1]
+}
+
+// mostTitled bounds the limits that a comment names.
+const mostTitled = 4
+
+// cluster is where Envoy finds weir.
+func (w *writer) cluster() *yaml.Node {
+	const options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+	c := object("name", clusterName, "type", noted(scalar("STRICT_DNS"), "all addresses of the name: with a headless Service, all replicas"), "connect_timeout", "1s",
+		"typed_extension_protocol_options", object(options, object("@type", typePrefix+options,
+			"explicit_http_config", noted(inline(object("http2_protocol_options", object())), "gRPC needs HTTP/2"))))
+	for _, d := range w.domains {
+		if d.wait != nil {
+			add(c, "circuit_breakers", noted(inline(object("thresholds", list(object("max_requests", literal("100000"), "max_pending_requests", literal("100000"))))),
+				"each request that waits is a call under way, of which there may be 1024 by default"))
+			break
+		}
+	}
+	add(c,
+		"outlier_detection", noted(inline(object("consecutive_5xx", literal("3"), "base_ejection_time", "1s", "max_ejection_percent", literal("50"))), "leaves a replica that died after three calls"),
+		"health_checks", list(noted(inline(object("interval", "1s", "no_traffic_interval", "1s", "timeout", "1s", "unhealthy_threshold", literal("2"), "healthy_threshold", literal("1"), "grpc_health_check", object())),
+			"leaves a replica that is about to stop before it stops")),
+		"load_assignment", assignment(clusterName, w.opts.Weir))
+	return c
+}
+
+func assignment(cluster string, at Address) *yaml.Node {
+	return object("cluster_name", cluster, "endpoints", list(object("lb_endpoints", list(object("endpoint", inline(object("address", socket(at))))))))
+}
+
+func socket(at Address) *yaml.Node {
+	return object("socket_address", object("address", at.Host, "port_value", literal(strconv.Itoa(int(at.Port)))))
+}

@@ -1,0 +1,76 @@
+package generate
+
+import (
+	"bytes"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// object is a mapping of names and what belongs to them, which is a node, a text, a
+// whole number or a boolean, or nil, which leaves the name out.
+func object(pairs ...any) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if v := scalar(pairs[i+1]); v != nil {
+			n.Content = append(n.Content, scalar(pairs[i]), v)
+		}
+	}
+	return n
+}
+
+func list(items ...*yaml.Node) *yaml.Node {
+	return &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: items}
+}
+
+// inline is n on one line.
+func inline(n *yaml.Node) *yaml.Node {
+	n.Style = yaml.FlowStyle
+	return n
+}
+
+// noted is n with a comment behind it, or before it where it is more than a line.
+func noted(n *yaml.Node, comment string) *yaml.Node {
+	if n.Kind == yaml.ScalarNode || n.Style == yaml.FlowStyle {
+		n.LineComment = "# " + comment
+	} else {
+		n.HeadComment = "# " + comment
+	}
+	return n
+}
+
+// literal is what is no text: a number, a boolean, a bare word.
+type literal string
+
+func scalar(v any) *yaml.Node {
+	switch v := v.(type) {
+	case *yaml.Node:
+		return v
+	case literal:
+		return &yaml.Node{Kind: yaml.ScalarNode, Value: string(v)}
+	case string:
+		n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: v}
+		if v == "" || bytes.ContainsAny([]byte(v), "'%:@?#") {
+			n.Style = yaml.DoubleQuotedStyle
+		}
+		return n
+	case bool:
+		if v {
+			return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: "true"}
+		}
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: "false"}
+	}
+	return nil
+}
+
+// written is a document.
+func written(n *yaml.Node) ([]byte, error) {
+	var out bytes.Buffer
+	dumper, err := yaml.NewDumper(&out, yaml.WithIndent(2), yaml.WithLineWidth(-1), yaml.WithCompactSeqIndent(true))
+	if err != nil {
+		return nil, err
+	}
+	if err := dumper.Dump(n); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), dumper.Close()
+}

@@ -1,0 +1,193 @@
+package generate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/weir-rls/weir/descriptors"
+)
+
+// expected is what is known of a descriptor before there is a request.
+func (s *descriptor) expected() (all []descriptors.Expected) {
+	for _, e := range s.entries {
+		one := descriptors.Expected{Key: e.key, Optional: e.optional}
+		switch {
+		case e.fixed:
+			one.Values = []string{e.value}
+		case e.from != nil:
+			one.Values = e.from.known()
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// reach tells the rules of a domain that nothing reaches, and why.
+func (p *planner) reach(d *domain) {
+	met := map[*descriptors.Stated]bool{}
+	for _, s := range d.sent {
+		for _, r := range p.survey.Meet(d.name, s.expected()).Rules {
+			met[r] = true
+		}
+	}
+	for _, r := range p.survey.Rules(d.name) {
+		for _, key := range r.DecidedBy() {
+			p.decidedBy(d, r, key)
+		}
+		if met[r] {
+			continue
+		}
+		message, remedy := p.why(r)
+		p.tell(r, "no request can meet the rule "+quote(r.Name)+": "+message, remedy)
+	}
+	p.strangers(d)
+}
+
+func (p *planner) tell(r *descriptors.Stated, message, remedy string) {
+	if f, told := r.Tell(descriptors.Error, "rule-unreachable", message, remedy); told {
+		p.faults = append(p.faults, f)
+	}
+}
+
+// why tells what of a rule the mapping lacks.
+func (p *planner) why(r *descriptors.Stated) (message, remedy string) {
+	file := p.doc.Name()
+	for _, s := range r.Way {
+		keys := s.FirstOf
+		if keys == nil {
+			keys = []string{s.Key}
+		}
+		if s.Key == presetKey && p.keys[presetKey] == nil || slices.ContainsFunc(keys, func(key string) bool { return len(p.matching(key)) > 0 }) {
+			continue
+		}
+		names := make([]string, len(keys))
+		for i, key := range keys {
+			names[i] = quote(key)
+		}
+		return fmt.Sprintf("%s has no key %s", file, strings.Join(names, " or ")), "say where it comes from, as in keys: {" + keys[0] + ": {header: x-" + strings.Trim(strings.ReplaceAll(strings.ToLower(keys[0]), "_", "-"), "*") + "}}"
+	}
+	for _, s := range r.Way {
+		from := p.keys[s.Key]
+		if from == nil || !s.Stated {
+			continue
+		}
+		if known := from.known(); known != nil && !slices.Contains(known, s.Value) {
+			return fmt.Sprintf("at %s the key %s has no other values than %s", p.doc.Place(from.at), quote(s.Key), strings.Join(known, ", ")), "add the rule's value there, or remove the rule"
+		}
+	}
+	return "others take what would meet it", "weir explain tells for a request which rule it meets"
+}
+
+// decidedBy tells where what decides a rule's cost is not sent.
+func (p *planner) decidedBy(d *domain, r *descriptors.Stated, key string) {
+	switch {
+	case p.keys[key] == nil:
+		p.tell(r, fmt.Sprintf("what the rule %s takes depends on %s, and %s has no such key", quote(r.Name), quote(key), p.doc.Name()),
+			"say where it comes from, as in keys: {"+key+": {path: {VALUE: /PREFIX}}}")
+	case !p.survey.IsPassive(d.name, key) && !slices.ContainsFunc(d.sent, func(s *descriptor) bool {
+		return slices.ContainsFunc(s.entries, func(e entry) bool { return e.key == key })
+	}):
+		p.tell(r, fmt.Sprintf("what the rule %s takes depends on %s, which no descriptor may have", quote(r.Name), quote(key)), "write passive: ["+key+"] in the rules")
+	}
+}
+
+// strangers tells values that a mapping states and no rule of the key has.
+func (p *planner) strangers(d *domain) {
+	for _, key := range p.order {
+		from := p.keys[key]
+		if from.values == nil || p.survey.IsPassive(d.name, key) {
+			continue
+		}
+		for _, value := range from.values {
+			meets, here := false, false
+			for _, s := range d.sent {
+				i := slices.IndexFunc(s.entries, func(e entry) bool { return e.key == key })
+				if i < 0 {
+					continue
+				}
+				if here = true; s.entries[i].fixed && s.entries[i].value != value {
+					continue
+				}
+				all := s.expected()
+				all[i].Values = []string{value}
+				meets = meets || len(p.survey.Meet(d.name, all).Rules) > 0
+			}
+			if here && !meets && value != from.fallback {
+				p.fail(from.at, "correct it, or write a rule for it", "no rule of the domain %s has the value %s of the key %s", quote(d.name), quote(value), quote(key))
+			}
+		}
+	}
+}
+
+// unused tells keys and costs that no rule asks for.
+func (p *planner) unused() {
+	var known []string
+	for _, name := range p.survey.Domains() {
+		for _, key := range p.survey.Passive(name) {
+			known = append(known, key)
+		}
+		for _, r := range p.survey.Rules(name) {
+			for _, s := range r.Way {
+				if s.FirstOf != nil {
+					known = append(known, s.FirstOf...)
+				} else {
+					known = append(known, s.Key)
+				}
+			}
+			for _, key := range r.DecidedBy() {
+				p.used[key] = p.used[key] || p.keys[key] != nil
+				known = append(known, key)
+			}
+		}
+	}
+	slices.Sort(known)
+	known = slices.Compact(known)
+	for _, key := range p.order {
+		if !p.used[key] {
+			if len(known) > mostNamed {
+				known = append(known[:mostNamed:mostNamed], "...")
+			}
+			p.fail(p.keys[key].at, "correct it, or remove it; the rules' keys are "+strings.Join(known, ", "), "no rule uses the key %s", quote(key))
+		}
+	}
+	for _, c := range p.costs {
+		if !c.used {
+			p.fail(c.at, "name a rule as weir check does, or what its name begins with, as in user or plan=tokens", "no rule is called %s or begins so", quote(c.rule))
+		}
+	}
+}
+
+// mostNamed bounds how many names a message lists.
+const mostNamed = 20
+
+// charge finds the cost of descriptors.
+func (p *planner) charge(d *domain) {
+	for _, c := range p.costs {
+		for _, s := range d.sent {
+			var in, out *descriptors.Stated
+			for _, r := range s.rules {
+				if slices.ContainsFunc(r.Way, func(s descriptors.Step) bool { return s.Text == c.rule }) {
+					in = r
+				} else {
+					out = r
+				}
+				if in == r && c.atEnd && r.Reports {
+					p.fail(c.at, "give them a descriptor of their own in the rules", "the rule %s at %s holds slots, counts successes or is a breaker: what is charged at the end only looks when the request comes, and takes none of these", quote(r.Name), r.Place())
+				}
+			}
+			if in == nil {
+				continue
+			}
+			c.used = true
+			switch {
+			case out != nil:
+				p.fail(c.at, "name what the names of both begin with", "one descriptor is for the rules %s and %s at %s, and only one of them is meant", quote(in.Name), quote(out.Name), out.Place())
+			case s.cost != nil:
+				p.fail(c.at, "keep one", "the rule %s has the cost of %s already", quote(in.Name), quote(s.cost.rule))
+			default:
+				s.cost = c
+			}
+		}
+	}
+}
