@@ -140,6 +140,9 @@ func (s *Survey) Passive(domain string) (keys []string) {
 	return keys
 }
 
+// Refuses tells whether a domain refuses what no rule limits.
+func (s *Survey) Refuses(domain string) bool { return s.domains[domain].denyUnmatched }
+
 // DecidedBy are the keys of entries that decide what the rule's limits cost, or which
 // pool they draw from, beside those of its own.
 func (r *Stated) DecidedBy() (keys []string) {

@@ -21,6 +21,10 @@ func (s *source) actions() []*yaml.Node {
 	switch s.kind {
 	case "header":
 		has := "'" + s.name + "' in request.headers"
+		if s.only {
+			has += " && request.headers['" + s.name + "'] in ['" + strings.Join(s.values, "', '") + "']"
+			return []*yaml.Node{s.expression(has+" ? request.headers['"+s.name+"'] : '"+s.fallback+"'", "any other value is "+quote(s.fallback)+", so that none is a way around a limit")}
+		}
 		return []*yaml.Node{s.expression(has+" ? request.headers['"+s.name+"'] : '"+s.fallback+"'", s.without("the header"))}
 	case "path":
 		return []*yaml.Node{s.ofPath()}
@@ -51,6 +55,9 @@ func (s *source) without(what string) string {
 func (s *source) optional() *yaml.Node {
 	switch s.kind {
 	case "header":
+		if s.only {
+			break
+		}
 		return inline(object("request_headers", object("header_name", s.name, "descriptor_key", s.key, "skip_if_absent", true)))
 	case "query":
 		return inline(object("query_parameters", object("query_parameter_name", s.name, "descriptor_key", s.key, "skip_if_absent", true)))

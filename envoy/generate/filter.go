@@ -1,6 +1,7 @@
 package generate
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -158,7 +159,9 @@ func (s *descriptor) title() string {
 	var names []string
 	for _, r := range s.rules {
 		for _, l := range r.Limits {
-			names = append(names, l.Name)
+			if !slices.Contains(names, l.Name) {
+				names = append(names, l.Name)
+			}
 		}
 	}
 	text := strings.Join(names[:min(len(names), mostTitled)], ", ")
@@ -166,7 +169,7 @@ func (s *descriptor) title() string {
 		text += " and " + strconv.Itoa(more) + " more"
 	}
 	quoted := quote(text)
-	return "what " + quoted[1:len(quoted)-1] + map[bool]string{true: " limit", false: " limits"}[len(names) > 1]
+	return "limits: " + quoted[1:len(quoted)-1]
 }
 
 // mostTitled bounds the limits that a comment names.

@@ -48,13 +48,13 @@ func readMapping(name string) *mapping {
 	if !stated {
 		m.fail(root, "write keys: {KEY: {header: NAME}}, with each key of the rules", "the mapping names no keys")
 	}
-	for _, f := range m.entries(keys.value, "keys", "{user: {header: x-user}}") {
+	for _, f := range m.entries(keys.value, "keys", "keys: {user: {header: x-user}}") {
 		if s := m.source(f); s != nil {
 			m.keys[s.key] = s
 			m.order = append(m.order, s.key)
 		}
 	}
-	for _, f := range m.entries(fields["costs"].value, "costs", "{tenant: {response_header: x-tokens}}") {
+	for _, f := range m.entries(fields["costs"].value, "costs", "costs: {tenant: {response_header: x-tokens}}") {
 		m.cost(f)
 	}
 	return m
@@ -76,7 +76,7 @@ func (m *mapping) entries(n *yaml.Node, what, example string) (all []field) {
 		return nil
 	}
 	if n.Kind != yaml.MappingNode {
-		m.fail(n, "write "+what+": "+example, "%s is no mapping", what)
+		m.fail(n, "write "+example, "%s is no mapping", what)
 		return nil
 	}
 	seen := map[string]bool{}

@@ -59,6 +59,7 @@ func (p *planner) plan() (all []*domain) {
 		}
 		return 1
 	})
+	p.strangers(all)
 	p.unused()
 	return all
 }
@@ -132,11 +133,11 @@ func (p *planner) ways(r *descriptors.Stated, first map[string]*descriptors.Step
 		if f := first[before]; f != nil && s.FirstOf == nil {
 			all = product(all, p.firstOf(f))
 		}
-		if s.FirstOf != nil {
-			all = product(all, p.firstOf(s))
-		} else {
-			all = product(all, p.entries(s)...)
+		next := p.entries(s)
+		if own := p.firstOf(s); len(own) > 0 {
+			next = [][]entry{own}
 		}
+		all = product(all, next...)
 		before = s.Text
 	}
 	return all
@@ -165,6 +166,9 @@ func (p *planner) firstOf(s *descriptors.Step) (all []entry) {
 
 // entries are what a step may be met by, each for a descriptor of its own.
 func (p *planner) entries(s *descriptors.Step) (all [][]entry) {
+	if s.FirstOf != nil {
+		return nil
+	}
 	for _, key := range p.matching(s.Key) {
 		from := p.keys[key]
 		p.used[key] = true

@@ -41,7 +41,7 @@ func (p *planner) reach(d *domain) {
 		message, remedy := p.why(r)
 		p.tell(r, "no request can meet the rule "+quote(r.Name)+": "+message, remedy)
 	}
-	p.strangers(d)
+	p.open(d)
 }
 
 func (p *planner) tell(r *descriptors.Stated, message, remedy string) {
@@ -93,29 +93,65 @@ func (p *planner) decidedBy(d *domain, r *descriptors.Stated, key string) {
 }
 
 // strangers tells values that a mapping states and no rule of the key has.
-func (p *planner) strangers(d *domain) {
+func (p *planner) strangers(domains []*domain) {
+	for _, key := range p.order {
+		for _, value := range p.keys[key].values {
+			if p.stranger(domains, key, value) && value != p.keys[key].fallback {
+				p.fail(p.keys[key].at, "correct it, or write a rule for it", "no rule has the value %s of the key %s", quote(value), quote(key))
+			}
+		}
+	}
+}
+
+func (p *planner) stranger(domains []*domain, key, value string) (sent bool) {
+	for _, d := range domains {
+		for _, s := range d.sent {
+			i := slices.IndexFunc(s.entries, func(e entry) bool { return e.key == key })
+			if i < 0 || p.survey.IsPassive(d.name, key) {
+				continue
+			}
+			if sent = true; s.entries[i].fixed && s.entries[i].value != value {
+				continue
+			}
+			all := s.expected()
+			if all[i].Values = []string{value}; len(p.survey.Meet(d.name, all).Rules) > 0 {
+				return false
+			}
+		}
+	}
+	return sent
+}
+
+// open warns of what clients may write so that no rule meets it.
+func (p *planner) open(d *domain) {
+	if p.survey.Refuses(d.name) {
+		return
+	}
 	for _, key := range p.order {
 		from := p.keys[key]
-		if from.values == nil || p.survey.IsPassive(d.name, key) {
+		if client := slices.Contains([]string{"header", "query", "cookie"}, from.kind); !client || from.only || p.survey.IsPassive(d.name, key) {
 			continue
 		}
-		for _, value := range from.values {
-			meets, here := false, false
-			for _, s := range d.sent {
-				i := slices.IndexFunc(s.entries, func(e entry) bool { return e.key == key })
-				if i < 0 {
-					continue
-				}
-				if here = true; s.entries[i].fixed && s.entries[i].value != value {
-					continue
-				}
-				all := s.expected()
-				all[i].Values = []string{value}
-				meets = meets || len(p.survey.Meet(d.name, all).Rules) > 0
+		sent, meets := false, false
+		for _, s := range d.sent {
+			all := s.expected()
+			i := slices.IndexFunc(s.entries, func(e entry) bool { return e.key == key })
+			if i < 0 {
+				continue
 			}
-			if here && !meets && value != from.fallback {
-				p.fail(from.at, "correct it, or write a rule for it", "no rule of the domain %s has the value %s of the key %s", quote(d.name), quote(value), quote(key))
-			}
+			all[i].Values = []string{"\x00any"}
+			sent, meets = true, meets || s.entries[i].optional || len(p.survey.Meet(d.name, all).Rules) > 0
+		}
+		if !sent || meets {
+			continue
+		}
+		remedy := "write a rule of the key alone, or unmatched: deny in the rules"
+		if from.kind == "header" {
+			remedy = "write only: [VALUE, ...] and a default that has a limit, or a rule of the key alone"
+		}
+		message := fmt.Sprintf("the rules know some values of the key %s, and clients pass unlimited who write another one", quote(key))
+		if f, told := p.doc.Tell(from.at, descriptors.Warning, "mapping-open", message, remedy); told {
+			p.faults = append(p.faults, f)
 		}
 	}
 }

@@ -28,6 +28,7 @@ type source struct {
 	prefixes [][]string
 	masks    [2]string // of IPv4 and IPv6; empty: the whole address
 	fallback string    // the value where there is none
+	only     bool      // of a header: what is not in values counts as none
 }
 
 var (
@@ -39,7 +40,7 @@ var (
 func (m *mapping) source(f field) *source {
 	s := &source{key: f.name.Value, at: f.name, fallback: absent}
 	what := "the key " + quote(s.key)
-	fields := m.fields(f.value, what, append(slices.Clone(sources), "default", "payload")...)
+	fields := m.fields(f.value, what, append(slices.Clone(sources), "default", "only", "payload")...)
 	var from field
 	for _, kind := range sources {
 		if one, ok := fields[kind]; ok {
@@ -76,6 +77,15 @@ func (m *mapping) source(f field) *source {
 	}
 	if !m.read(s, from, payload) {
 		return nil
+	}
+	if one, ok := fields["only"]; ok && s.kind != "header" {
+		m.fail(one.name, "remove it", "only belongs to a header")
+	} else if ok {
+		values, sound := m.texts(one)
+		if !sound || !m.plain(one, values) {
+			return nil
+		}
+		s.values, s.only = values, true
 	}
 	return s
 }
@@ -163,7 +173,7 @@ func (m *mapping) readPath(s *source, f field) bool {
 		}
 		return true
 	}
-	for _, one := range m.entries(f.value, "path", "{a: /api/a}") {
+	for _, one := range m.entries(f.value, "path", "path: {a: /api/a}") {
 		prefixes, ok := m.texts(field{one.name, one.value})
 		if !ok || !m.plain(one, []string{one.name.Value}) {
 			return false
@@ -188,7 +198,7 @@ func (s *source) known() []string {
 	switch {
 	case s.kind == "value":
 		return s.values
-	case s.prefixes != nil && !slices.Contains(s.values, s.fallback) && !s.everywhere():
+	case (s.prefixes != nil || s.only) && !slices.Contains(s.values, s.fallback) && !s.everywhere():
 		return append(slices.Clone(s.values), s.fallback)
 	}
 	return s.values
