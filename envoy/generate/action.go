@@ -34,14 +34,14 @@ func (s *source) actions() []*yaml.Node {
 		}
 		return []*yaml.Node{
 			inline(object("query_parameters", object("query_parameter_name", s.name, "descriptor_key", s.key))),
-			noted(inline(object("query_parameter_value_match", object("descriptor_key", s.key, "descriptor_value", s.fallback, "expect_match", false, "query_parameters", named()))), s.without("the parameter")),
+			headed(inline(object("query_parameter_value_match", object("descriptor_key", s.key, "descriptor_value", s.fallback, "expect_match", false, "query_parameters", named()))), s.without("the parameter")),
 		}
 	case "cookie":
-		return s.ofCookie()
+		return []*yaml.Node{s.ofCookie()}
 	case "address":
 		return []*yaml.Node{s.ofAddress()}
 	case "metadata", "claim":
-		return []*yaml.Node{noted(inline(object("metadata", object("descriptor_key", s.key, "metadata_key", s.metadataKey(), "default_value", s.fallback))), s.without("it"))}
+		return []*yaml.Node{headed(inline(object("metadata", object("descriptor_key", s.key, "metadata_key", s.metadataKey(), "default_value", s.fallback))), s.without("it"))}
 	}
 	return nil
 }
@@ -81,7 +81,7 @@ func constant(key, value string) *yaml.Node {
 }
 
 func (s *source) expression(text, why string) *yaml.Node {
-	return noted(object("extension", object("name", "envoy.rate_limit_descriptors.expr", "typed_config",
+	return headed(object("extension", object("name", "envoy.rate_limit_descriptors.expr", "typed_config",
 		object("@type", exprType, "descriptor_key", s.key, "text", text))), why)
 }
 
@@ -92,14 +92,13 @@ func (s *source) ofPath() *yaml.Node {
 		if s.name == "/**" {
 			return s.expression("request.url_path", "the path without its query")
 		}
-		pattern, rest := "", s.name
+		var pattern string
 		if head, all := strings.CutSuffix(s.name, "**"); all {
-			pattern = "^" + regexp.QuoteMeta(head) + "(.+)$"
+			pattern = "^" + escaped(head) + "(.+)$"
 		} else {
-			before, after, _ := strings.Cut(rest, "*")
-			pattern = "^" + regexp.QuoteMeta(before) + "([^/]+)" + regexp.QuoteMeta(after) + "(/.*)?$"
+			before, after, _ := strings.Cut(s.name, "*")
+			pattern = "^" + escaped(before) + "([^/]+)" + escaped(after) + "(/.*)?$"
 		}
-		pattern = strings.ReplaceAll(pattern, `\`, `\\`)
 		return s.expression("request.url_path.matches('"+pattern+"') ? re.extract(request.url_path, '"+pattern+`', '\\1') : '`+s.fallback+"'", s.without("such a path"))
 	}
 	type entry struct{ prefix, value string }
@@ -122,20 +121,17 @@ func (s *source) ofPath() *yaml.Node {
 	return s.expression(text.String()+"'"+last+"'", "where the path begins; the longest one counts, and any other is "+quote(last))
 }
 
-// ofCookie makes two: Envoy has no action for cookies, and an expression fails over a
-// header that is no UTF-8, which would leave the descriptor out.
-func (s *source) ofCookie() []*yaml.Node {
-	pattern := "(^|[;,] *)" + strings.ReplaceAll(regexp.QuoteMeta(s.name), `\`, `\\`) + "=[^;,]+"
-	whole := `^(.*[;,] *)?` + strings.ReplaceAll(regexp.QuoteMeta(s.name), `\`, `\\`) + `=([^;,]+).*$`
-	header := "request.headers['cookie']"
-	return []*yaml.Node{
-		s.expression("'cookie' in request.headers && "+header+".matches('"+pattern+"') ? re.extract("+header+", '"+whole+`', '\\2') : '`+s.fallback+"'", s.without("the cookie")),
-		noted(inline(object("header_value_match", object("descriptor_key", s.key, "descriptor_value", s.fallback, "headers", list(
-			object("name", "cookie", "present_match", true),
-			object("name", "cookie", "invert_match", true, "string_match", object("safe_regex", object("regex", `[\s\S]*`))),
-		)))), "of cookies that are no UTF-8 the expression makes no entry"),
-	}
+// ofCookie makes an entry of a cookie, for which Envoy has no action. What is looked for
+// is what is taken out, so that the expression cannot fail: that would leave the
+// descriptor out.
+func (s *source) ofCookie() *yaml.Node {
+	pattern := "(^|[;,] *)" + escaped(s.name) + "=([^;,]+)"
+	const header = "request.headers['cookie']"
+	return s.expression("'cookie' in request.headers && "+header+".matches('"+pattern+"') ? re.extract("+header+", '"+pattern+`', '\\2') : '`+s.fallback+"'", s.without("the cookie"))
 }
+
+// escaped is a text as a regular expression in an expression has it.
+func escaped(text string) string { return strings.ReplaceAll(regexp.QuoteMeta(text), `\`, `\\`) }
 
 func (s *source) ofAddress() *yaml.Node {
 	switch {

@@ -65,7 +65,7 @@ func (w *writer) filter(d *domain, limits bool) *yaml.Node {
 	}
 	n := object("name", w.filterName(d), "typed_config", config)
 	if d.mixed != nil {
-		n.HeadComment = "# The breaker " + quote(d.mixed.Name) + " refuses with 429 here: in a domain of its own it has 503."
+		headed(n, "the breaker "+quote(d.mixed.Name) + " refuses with 429 here: in a domain of its own it has 503.")
 	}
 	return n
 }
@@ -89,7 +89,7 @@ func (w *writer) rateLimits(d *domain) *yaml.Node {
 				add(one, "hits_addend", object("format", noted(scalar(s.cost.format), "a filter before this one must set the header, else clients name their price")))
 			}
 			if i == 0 {
-				one.HeadComment = "# " + s.title()
+				headed(one, s.title())
 			}
 			limits.Content = append(limits.Content, one)
 		}
@@ -97,7 +97,7 @@ func (w *writer) rateLimits(d *domain) *yaml.Node {
 	for _, s := range d.alone {
 		for _, actions := range s.actions() {
 			one := object("actions", list(actions...))
-			one.HeadComment = "# " + s.entries[0].key + " is passive: it limits nothing, and is told in answers and events"
+			headed(one, s.entries[0].key+" is passive: it limits nothing, and is told in answers and events")
 			limits.Content = append(limits.Content, one)
 		}
 	}
@@ -111,8 +111,7 @@ func (w *writer) ends(d *domain) (all []*yaml.Node) {
 		one := object("actions", list(inline(object("metadata", object("descriptor_key", "weir.receipt", "metadata_key",
 			object("key", w.namespace(d), "path", list(object("key", "receipt"))))))),
 			"hits_addend", inline(object("format", "%RESPONSE_CODE%")), "apply_on_stream_done", true)
-		one.HeadComment = "# the receipt goes back, by which " + quote(d.receipts.Name) + " learns how the request ended"
-		all = append(all, one)
+		all = append(all, headed(one, "the receipt goes back, by which "+quote(d.receipts.Name)+" learns how the request ended"))
 	}
 	for _, s := range d.sent {
 		if s.cost == nil || !s.cost.atEnd {
@@ -121,8 +120,7 @@ func (w *writer) ends(d *domain) (all []*yaml.Node) {
 		for _, actions := range s.actions() {
 			one := object("actions", list(append(actions, constant("weir.end", "1"))...),
 				"hits_addend", object("format", noted(scalar(s.cost.format), "without a number nothing is charged")), "apply_on_stream_done", true)
-			one.HeadComment = "# what was used is charged to " + s.cost.rule
-			all = append(all, one)
+			all = append(all, headed(one, "what was used is charged to "+quote(s.cost.rule)))
 		}
 	}
 	return all
@@ -190,7 +188,7 @@ func (w *writer) cluster() *yaml.Node {
 	}
 	add(c,
 		"outlier_detection", noted(inline(object("consecutive_5xx", literal("3"), "base_ejection_time", "1s", "max_ejection_percent", literal("50"))), "leaves a replica that died after three calls"),
-		"health_checks", list(noted(inline(object("interval", "1s", "no_traffic_interval", "1s", "timeout", "1s", "unhealthy_threshold", literal("2"), "healthy_threshold", literal("1"), "grpc_health_check", object())),
+		"health_checks", list(headed(inline(object("interval", "1s", "no_traffic_interval", "1s", "timeout", "1s", "unhealthy_threshold", literal("2"), "healthy_threshold", literal("1"), "grpc_health_check", object())),
 			"leaves a replica that is about to stop before it stops")),
 		"load_assignment", assignment(clusterName, w.opts.Weir))
 	return c

@@ -102,7 +102,7 @@ func (p *planner) bounded(domains []*domain) {
 				}
 			}
 			if n > mostAlternatives {
-				p.fail(s.entries[0].from.at, "have a filter write them into metadata, and map that", "a descriptor of so many query parameters and cookies needs %d forms, more than %d", n, mostAlternatives)
+				p.fail(s.entries[0].from.at, "have a filter write them into metadata, and map that", "a descriptor of so many query parameters needs %d forms, more than %d", n, mostAlternatives)
 			}
 		}
 		if n := len(d.sent) + len(d.alone); n > mostSent {

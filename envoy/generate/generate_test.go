@@ -180,7 +180,7 @@ type m = map[string]any
 func around(t *testing.T, way string, files []File) []byte {
 	t.Helper()
 	var filters, clusters []any
-	host := m{"name": "all", "domains": []any{"*"}, "routes": []any{m{"match": m{"prefix": "/"}, "route": m{"cluster": "weir"}}}}
+	host := m{"name": "all", "domains": []any{"*"}, "routes": []any{m{"match": m{"prefix": "/"}, "route": m{"cluster": "upstream"}}}}
 	for _, doc := range documents(t, files) {
 		switch list, _ := doc.([]any); {
 		case list != nil && list[0].(m)["typed_config"] != nil:
@@ -217,7 +217,7 @@ func around(t *testing.T, way string, files []File) []byte {
 		t.Fatalf("%s: filters %v, clusters %v", way, filters, clusters)
 	}
 	filters = append(filters, m{"name": "envoy.filters.http.router", "typed_config": m{"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}})
-	text, err := yaml.Marshal(m{"static_resources": m{"clusters": clusters, "listeners": []any{m{
+	text, err := yaml.Marshal(m{"static_resources": m{"clusters": append(clusters, m{"name": "upstream"}), "listeners": []any{m{
 		"name": "front", "address": m{"socket_address": m{"address": "127.0.0.1", "port_value": 0}},
 		"filter_chains": []any{m{"filters": []any{m{"name": "envoy.filters.network.http_connection_manager", "typed_config": m{
 			"@type":        "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",

@@ -26,7 +26,7 @@ func (w *writer) istio(p *planner) []output {
 	}
 	hosts := list(object("applyTo", "VIRTUAL_HOST", "match", inline(match), "patch", object(
 		"operation", "MERGE",
-		"value", object("typed_per_filter_config", noted(limits, "not rate_limits of the virtual host: Envoy sends no hits_addend from there")))))
+		"value", object("typed_per_filter_config", headed(limits, "not rate_limits of the virtual host: Envoy sends no hits_addend from there")))))
 	return []output{{"envoyfilters.yaml", origin + p.needs(), []*yaml.Node{w.envoyFilter("weir-filter", filters), w.envoyFilter("weir-limits", hosts)}}}
 }
 

@@ -2,6 +2,7 @@ package generate
 
 import (
 	"bytes"
+	"regexp"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -28,15 +29,20 @@ func inline(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// noted is n with a comment behind it, or before it where it is more than a line.
+// noted is n with a comment behind it.
 func noted(n *yaml.Node, comment string) *yaml.Node {
-	if n.Kind == yaml.ScalarNode || n.Style == yaml.FlowStyle {
-		n.LineComment = "# " + comment
-	} else {
-		n.HeadComment = "# " + comment
-	}
+	n.LineComment = "# " + comment
 	return n
 }
+
+// headed is n with a comment on the line before it.
+func headed(n *yaml.Node, comment string) *yaml.Node {
+	n.HeadComment = "# " + comment
+	return n
+}
+
+// bare are texts that need no quotes in YAML, of which a few are words of its own.
+var bare, words = regexp.MustCompile(`^[A-Za-z/][A-Za-z0-9_./-]*$`), regexp.MustCompile(`(?i)^(true|false|null|yes|no|on|off|y|n)$`)
 
 // literal is what is no text: a number, a boolean, a bare word.
 type literal string
@@ -49,7 +55,7 @@ func scalar(v any) *yaml.Node {
 		return &yaml.Node{Kind: yaml.ScalarNode, Value: string(v)}
 	case string:
 		n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: v}
-		if v == "" || bytes.ContainsAny([]byte(v), "'%:@?#") {
+		if !bare.MatchString(v) || words.MatchString(v) {
 			n.Style = yaml.DoubleQuotedStyle
 		}
 		return n
