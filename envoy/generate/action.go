@@ -53,18 +53,16 @@ func (s *source) without(what string) string {
 
 // optional is an action for an entry that is left out where a request has no value.
 func (s *source) optional() *yaml.Node {
+	if !s.lacking() {
+		return s.actions()[0]
+	}
 	switch s.kind {
 	case "header":
-		if s.only {
-			break
-		}
 		return inline(object("request_headers", object("header_name", s.name, "descriptor_key", s.key, "skip_if_absent", true)))
 	case "query":
 		return inline(object("query_parameters", object("query_parameter_name", s.name, "descriptor_key", s.key, "skip_if_absent", true)))
-	case "metadata", "claim":
-		return inline(object("metadata", object("descriptor_key", s.key, "metadata_key", s.metadataKey(), "skip_if_absent", true)))
 	}
-	return s.actions()[0]
+	return inline(object("metadata", object("descriptor_key", s.key, "metadata_key", s.metadataKey(), "skip_if_absent", true)))
 }
 
 func (s *source) metadataKey() *yaml.Node {

@@ -65,7 +65,7 @@ func (w *writer) filter(d *domain, limits bool) *yaml.Node {
 	}
 	n := object("name", w.filterName(d), "typed_config", config)
 	if d.mixed != nil {
-		headed(n, "the breaker "+quote(d.mixed.Name) + " refuses with 429 here: in a domain of its own it has 503.")
+		headed(n, "the breaker "+quote(d.mixed.Name)+" refuses with 429 here: in a domain of its own it has 503.")
 	}
 	return n
 }
@@ -86,7 +86,7 @@ func (w *writer) rateLimits(d *domain) *yaml.Node {
 			if s.cost != nil && s.cost.atEnd {
 				add(one, "hits_addend", noted(inline(object("number", literal("0"))), "only look: what it costs is known at the end"))
 			} else if s.cost != nil {
-				add(one, "hits_addend", object("format", noted(scalar(s.cost.format), "a filter before this one must set the header, else clients name their price")))
+				add(one, "hits_addend", headed(object("format", s.cost.format), "a filter before this one must set the header, else clients name their price"))
 			}
 			if i == 0 {
 				headed(one, s.title())
@@ -119,7 +119,7 @@ func (w *writer) ends(d *domain) (all []*yaml.Node) {
 		}
 		for _, actions := range s.actions() {
 			one := object("actions", list(append(actions, constant("weir.end", "1"))...),
-				"hits_addend", object("format", noted(scalar(s.cost.format), "without a number nothing is charged")), "apply_on_stream_done", true)
+				"hits_addend", headed(inline(object("format", s.cost.format)), "without a number nothing is charged"), "apply_on_stream_done", true)
 			all = append(all, headed(one, "what was used is charged to "+quote(s.cost.rule)))
 		}
 	}
@@ -181,13 +181,13 @@ func (w *writer) cluster() *yaml.Node {
 			"explicit_http_config", noted(inline(object("http2_protocol_options", object())), "gRPC needs HTTP/2"))))
 	for _, d := range w.domains {
 		if d.wait != nil {
-			add(c, "circuit_breakers", noted(inline(object("thresholds", list(object("max_requests", literal("100000"), "max_pending_requests", literal("100000"))))),
+			add(c, "circuit_breakers", headed(inline(object("thresholds", list(object("max_requests", literal("100000"), "max_pending_requests", literal("100000"))))),
 				"each request that waits is a call under way, of which there may be 1024 by default"))
 			break
 		}
 	}
 	add(c,
-		"outlier_detection", noted(inline(object("consecutive_5xx", literal("3"), "base_ejection_time", "1s", "max_ejection_percent", literal("50"))), "leaves a replica that died after three calls"),
+		"outlier_detection", headed(inline(object("consecutive_5xx", literal("3"), "base_ejection_time", "1s", "max_ejection_percent", literal("50"))), "leaves a replica that died after three calls"),
 		"health_checks", list(headed(inline(object("interval", "1s", "no_traffic_interval", "1s", "timeout", "1s", "unhealthy_threshold", literal("2"), "healthy_threshold", literal("1"), "grpc_health_check", object())),
 			"leaves a replica that is about to stop before it stops")),
 		"load_assignment", assignment(clusterName, w.opts.Weir))

@@ -13,7 +13,9 @@ func object(pairs ...any) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if v := scalar(pairs[i+1]); v != nil {
-			n.Content = append(n.Content, scalar(pairs[i]), v)
+			key := scalar(pairs[i])
+			key.HeadComment, v.HeadComment = v.HeadComment, ""
+			n.Content = append(n.Content, key, v)
 		}
 	}
 	return n
@@ -42,7 +44,7 @@ func headed(n *yaml.Node, comment string) *yaml.Node {
 }
 
 // bare are texts that need no quotes in YAML, of which a few are words of its own.
-var bare, words = regexp.MustCompile(`^[A-Za-z/][A-Za-z0-9_./-]*$`), regexp.MustCompile(`(?i)^(true|false|null|yes|no|on|off|y|n)$`)
+var bare, words = regexp.MustCompile(`^([A-Za-z/][A-Za-z0-9_./-]*|[0-9.]+s|[0-9]+(\.[0-9]+){3})$`), regexp.MustCompile(`(?i)^(true|false|null|yes|no|on|off|y|n)$`)
 
 // literal is what is no text: a number, a boolean, a bare word.
 type literal string

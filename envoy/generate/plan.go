@@ -25,6 +25,7 @@ type descriptor struct {
 	entries []entry
 	rules   []*descriptors.Stated // that it is made for
 	cost    *cost
+	lacks   string // the last key that may be left out
 }
 
 // domain is what is to be sent of a domain.
@@ -93,7 +94,8 @@ func (p *planner) domain(name string) *domain {
 		d.mixed = nil
 	}
 	d.breaks = d.breaks && len(rules) > 0
-	d.sent = joinPresets(d.sent)
+	d.sent = slices.DeleteFunc(joinPresets(d.sent), func(s *descriptor) bool { return !p.meets(d, s) })
+	p.twice(d)
 	p.decide(d)
 	p.charge(d)
 	p.reach(d)
@@ -107,16 +109,27 @@ func needsReceipt(r *descriptors.Stated) bool {
 	})
 }
 
+// beside is a first_of and the keys of entries that follow it.
+type beside struct {
+	step *descriptors.Step
+	then map[string]bool
+}
+
 // firstOfs are the rules with a first_of, by the way to the list that they stand in.
-// Every descriptor that comes by has their entries: one without would meet the rules
-// beside them although the request has a group.
-func firstOfs(rules []*descriptors.Stated) map[string]*descriptors.Step {
-	found := map[string]*descriptors.Step{}
+// What has the keys that follow it has its entries too, where it stands beside: one
+// without would meet the rules of everybody although the request has a group.
+func firstOfs(rules []*descriptors.Stated) map[string]*beside {
+	found := map[string]*beside{}
 	for _, r := range rules {
 		before := ""
 		for i := range r.Way {
 			if s := &r.Way[i]; s.FirstOf != nil {
-				found[before] = s
+				if found[before] == nil {
+					found[before] = &beside{s, map[string]bool{}}
+				}
+				if i+1 < len(r.Way) {
+					found[before].then[r.Way[i+1].Key] = true
+				}
 			}
 			before = r.Way[i].Text
 		}
@@ -126,12 +139,12 @@ func firstOfs(rules []*descriptors.Stated) map[string]*descriptors.Step {
 
 // ways are the descriptors that a rule needs: several where a key has several constants
 // or is a pattern, none where the mapping lacks something.
-func (p *planner) ways(r *descriptors.Stated, first map[string]*descriptors.Step) [][]entry {
+func (p *planner) ways(r *descriptors.Stated, first map[string]*beside) [][]entry {
 	all, before := [][]entry{nil}, ""
 	for i := range r.Way {
 		s := &r.Way[i]
-		if f := first[before]; f != nil && s.FirstOf == nil {
-			all = product(all, p.firstOf(f))
+		if f := first[before]; f != nil && s.FirstOf == nil && f.then[s.Key] {
+			all = product(all, p.firstOf(f.step))
 		}
 		next := p.entries(s)
 		if own := p.firstOf(s); len(own) > 0 {

@@ -1,6 +1,7 @@
 package generate
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,7 +12,7 @@ import (
 // expected is what is known of a descriptor before there is a request.
 func (s *descriptor) expected() (all []descriptors.Expected) {
 	for _, e := range s.entries {
-		one := descriptors.Expected{Key: e.key, Optional: e.optional}
+		one := descriptors.Expected{Key: e.key, Optional: e.optional && e.from.lacking()}
 		switch {
 		case e.fixed:
 			one.Values = []string{e.value}
@@ -21,6 +22,36 @@ func (s *descriptor) expected() (all []descriptors.Expected) {
 		all = append(all, one)
 	}
 	return all
+}
+
+// meets tells whether a descriptor meets a rule that it is made for: a constant may
+// lead elsewhere.
+func (p *planner) meets(d *domain, s *descriptor) bool {
+	met := p.survey.Meet(d.name, s.expected()).Rules
+	return slices.ContainsFunc(s.rules, func(r *descriptors.Stated) bool { return slices.Contains(met, r) })
+}
+
+// twice tells descriptors that are one where a request lacks what may be left out: it
+// would be charged twice.
+func (p *planner) twice(d *domain) {
+	seen := map[string]*descriptor{}
+	for _, s := range d.sent {
+		var always []entry
+		lacks := ""
+		for _, e := range s.entries {
+			if e.optional {
+				lacks = e.key
+			} else {
+				always = append(always, e)
+			}
+		}
+		id := identity(always)
+		if before := seen[id]; before != nil {
+			p.tell(s.rules[0], fmt.Sprintf("the rules %s and %s at %s need two descriptors, which are one for a request without %s: it would be charged twice",
+				quote(s.rules[0].Name), quote(before.rules[0].Name), before.rules[0].Place(), quote(cmp.Or(lacks, before.lacks))), "write the same first_of beside both")
+		}
+		s.lacks, seen[id] = lacks, s
+	}
 }
 
 // reach tells the rules of a domain that nothing reaches, and why.
@@ -38,7 +69,7 @@ func (p *planner) reach(d *domain) {
 		if met[r] {
 			continue
 		}
-		message, remedy := p.why(r)
+		message, remedy := p.why(d, r)
 		p.tell(r, "no request can meet the rule "+quote(r.Name)+": "+message, remedy)
 	}
 	p.open(d)
@@ -51,7 +82,7 @@ func (p *planner) tell(r *descriptors.Stated, message, remedy string) {
 }
 
 // why tells what of a rule the mapping lacks.
-func (p *planner) why(r *descriptors.Stated) (message, remedy string) {
+func (p *planner) why(d *domain, r *descriptors.Stated) (message, remedy string) {
 	file := p.doc.Name()
 	for _, s := range r.Way {
 		keys := s.FirstOf
@@ -74,6 +105,14 @@ func (p *planner) why(r *descriptors.Stated) (message, remedy string) {
 		}
 		if known := from.known(); known != nil && !slices.Contains(known, s.Value) {
 			return fmt.Sprintf("at %s the key %s has no other values than %s", p.doc.Place(from.at), quote(s.Key), strings.Join(known, ", ")), "add the rule's value there, or remove the rule"
+		}
+	}
+	for _, s := range d.sent {
+		for _, e := range s.entries {
+			if e.optional && !e.from.lacking() && slices.Contains(s.rules, r) && !slices.Contains(r.Keys, e.key) {
+				return fmt.Sprintf("it is for requests without the key %s, which at %s comes from %s and is always there", quote(e.key), p.doc.Place(e.from.at), e.from.kind),
+					"take it from a header, claim, query or metadata, which is left out where it is absent"
+			}
 		}
 	}
 	return "others take what would meet it", "weir explain tells for a request which rule it meets"

@@ -208,3 +208,8 @@ func (s *source) known() []string {
 func (s *source) everywhere() bool {
 	return slices.ContainsFunc(s.prefixes, func(all []string) bool { return slices.Contains(all, "/") })
 }
+
+// lacking tells whether an entry of the source can be left out where there is no value.
+func (s *source) lacking() bool {
+	return s.kind == "header" && !s.only || s.kind == "query" || s.kind == "metadata" || s.kind == "claim"
+}
