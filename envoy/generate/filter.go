@@ -127,29 +127,60 @@ func (w *writer) ends(d *domain) (all []*yaml.Node) {
 }
 
 // actions are those of each descriptor that is made of s, of which every request has
-// one.
-func (s *descriptor) actions() [][]*yaml.Node {
-	all := [][]*yaml.Node{nil}
-	for _, e := range s.entries {
-		var next [][]*yaml.Node
-		for _, before := range all {
-			for _, action := range e.actions() {
-				next = append(next, append(before[:len(before):len(before)], action))
-			}
+// at most one.
+func (s *descriptor) actions() (all [][]*yaml.Node) {
+	for i, form := range s.forms() {
+		if i < len(s.vain) && s.vain[i] {
+			continue
 		}
-		all = next
+		var actions []*yaml.Node
+		for _, one := range form {
+			if one.missable && (slices.Contains(s.vain, true) || s.optional()) {
+				noted(one.action, "weir:allow absent-value (no rule is for requests without it)")
+			}
+			actions = append(actions, one.action)
+		}
+		all = append(all, actions)
 	}
 	return all
 }
 
-func (e *entry) actions() []*yaml.Node {
+// optional tells of a descriptor that may have no entry at all.
+func (s *descriptor) optional() bool {
+	return !slices.ContainsFunc(s.entries, func(e entry) bool { return !e.optional })
+}
+
+// choice is one of the ways in which an entry is made.
+type choice struct {
+	action   *yaml.Node
+	value    string // that it has; empty: it depends on the request
+	missable bool   // a request may not have it
+}
+
+// forms are the descriptors that are made of s, of which a request has one.
+func (s *descriptor) forms() [][]choice {
+	all := [][]choice{nil}
+	for _, e := range s.entries {
+		all = product(all, e.choices()...)
+	}
+	return all
+}
+
+func (e *entry) choices() (all [][]choice) {
 	switch {
 	case e.fixed:
-		return []*yaml.Node{constant(e.key, e.value)}
+		return [][]choice{{{action: constant(e.key, e.value)}}}
 	case e.optional:
-		return []*yaml.Node{e.from.optional()}
+		return [][]choice{{{action: e.from.optional(), missable: e.from.lacking()}}}
 	}
-	return e.from.actions()
+	for i, action := range e.from.actions() {
+		one := choice{action: action, missable: e.from.kind == "query" && i == 0}
+		if i > 0 {
+			one.value = e.from.fallback
+		}
+		all = append(all, []choice{one})
+	}
+	return all
 }
 
 // title tells for which rules a descriptor is.

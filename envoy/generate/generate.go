@@ -69,7 +69,6 @@ func Generate(rules *descriptors.Survey, mapping string, opts Options) ([]File, 
 	}
 	p := &planner{mapping: m, survey: rules, used: map[string]bool{}}
 	w := &writer{domains: p.plan(), opts: opts}
-	p.bounded(w.domains)
 	if m.faults.Failed() {
 		return nil, m.faults.Tidy()
 	}
@@ -92,22 +91,32 @@ const (
 	mostSent         = 32
 )
 
-func (p *planner) bounded(domains []*domain) {
-	for _, d := range domains {
-		for _, s := range d.sent {
-			n := 1
-			for _, e := range s.entries {
-				if !e.fixed && !e.optional {
-					n *= max(1, len(e.from.actions()))
+// bound tells where a request would have too many descriptors, and finds the forms of
+// descriptors that no rule meets, because a value is absent.
+func (p *planner) bound(d *domain) {
+	for _, s := range d.sent {
+		n := 1
+		for _, e := range s.entries {
+			if e.from != nil && !e.fixed && !e.optional && e.from.kind == "query" {
+				n *= 2
+			}
+		}
+		if n > mostAlternatives {
+			p.fail(s.entries[0].from.at, "have a filter write them into metadata, and map that", "a descriptor of so many query parameters needs %d forms, more than %d", n, mostAlternatives)
+			continue
+		}
+		for _, form := range s.forms() {
+			all := s.expected()
+			for i, one := range form {
+				if one.value != "" {
+					all[i].Values = []string{one.value}
 				}
 			}
-			if n > mostAlternatives {
-				p.fail(s.entries[0].from.at, "have a filter write them into metadata, and map that", "a descriptor of so many query parameters needs %d forms, more than %d", n, mostAlternatives)
-			}
+			s.vain = append(s.vain, !p.survey.Refuses(d.name) && len(p.survey.Meet(d.name, all).Rules) == 0)
 		}
-		if n := len(d.sent) + len(d.alone); n > mostSent {
-			p.fail(p.doc.Roots[0], "divide the domain, or start weir with a higher --max-descriptors and write the filter by hand", "a request to the domain %s has %d descriptors, and weir judges %d", quote(d.name), n, mostSent)
-		}
+	}
+	if n := len(d.sent) + len(d.alone); n > mostSent {
+		p.fail(p.doc.Roots[0], "divide the domain, or start weir with a higher --max-descriptors and write the filter by hand", "a request to the domain %s has %d descriptors, and weir judges %d", quote(d.name), n, mostSent)
 	}
 }
 

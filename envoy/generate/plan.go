@@ -26,6 +26,7 @@ type descriptor struct {
 	rules   []*descriptors.Stated // that it is made for
 	cost    *cost
 	lacks   string // the last key that may be left out
+	vain    []bool // which of its forms no rule meets
 }
 
 // domain is what is to be sent of a domain.
@@ -97,6 +98,7 @@ func (p *planner) domain(name string) *domain {
 	d.sent = slices.DeleteFunc(joinPresets(d.sent), func(s *descriptor) bool { return !p.meets(d, s) })
 	p.twice(d)
 	p.decide(d)
+	p.bound(d)
 	p.charge(d)
 	p.reach(d)
 	return d
@@ -157,7 +159,7 @@ func (p *planner) ways(r *descriptors.Stated, first map[string]*beside) [][]entr
 }
 
 // product is each way with each of what may follow.
-func product(ways [][]entry, next ...[]entry) (all [][]entry) {
+func product[T any](ways [][]T, next ...[]T) (all [][]T) {
 	for _, way := range ways {
 		for _, one := range next {
 			all = append(all, slices.Concat(way, one))
