@@ -159,6 +159,9 @@ func TestGenerate_EnvoyTakesEveryForm(t *testing.T) {
 	binary := partstest.Binary(t, parts.Envoy)
 	for _, p := range sound(t) {
 		for way := range ways {
+			if way != "complete" && filepath.Base(filepath.Dir(p.mapping)) != "ends" {
+				continue // the same filters as in the bootstrap
+			}
 			files, faults := Generate(examine(t, p.rules), p.mapping, options(way))
 			if len(faults) > 0 {
 				t.Fatal(faults.Text())

@@ -199,9 +199,7 @@ func (p *planner) open(d *domain) {
 func (p *planner) unused() {
 	var known []string
 	for _, name := range p.survey.Domains() {
-		for _, key := range p.survey.Passive(name) {
-			known = append(known, key)
-		}
+		known = append(known, p.survey.Passive(name)...)
 		for _, r := range p.survey.Rules(name) {
 			for _, s := range r.Way {
 				if s.FirstOf != nil {
