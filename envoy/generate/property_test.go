@@ -87,7 +87,7 @@ func TestGenerate_ReachesEveryRuleOfRandomTrees(t *testing.T) {
 		if faults.Failed() || len(survey.Rules("random")) == 0 {
 			continue // two rules of one name, or none with limits
 		}
-		files, faults := Generate(survey, mapping, options("parts"))
+		files, faults := Generate(survey, mapping, options("complete"))
 		if faults.Failed() {
 			if told++; !strings.Contains(faults.Text(), "charged twice") {
 				t.Errorf("seed %d: %s\n%s%s", seed, faults.Text(), g.text.String(), stated)

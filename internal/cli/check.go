@@ -31,7 +31,8 @@ With --envoy an Envoy's configuration is held against the rules: which descripto
 meet no rule, which rules nothing reaches, and what Envoy would ignore, give up or
 let pass. It may be a bootstrap, resources, an Istio EnvoyFilter or an Envoy Gateway
 BackendTrafficPolicy or EnvoyPatchPolicy, in YAML or JSON, and several of them.
-docs/reference/checking.md lists what is found. A comment "# weir:allow ID" says that a finding is meant.`,
+docs/reference/checking.md lists what is found. A comment "# weir:allow ID" says that
+a finding is meant.`,
 		Example: `  weir check rules.yaml
   weir check /etc/weir/rules --merge-domains
   weir check rules/ --envoy envoy.yaml
