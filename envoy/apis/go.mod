@@ -6,6 +6,7 @@ require (
 	github.com/envoyproxy/gateway v1.6.0
 	github.com/ohler55/ojg v1.26.10
 	github.com/weir-rls/weir v0.0.0
+	go.uber.org/goleak v1.3.0
 	google.golang.org/protobuf v1.36.12
 	istio.io/api v1.32.0
 	sigs.k8s.io/yaml v1.6.0
