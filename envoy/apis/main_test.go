@@ -6,5 +6,5 @@ import (
 	"go.uber.org/goleak"
 )
 
-// The probes' test runs weir, which leaves nothing behind.
+// A goroutine that outlives the tests outlives its work in the program too.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
