@@ -34,6 +34,9 @@ GOBUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)
 RACE := $(if $(shell command -v gcc || command -v clang || command -v cc),-race)
 PROCESSES := /e2e|/examples/|/internal/parts|/internal/stage|/tools/bench
 
+# Go modules of their own, which hold what weir writes for others against their types.
+MODULES := charts deploy envoy/apis
+
 .PHONY: help
 help: ## List what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
@@ -54,7 +57,7 @@ test: tools ## Install what is missing and run all tests
 	go test $(RACE) -timeout 15m $$(grep -vE '$(PROCESSES)' <<<"$$packages") || failed=1; \
 	go test -count=1 -timeout 15m -run "Conformance|Budget|Bytes|Simulation" ./buckets/guard ./buckets/memory ./buckets/redis ./descriptors ./service || failed=1; \
 	go test -count=1 -timeout 15m $$(grep -E '$(PROCESSES)' <<<"$$packages") || failed=1; \
-	for module in charts deploy; do (cd $$module && go test -timeout 15m ./...) || failed=1; done; \
+	for module in $(MODULES); do (cd $$module && go test -timeout 15m ./...) || failed=1; done; \
 	exit $$failed
 
 .PHONY: fuzz
@@ -75,7 +78,7 @@ soak: tools ## Load weir with all that there is for SOAK (10m), and fail if it g
 
 .PHONY: lint
 lint: $(STATICCHECK_STAMP) $(GOFUMPT_STAMP) ## go vet, staticcheck, gofumpt, import rules and sizes
-	@for module in . charts deploy; do (cd $$module && go vet ./... && $(TOOLS)/bin/staticcheck ./...) || exit 1; done
+	@for module in . $(MODULES); do (cd $$module && go vet ./... && $(TOOLS)/bin/staticcheck ./...) || exit 1; done
 	@unformatted=$$($(TOOLS)/bin/gofumpt -l .); \
 	[ -z "$$unformatted" ] || { echo "not formatted, run make format:" $$unformatted >&2; exit 1; }
 	@go test .

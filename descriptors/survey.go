@@ -28,11 +28,22 @@ type Stated struct {
 	Domain  string
 	Name    string        // as its limits are called
 	Keys    []string      // of the entries that it consumes
+	Way     []Step        // the same, with what is known of their values
 	Limits  []*Limit      // at least one
 	Waits   time.Duration // the longest max_wait of them
 	Reports bool          // some limit needs to be told how a request ended
+	Breaks  bool          // each limit is a breaker
 	at      place
 	order   int
+}
+
+// Step is an entry that a rule consumes.
+type Step struct {
+	Key     string   // a pattern if it has a *
+	FirstOf []string // keys of which the first counts that is sent with a stated value; else nil
+	Value   string   // of one that states a single value
+	Stated  bool     // there is a Value
+	Text    string   // of the way to here, as rules are called
 }
 
 // Examine loads rule files as [Load] does.
@@ -49,9 +60,12 @@ func surveyOf(files []*file, opts Options) (*Survey, Faults) {
 		d := &surveyed{at: members[0].domainAt, of: map[*node]*Stated{}}
 		d.domain, _ = compile(name, members, &changing{survey: d.note})
 		for _, r := range d.rules {
+			r.Breaks = true
 			for _, l := range r.Limits {
 				r.Waits = max(r.Waits, l.MaxWait)
 				r.Reports = r.Reports || l.reports()
+				_, breaks := l.Bucket.(buckets.Breaker)
+				r.Breaks = r.Breaks && breaks
 			}
 		}
 		s.domains[name] = d
@@ -70,6 +84,11 @@ func (d *surveyed) note(s *site) {
 		for _, step := range s.rules {
 			way = way.to(step)
 			r.Keys = append(r.Keys, step.key)
+			one := Step{Key: step.key, FirstOf: step.firstOf, Text: way.text}
+			if step.kind == oneValue {
+				one.Value, one.Stated = step.text, true
+			}
+			r.Way = append(r.Way, one)
 		}
 		r.Name, d.of[s.node], d.rules = way.text, r, append(d.rules, r)
 	}
@@ -106,6 +125,39 @@ func (s *Survey) Rules(domain string) []*Stated {
 func (s *Survey) IsPassive(domain, key string) bool {
 	d := s.domains[domain]
 	return d != nil && d.isPassive(key)
+}
+
+// Passive are the keys of a domain's entries that take no part in matching, in order,
+// without weir's own.
+func (s *Survey) Passive(domain string) (keys []string) {
+	d := s.domains[domain]
+	for key := range d.passive {
+		if key != endKey && key != ReceiptKey {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// Refuses tells whether a domain refuses what no rule limits.
+func (s *Survey) Refuses(domain string) bool { return s.domains[domain].denyUnmatched }
+
+// DecidedBy are the keys of entries that decide what the rule's limits cost, or which
+// pool they draw from, beside those of its own.
+func (r *Stated) DecidedBy() (keys []string) {
+	for _, l := range r.Limits {
+		deciding := []string{l.Weight.By}
+		if l.share != nil {
+			deciding = append(deciding, l.share.pool.splitBy...)
+		}
+		for _, key := range deciding {
+			if key != "" && !slices.Contains(r.Keys, key) && !slices.Contains(keys, key) {
+				keys = append(keys, key)
+			}
+		}
+	}
+	return keys
 }
 
 // Tell makes a fault where a domain is stated, see [Document.Tell].

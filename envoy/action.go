@@ -62,9 +62,9 @@ func (s *scene) action(kind string, v value) entry {
 	case "generic_key", "genericKey":
 		return s.formatted(v, entry{Expected: key(v, "generic_key"), at: v.get("descriptor_value")})
 	case "header_value_match", "headerValueMatch":
-		return s.formatted(v, entry{Expected: key(v, "header_match"), at: v, when: condition(v, v.get("headers")), absent: "with other headers"})
+		return s.formatted(v, entry{Expected: key(v, "header_match"), at: v, when: condition("header ", v, v.get("headers")), absent: "with other headers"})
 	case "query_parameter_value_match", "queryParameterValueMatch":
-		return s.formatted(v, entry{Expected: key(v, "query_match"), at: v, when: condition(v, v.get("query_parameters")), absent: "with another query"})
+		return s.formatted(v, entry{Expected: key(v, "query_match"), at: v, when: condition("query ", v, v.get("query_parameters")), absent: "with another query"})
 	case "remote_address_match", "remoteAddressMatch":
 		return entry{Expected: key(v, "remote_address_match"), at: v, when: "address " + written(v.get("address_matcher")), absent: "from another address"}
 	case "metadata", "dynamic_metadata", "dynamicMetadata":
@@ -114,13 +114,17 @@ func (s *scene) header(v value, name string) entry {
 
 // condition names what a match action depends on, so that it can be told which two
 // exclude each other.
-func condition(v, of value) string {
+func condition(kind string, v, of value) string {
 	unless := ""
 	if v.get("expect_match").text() == "false" {
 		unless = "!"
 	}
 	if one := of.items(); len(one) == 1 && one[0].get("present_match").isTrue() {
-		return unless + "header " + strings.ToLower(one[0].get("name").text())
+		name := one[0].get("name").text()
+		if kind == "header " {
+			name = strings.ToLower(name)
+		}
+		return unless + kind + name
 	}
 	return unless + "match " + written(of)
 }
@@ -218,8 +222,29 @@ func field(v value, name string) value {
 	return value{doc: v.doc}
 }
 
-// choice is the end of an expression that yields one of two texts.
-var choice = regexp.MustCompile(`\?\s*'([^']*)'\s*:\s*'([^']*)'\s*$`)
+// choice is the end of an expression that yields one of two texts, and what a chain of
+// such ones has before it.
+var (
+	choice = regexp.MustCompile(`\?\s*'([^']*)'\s*:\s*'([^']*)'\s*$`)
+	before = regexp.MustCompile(`\?\s*'([^']*)'\s*:\s*[^\s']`)
+	quoted = regexp.MustCompile(`'[^']*'`)
+)
+
+// choices are the texts that an expression may yield, nil where they are not known.
+func choices(text string) (values []string) {
+	last := choice.FindStringSubmatchIndex(text)
+	if last == nil {
+		return nil
+	}
+	for _, one := range before.FindAllStringSubmatch(text[:last[0]], -1) {
+		values = append(values, one[1])
+	}
+	values = append(values, text[last[2]:last[3]], text[last[4]:last[5]])
+	if strings.Count(quoted.ReplaceAllString(text, ""), "?") != len(values)-1 {
+		return nil
+	}
+	return values
+}
 
 func (s *scene) extension(v value) entry {
 	config, kind := v.get("typed_config").typed()
@@ -227,9 +252,7 @@ func (s *scene) extension(v value) entry {
 	case strings.HasSuffix(kind, "rate_limit_descriptors.expr.v3.Descriptor"):
 		e := entry{Expected: key(config, ""), at: config.get("text")}
 		s.c.expression(config.get("text"))
-		if texts := choice.FindStringSubmatch(config.get("text").text()); texts != nil {
-			e.Values = texts[1:]
-		}
+		e.Values = choices(config.get("text").text())
 		return e
 	case strings.HasSuffix(kind, "HttpRequestHeaderMatchInput"):
 		e := s.header(config, strings.ToLower(config.get("header_name").text()))

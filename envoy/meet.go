@@ -239,15 +239,33 @@ func (s *sent) conditions() (when []string, lacks *entry) {
 	return when, lacks
 }
 
-// covered tells that two of the descriptors exclude each other, so that each request
-// has one of them.
+// covered tells that each request has one of the descriptors, whatever it has of what
+// they depend on.
 func covered(conditions [][]string) bool {
-	for _, a := range conditions {
-		for _, b := range conditions {
-			if len(a) == 1 && len(b) == 1 && a[0] == "!"+b[0] {
-				return true
+	var names []string // of what may be so or not
+	for _, all := range conditions {
+		for _, one := range all {
+			if name := strings.TrimPrefix(one, "!"); !slices.Contains(names, name) {
+				names = append(names, name)
 			}
 		}
 	}
-	return false
+	if len(names) > mostConditions {
+		return false
+	}
+	for request := range 1 << len(names) {
+		met := func(one string) bool {
+			name, unless := strings.CutPrefix(one, "!")
+			return (request>>slices.Index(names, name)&1 == 1) != unless
+		}
+		if !slices.ContainsFunc(conditions, func(all []string) bool {
+			return !slices.ContainsFunc(all, func(one string) bool { return !met(one) })
+		}) {
+			return false
+		}
+	}
+	return true
 }
+
+// mostConditions bounds those of which all combinations are tried.
+const mostConditions = 10

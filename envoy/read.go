@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/weir-rls/weir/descriptors"
@@ -41,6 +42,9 @@ func (ch *chain) any() bool { return len(ch.filters)+len(ch.hosts) > 0 }
 
 // read takes over what one file says.
 func (c *checker) read(doc *descriptors.Document) {
+	if len(doc.Roots) == 1 && of(doc, doc.Roots[0]).get("kind").text() == "EnvoyGateway" {
+		return // which says that there may be patches
+	}
 	found := len(c.chains) + len(c.gateways)
 	before := len(c.patches.filters) + len(c.patches.hosts) + len(c.clusters) + len(c.routes)
 	for _, n := range doc.Roots {
@@ -53,12 +57,15 @@ func (c *checker) read(doc *descriptors.Document) {
 	}
 }
 
+// kinds are those of resources that say something of limits.
+var kinds = []string{"EnvoyFilter", "BackendTrafficPolicy", "EnvoyPatchPolicy"}
+
 // object reads what a document holds, by its kind: also a list, as kubectl prints it.
 func (c *checker) object(root value) {
 	switch root.get("kind").text() {
-	case "List", "EnvoyFilterList", "BackendTrafficPolicyList":
+	case "List", "EnvoyFilterList", "BackendTrafficPolicyList", "EnvoyPatchPolicyList":
 		for _, item := range root.get("items").items() {
-			if kind := item.get("kind").text(); kind == "EnvoyFilter" || kind == "BackendTrafficPolicy" {
+			if slices.Contains(kinds, item.get("kind").text()) {
 				c.object(item)
 			}
 		}
@@ -66,6 +73,8 @@ func (c *checker) object(root value) {
 		c.envoyFilter(root)
 	case "BackendTrafficPolicy":
 		c.gateways = append(c.gateways, root)
+	case "EnvoyPatchPolicy":
+		c.patchPolicy(root)
 	default:
 		c.plain(root)
 	}
@@ -171,6 +180,22 @@ func (c *checker) envoyFilter(root value) {
 			c.patches.config = v
 		case "CLUSTER":
 			c.cluster(v)
+		}
+	}
+}
+
+// patchPolicy reads what an Envoy Gateway's policy adds: filters and clusters, as a whole.
+func (c *checker) patchPolicy(root value) {
+	for _, p := range root.get("spec", "json_patches").items() {
+		v := p.get("operation", "value")
+		if p.get("operation", "op").text() != "add" {
+			continue
+		}
+		switch _, kind := v.get("typed_config").typed(); {
+		case afterSlash(p.get("type").text()) == clusterObject:
+			c.cluster(v)
+		case strings.HasPrefix(kind, "envoy.extensions.filters.http."):
+			c.patches.filters = append(c.patches.filters, v)
 		}
 	}
 }

@@ -30,8 +30,9 @@ weir serve reads a directory of them: a domain in two files is a fault.
 With --envoy an Envoy's configuration is held against the rules: which descriptors
 meet no rule, which rules nothing reaches, and what Envoy would ignore, give up or
 let pass. It may be a bootstrap, resources, an Istio EnvoyFilter or an Envoy Gateway
-BackendTrafficPolicy, in YAML or JSON, and several of them. docs/reference/checking.md lists
-what is found. A comment "# weir:allow ID" says that a finding is meant.`,
+BackendTrafficPolicy or EnvoyPatchPolicy, in YAML or JSON, and several of them.
+docs/reference/checking.md lists what is found. A comment "# weir:allow ID" says that
+a finding is meant.`,
 		Example: `  weir check rules.yaml
   weir check /etc/weir/rules --merge-domains
   weir check rules/ --envoy envoy.yaml

@@ -81,7 +81,7 @@ func TestWrongUsage_IsOneLineWithTheRemedy(t *testing.T) {
 	for line, want := range map[string]string{
 		"":                                       "no command given: weir --help lists them, weir serve starts the service",
 		"serv":                                   `unknown command "serv": did you mean serve?`,
-		"frobnicate":                             `unknown command "frobnicate": the commands are bench, check, completion, explain,`,
+		"frobnicate":                             `unknown command "frobnicate": the commands are bench, check, completion, envoy, explain,`,
 		"serve --rulse x":                        "unknown flag: --rulse: did you mean --rules?",
 		"serve --frobnicate":                     "unknown flag: --frobnicate: weir serve --help lists the flags",
 		"serve --rules":                          "flag needs an argument: --rules",

@@ -1,0 +1,10 @@
+package apis
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// A goroutine that outlives the tests outlives its work in the program too.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
