@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/weir-rls/weir/descriptors"
 )
@@ -18,8 +17,8 @@ func explainText(e *descriptors.Explanation, p paint) string {
 		fmt.Fprintf(&b, ", matching: %s", e.Matching)
 	}
 	b.WriteString("\n")
-	if a := e.Answer; a != nil && decision(e) != "" {
-		fmt.Fprintf(&b, "  %s\n", decision(e))
+	if text := e.Decision(); text != "" {
+		fmt.Fprintf(&b, "  %s\n", shown(text))
 	}
 	advice(&b, p, e.Note, e.Remedy)
 	for i := range e.Descriptors {
@@ -38,43 +37,6 @@ func verdictText(e *descriptors.Explanation, p paint) string {
 	return p.in(colour, string(e.Answer.Verdict))
 }
 
-// decision tells what decided.
-func decision(e *descriptors.Explanation) string {
-	a := e.Answer
-	limit := fmt.Sprintf("limit %s of descriptor %d", a.Limit, a.Descriptor+1)
-	switch {
-	case a.Verdict == descriptors.Waits && a.Wait == 0:
-		return limit + " holds the request until somebody gives back what it needs"
-	case a.Verdict == descriptors.Waits:
-		return fmt.Sprintf("%s holds the request for %s, if nobody else asks", limit, a.Wait)
-	case a.Reason == "limit":
-		return limit + " refuses"
-	case a.Reason == "unmatched":
-		return "a descriptor meets no rule, and the domain says unmatched: deny"
-	case a.Verdict == descriptors.Denied:
-		return "the request is too large to be judged"
-	case a.Limit != "" && unlimited(e):
-		return limit + " is unlimited"
-	case a.Limit != "":
-		return limit + " has the least left"
-	case e.Note == "":
-		return "no limit is met"
-	}
-	return ""
-}
-
-// unlimited tells that no limit that is met has a bucket.
-func unlimited(e *descriptors.Explanation) bool {
-	for i := range e.Descriptors {
-		for _, l := range e.Descriptors[i].Limits {
-			if l.Key != "" {
-				return false
-			}
-		}
-	}
-	return true
-}
-
 func advice(b *strings.Builder, p paint, texts ...string) {
 	for i, text := range texts {
 		if text == "" {
@@ -87,19 +49,12 @@ func advice(b *strings.Builder, p paint, texts ...string) {
 	}
 }
 
-// fates say by what an entry was met.
-var fates = map[descriptors.EntryFate]string{
-	descriptors.ByExact: "exact value", descriptors.ByNetwork: "network", descriptors.ByPattern: "pattern", descriptors.ByKey: "key alone",
-	descriptors.ByFirstOf: "first_of", descriptors.Passive: "passive", descriptors.Unmet: "nothing", descriptors.LeftOver: "not reached",
-	descriptors.Overridden: "own limit",
-}
-
 // wayText tells the way of a descriptor, and the limits at its end.
 func wayText(b *strings.Builder, p paint, name string, w *descriptors.ExplainedWay) {
 	b.WriteString(p.in(bold, name) + "\n")
 	rows := [][]string{{"entry", "met by", "rule", "compared with"}}
 	for _, e := range w.Entries {
-		rows = append(rows, []string{shown(e.Key) + "=" + shown(e.Value), fates[e.By], cmp.Or(shown(e.Rule), "-"), comparedText(e.Compared)})
+		rows = append(rows, []string{shown(e.Key) + "=" + shown(e.Value), e.By.Words(), cmp.Or(shown(e.Rule), "-"), cmp.Or(shown(e.Others()), "-")})
 	}
 	table(b, p, "  ", rows)
 	if w.Why != "" {
@@ -120,26 +75,6 @@ func wayText(b *strings.Builder, p paint, name string, w *descriptors.ExplainedW
 	}
 }
 
-// comparedText tells what else an entry was compared with, in the order in which
-// rules win.
-func comparedText(all []descriptors.Comparison) string {
-	var parts []string
-	for _, c := range all {
-		switch {
-		case c.Won:
-			continue
-		case c.Rules > 0:
-			kind := map[descriptors.EntryFate]string{descriptors.ByExact: "value", descriptors.ByNetwork: "network"}[c.By]
-			parts = append(parts, fmt.Sprintf("%s: no", counted(c.Rules, kind)))
-		case c.Met:
-			parts = append(parts, shown(c.Rule)+" ("+fates[c.By]+"): yes, but another comes first")
-		default:
-			parts = append(parts, shown(c.Rule)+": no")
-		}
-	}
-	return cmp.Or(strings.Join(parts, "; "), "-")
-}
-
 func counted(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -152,11 +87,10 @@ func limitsText(b *strings.Builder, p paint, limits []descriptors.ExplainedLimit
 	rows := [][]string{{"limit", "algorithm", "admits", "cost", "left", "of", "full in", "says"}}
 	for i := range limits {
 		l := &limits[i]
-		row := []string{shown(l.Limit), l.Algorithm, admits(l), costText(l), "-", "-", "-", "-"}
+		row := []string{shown(l.Limit), l.Algorithm, cmp.Or(shown(l.Admits()), "-"), shown(l.CostText()), "-", "-", "-", cmp.Or(l.Says(), "-")}
 		if u := l.Bucket; u != nil {
-			row[7] = says(l, u)
 			if row[4] = u.State; u.State == "" {
-				row[4], row[5], row[6] = fmt.Sprint(u.Remaining), fmt.Sprint(u.Capacity), spanText(u.Reset)
+				row[4], row[5], row[6] = fmt.Sprint(u.Remaining), fmt.Sprint(u.Capacity), u.Reset.Short()
 			}
 		}
 		rows = append(rows, row)
@@ -167,79 +101,6 @@ func limitsText(b *strings.Builder, p paint, limits []descriptors.ExplainedLimit
 			fmt.Fprintf(b, "  %s\n", p.in(dim, "bucket of "+shown(limits[i].Limit)+": "+shown(key)))
 		}
 	}
-}
-
-func admits(l *descriptors.ExplainedLimit) string {
-	text := "-"
-	if l.Period != "" {
-		text = fmt.Sprintf("%d per %s", l.Requests, l.Period)
-	}
-	if l.Pool != "" {
-		text += " (pool " + l.Pool + ")"
-	}
-	return text
-}
-
-// costText is the cost with what it is made of.
-func costText(l *descriptors.ExplainedLimit) string {
-	if l.Algorithm == "unlimited" {
-		return "0"
-	}
-	text := fmt.Sprint(l.Cost)
-	if l.Hits != 1 || l.WeightBy != "" {
-		text += fmt.Sprintf(" = %s x %d", counted(int(min(l.Hits, 1<<31)), "hit"), l.Weight)
-	}
-	switch {
-	case strings.Contains(l.WeightBy, "="):
-		text += " (" + shown(l.WeightBy) + ")"
-	case l.WeightBy != "":
-		text += " (no " + shown(l.WeightBy) + ")"
-	}
-	return text
-}
-
-// says is what a bucket says to the request.
-func says(l *descriptors.ExplainedLimit, u *descriptors.ExplainedBucket) string {
-	var parts []string
-	switch {
-	case l.Mode == "refund":
-		parts = append(parts, "takes back")
-	case l.Mode == "settle":
-		parts = append(parts, "settles")
-	case u.Admits && u.Borrowed:
-		parts = append(parts, "yes, borrowed")
-	case u.Admits:
-		parts = append(parts, "yes")
-	case u.Capacity == 0 && u.State == "":
-		parts = append(parts, "never: it admits nothing")
-	case u.Hopeless:
-		parts = append(parts, "never: it costs more than it holds")
-	case u.Delay > 0:
-		parts = append(parts, "no, in "+spanText(u.Delay))
-	default:
-		parts = append(parts, "no")
-	}
-	if l.Mode == "look" {
-		parts = append(parts, "looks only")
-	}
-	if l.Role != "enforce" {
-		parts = append(parts, l.Role+" mode")
-	}
-	return strings.Join(parts, ", ")
-}
-
-// spanText is a time as it is read: without the millionths of an hour.
-func spanText(s descriptors.Span) string {
-	d := time.Duration(s)
-	switch {
-	case d == 0:
-		return "-"
-	case d > time.Minute:
-		d = d.Round(time.Second)
-	case d > time.Second:
-		d = d.Round(time.Millisecond)
-	}
-	return d.String()
 }
 
 // answerText tells what the caller reads.
