@@ -23,6 +23,7 @@ type domain struct {
 	dates         dates    // and how its windows are cut
 	limits        []*Limit // in order of files and rules
 	pools         []*pool  // that somebody draws from, in order of files
+	presets       []*presetSpec
 }
 
 // compiler builds one domain and collects what is wrong with its files

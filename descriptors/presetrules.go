@@ -35,6 +35,7 @@ func (c *compiler) presets(files []*file) []*rule {
 			_, twice := c.names[p.name]
 			if c.unique(p.name, p.at); !twice {
 				rules = append(rules, p.rule())
+				c.domain.presets = append(c.domain.presets, p)
 			}
 		}
 	}

@@ -1,0 +1,162 @@
+package descriptors
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const outlined = `domain: llm
+passive: [size]
+pools: [{name: units, rate: 10/s, burst: 100}]
+presets: [{model_limits: {groups: {vip: [0, 1000]}}}]
+descriptors:
+  - key: user
+    limits: [{name: per-user, rate: 60/min, burst: 20, weight: {by: size, values: {large: 5}}, shadow_mode: true}]
+    descriptors:
+      - {key: path, value: "/a*", limits: [{name: per-path, rate: 10/s}]}
+  - {key: ip, value_cidr: 10.0.0.0/8, limits: [{name: lan, algorithm: sliding_window, rate: 100/s}, {name: atonce, algorithm: concurrency, slots: 3}]}
+  - {key: api, value: search, draw: {pool: units, weight: 3}}
+  - {key: free, rate_limit: {unlimited: true}}
+`
+
+// told is an outline as text: each rule with its line, its limits and their marks.
+func told(o Outline) string {
+	var b strings.Builder
+	var walk func(rules []OutlinedRule, indent string)
+	walk = func(rules []OutlinedRule, indent string) {
+		for _, r := range rules {
+			name := r.Key
+			if r.Value != "" {
+				name += r.Sign + r.Value
+			}
+			fmt.Fprintf(&b, "%s%s :%d", indent, name, r.Line)
+			if r.Preset != "" {
+				fmt.Fprintf(&b, " preset %s changed=%v", r.Preset, r.Changed)
+			}
+			b.WriteString("\n")
+			for _, l := range r.Limits {
+				fmt.Fprintf(&b, "%s- %s %s", indent, l.Name, l.Algorithm)
+				for _, part := range []struct {
+					name, value string
+				}{{"", l.Admits}, {"weight ", l.Weight}, {"of ", l.Pool}, {"stated ", l.Stated}} {
+					if part.value != "" {
+						b.WriteString("; " + part.name + part.value)
+					}
+				}
+				for name, is := range map[string]bool{"shadow": l.Shadow, "off": l.Disabled} {
+					if is {
+						b.WriteString("; " + name)
+					}
+				}
+				if l.Changed || l.Own > 0 {
+					fmt.Fprintf(&b, "; changed=%v own=%d", l.Changed, l.Own)
+				}
+				b.WriteString("\n")
+			}
+			walk(r.Rules, indent+"  ")
+		}
+	}
+	walk(o.Rules, "")
+	return b.String()
+}
+
+// The tree is that of the file, with what is set beside what is stated.
+func TestOutline_IsTheTreeWithPlacesAndMarks(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, map[string]string{"a.yaml": outlined})
+	s := NewSource(dir, Options{})
+	s.Reload()
+	set(t, s, `{"limit":"per-user","rate":"120/min"}`, `{"limit":"lan","for":{"ip":"10.0.0.7"},"blocked":true}`, `{"limit":"atonce","enabled":false}`,
+		`{"limit":"units","rate":"20/s"}`, `{"limit":"model_limits","success":5}`)
+	o, known := s.Outline("llm", "", 100)
+	want := `user :6
+- per-user token_bucket; 120 per minute, 20 at once; weight by size: large 5, else 1; stated 60 per minute, 20 at once; shadow; changed=true own=0
+  path=/a* :9
+  - per-path token_bucket; 10 per second
+ip in 10.0.0.0/8 :10
+- lan sliding_window; 100 per second; changed=false own=1
+- atonce concurrency; 3 slots; off; changed=true own=0
+api=search :11
+- api=search pool; weight 3; of units; changed=true own=0
+free :12
+- free unlimited; everything
+preset=model_limits :4 preset model_limits changed=true
+  first of token_group, user_group=vip :4
+    user :4
+    - model_limits/vip/success-no-model sliding_window; 1000 per minute
+      model :4
+      - model_limits/vip/success sliding_window; 1000 per minute
+  user :4
+  - model_limits/success-no-model sliding_window; 5 per minute
+    model :4
+    - model_limits/success sliding_window; 5 per minute
+`
+	if diff := cmp.Diff(want, told(o)); diff != "" || !known {
+		t.Errorf("known %v, (-want +got):\n%s", known, diff)
+	}
+	if o.Total != 11 || o.Shown != 11 || o.Matching != "exact" || o.Unmatched != "allow" || !cmp.Equal(o.Passive, []string{"size"}) || len(o.Files) != 1 {
+		t.Errorf("%+v", o)
+	}
+	if _, known := s.Outline("other", "", 100); known {
+		t.Error("a domain that there is not has an outline")
+	}
+}
+
+// A search finds keys, values and names of limits, and shows where they stand.
+func TestOutline_ASearchShowsWhatItFindsInItsPlace(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, map[string]string{"a.yaml": outlined})
+	s := NewSource(dir, Options{})
+	s.Reload()
+	for search, want := range map[string]string{
+		"PER-PATH": "user/path=/a*", "path=/a": "user/path=/a*", "per-user": "user/path=/a*", "10.0": "ip=10.0.0.0/8", "nothing": "",
+	} {
+		o, _ := s.Outline("llm", search, 100)
+		var names []string
+		for rules := o.Rules; len(rules) > 0; rules = rules[0].Rules {
+			name := rules[0].Key
+			if rules[0].Value != "" {
+				name += "=" + rules[0].Value
+			}
+			names = append(names, name)
+		}
+		if got := strings.Join(names, "/"); got != want {
+			t.Errorf("%s finds %q, want %q", search, got, want)
+		}
+	}
+	if o, _ := s.Outline("llm", "", 3); o.Shown != 3 || o.Found != 11 || strings.Count(told(o), ":") < 3 {
+		t.Errorf("of which three are shown: %d of %d\n%s", o.Shown, o.Found, told(o))
+	}
+}
+
+// Values of a domain that hides them are not told to who looks at its rules, nor are
+// they found.
+func TestOutline_HidesValuesThatTheDomainHides(t *testing.T) {
+	dir := t.TempDir()
+	secret := filepath.Join(dir, "secret")
+	if err := os.WriteFile(secret, []byte(strings.Repeat("s", 40)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	put(t, dir, map[string]string{"a.yaml": `domain: llm
+keys: {hash: hmac-sha256, secret_file: ` + secret + `, entries: [user]}
+descriptors:
+  - {key: user, value: alice, limits: [{name: hers, rate: 9/s, weight: {by: user, values: {alice: 2}}}]}
+  - {key: user, value: "al*", limits: [{name: like, rate: 1/s}]}
+`})
+	s := NewSource(dir, Options{})
+	if r := s.Reload(); r.Faults.Failed() {
+		t.Fatal(r.Faults.Text())
+	}
+	o, _ := s.Outline("llm", "", 100)
+	if text := told(o); strings.Contains(text, "alice") || !strings.Contains(text, "user=(hidden)") || !strings.Contains(text, "user=al*") || !o.Hashed {
+		t.Errorf("it tells\n%s", text)
+	}
+	if o, _ := s.Outline("llm", "alice", 100); o.Found != 0 {
+		t.Errorf("a search for the value finds\n%s", told(o))
+	}
+}
