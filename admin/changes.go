@@ -82,7 +82,7 @@ func (c *call) addTo(words *overrides.Words) error {
 		return bad("dry_run", "dry_run must be true or false", "")
 	}
 	if words.Author == "" {
-		words.Author = caller(c.Request)
+		words.Author = AuthorOf(c.Request)
 	}
 	return c.expect(&words.Expect)
 }

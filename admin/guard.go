@@ -163,8 +163,8 @@ func isLocal(host string) bool {
 	return err == nil && addr.IsLoopback()
 }
 
-// caller is who asks, as far as is known: the default author of what is changed.
-func caller(r *http.Request) string {
+// AuthorOf is who asks, as far as is known: the default author of what is changed.
+func AuthorOf(r *http.Request) string {
 	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
 		return "certificate of " + r.TLS.VerifiedChains[0][0].Subject.CommonName
 	}

@@ -127,7 +127,7 @@ func (a API) putCapacity(c *call) (reply, error) {
 		return reply{}, err
 	}
 	if hand.Author == "" {
-		hand.Author = caller(c.Request)
+		hand.Author = AuthorOf(c.Request)
 	}
 	hand, err = a.Capacity.SetByHand(c.Context(), pool, hand)
 	return reply{body: map[string]any{"domain": pool.Domain, "pool": pool.Name, "capacity": hand}}, err
@@ -157,7 +157,7 @@ func (a API) deleteCapacity(c *call) (reply, error) {
 		return reply{}, err
 	}
 	if words.Author == "" {
-		words.Author = caller(c.Request)
+		words.Author = AuthorOf(c.Request)
 	}
 	err = a.Capacity.TakeBack(c.Context(), pool, words.Author, words.Reason)
 	return reply{body: map[string]any{"domain": pool.Domain, "pool": pool.Name}}, err
@@ -177,7 +177,7 @@ func (a API) putFeedback(c *call) (reply, error) {
 		return reply{}, err
 	}
 	if author == "" {
-		author = caller(c.Request)
+		author = AuthorOf(c.Request)
 	}
 	err = a.Capacity.Freeze(c.Context(), pool, freeze, author, reason)
 	return reply{body: map[string]any{"domain": pool.Domain, "pool": pool.Name, "freeze": freeze}}, err

@@ -28,6 +28,9 @@ type Options struct {
 	// classes of all pools have and use.
 	Levels func(context.Context, descriptors.Request) ([]Level, error)
 	Shares func(context.Context) ([]Share, error)
+	// Explain tells what would be answered to a request in the form of the API, and
+	// why. It takes nothing.
+	Explain func(ctx context.Context, body []byte) (status int, header http.Header, answer []byte)
 }
 
 // Status is how the replica stands.
@@ -79,6 +82,7 @@ func Add(site *admin.Pages, o Options) {
 	site.Add(admin.Everyone, http.MethodGet, loginPath, "page: log in with a token", http.HandlerFunc(d.showLogin))
 	site.AddQuestion(admin.Everyone, loginPath, "log in with a token", http.HandlerFunc(d.logIn))
 	site.AddQuestion(admin.Viewer, "/logout", "log out", http.HandlerFunc(d.logOut))
+	site.AddQuestion(admin.Viewer, explainPath, "page: why a request is limited", http.HandlerFunc(d.explain))
 	site.SetFront(admin.Front{Home: home, Refused: d.refused})
 }
 

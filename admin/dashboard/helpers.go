@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"math"
 	"net/url"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +28,9 @@ func (d *dashboard) helpers() template.FuncMap {
 		"wide":    func(n int) int64 { return int64(n) },
 		"refused": func(c traffic.Counts) int64 { return c.Refused + c.ShadowRefused },
 		"join":    join,
+		"inc":     func(i int) int { return i + 1 },
+		"portion": portion,
+		"base":    filepath.Base,
 	}
 }
 
@@ -41,6 +45,14 @@ func number(n int64) string {
 		digits = digits[:at] + "\u202f" + digits[at:]
 	}
 	return sign + digits
+}
+
+// portion is how many hundredths of a whole a part is, for the width of a bar.
+func portion(part, whole int64) int64 {
+	if whole <= 0 {
+		return 0
+	}
+	return int64(100 * (float64(max(0, min(part, whole))) / float64(whole)))
 }
 
 // plural is a number and what it counts: 1 limit, 2 limits.

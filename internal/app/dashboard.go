@@ -10,7 +10,7 @@ import (
 // dashboard is what the pages for people show.
 func (a *App) dashboard() dashboard.Options {
 	return dashboard.Options{
-		Rules: a.rules, Book: a.live.book, Capacity: a.live.capacity, Traffic: a.traffic, Version: a.version, Status: a.status,
+		Rules: a.rules, Book: a.live.book, Capacity: a.live.capacity, Traffic: a.traffic, Version: a.version, Status: a.status, Explain: a.judge.ExplainJSON,
 		Levels: func(ctx context.Context, r descriptors.Request) (levels []dashboard.Level, err error) {
 			all, err := a.judge.Levels(ctx, r)
 			for _, l := range all {

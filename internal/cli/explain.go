@@ -112,7 +112,7 @@ func (f *explainFlags) check(args []string) error {
 func (f *explainFlags) request() (q descriptors.Request, err error) {
 	q = descriptors.Request{Domain: f.domain, Hits: uint64(f.hits)}
 	for _, text := range f.descriptors {
-		d, ok := ruletest.ParseEntries(text)
+		d, ok := descriptors.ParseDescriptor(text)
 		if !ok {
 			return q, fmt.Errorf("-d: %q is not KEY=VALUE,KEY=VALUE", text)
 		}

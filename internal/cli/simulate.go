@@ -14,7 +14,6 @@ import (
 
 	"github.com/weir-rls/weir/descriptors"
 	"github.com/weir-rls/weir/internal/config"
-	"github.com/weir-rls/weir/internal/ruletest"
 	"github.com/weir-rls/weir/internal/simulate"
 )
 
@@ -209,7 +208,7 @@ func (f *simulateFlags) write(world World, files []string, t *trace, report *sim
 // entriesOf reads a mapping.
 func entriesOf(flag string, texts []string) (all []descriptors.Descriptor, err error) {
 	for _, text := range texts {
-		d, ok := ruletest.ParseEntries(text)
+		d, ok := descriptors.ParseDescriptor(text)
 		for _, e := range d.Entries {
 			ok = ok && e.Value != "" && e.Value != "="
 		}

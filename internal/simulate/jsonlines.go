@@ -7,7 +7,6 @@ import (
 	"strconv"
 
 	"github.com/weir-rls/weir/descriptors"
-	"github.com/weir-rls/weir/internal/ruletest"
 )
 
 type jsonLines struct {
@@ -106,7 +105,7 @@ func (j *jsonLines) descriptors(s *scanner) error {
 				return err
 			}
 			var ok bool
-			if d, ok = ruletest.ParseEntries(text); !ok {
+			if d, ok = descriptors.ParseDescriptor(text); !ok {
 				return j.bad(j.number, "descriptors: "+quote(text)+" is not KEY=VALUE,KEY=VALUE", descriptorRemedy)
 			}
 		case '[':

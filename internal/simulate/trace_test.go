@@ -10,14 +10,13 @@ import (
 	"time"
 
 	"github.com/weir-rls/weir/descriptors"
-	"github.com/weir-rls/weir/internal/ruletest"
 )
 
 func formatOf(t *testing.T, mapping ...string) *Format {
 	t.Helper()
 	f := &Format{File: "trace", Domain: "shop"}
 	for _, text := range mapping {
-		d, ok := ruletest.ParseEntries(text)
+		d, ok := descriptors.ParseDescriptor(text)
 		if !ok {
 			t.Fatal(text)
 		}

@@ -1,14 +1,10 @@
-package ruletest
+package descriptors
 
-import (
-	"strings"
+import "strings"
 
-	"github.com/weir-rls/weir/descriptors"
-)
-
-// ParseEntries reads KEY=VALUE,KEY=VALUE. A backslash takes the character behind it as
+// ParseDescriptor reads KEY=VALUE,KEY=VALUE. A backslash takes the character behind it as
 // it is.
-func ParseEntries(text string) (d descriptors.Descriptor, ok bool) {
+func ParseDescriptor(text string) (d Descriptor, ok bool) {
 	if !strings.Contains(text, `\`) {
 		return plainEntries(text)
 	}
@@ -17,7 +13,7 @@ func ParseEntries(text string) (d descriptors.Descriptor, ok bool) {
 	ok = true
 	finish := func() {
 		ok = ok && keyed && key != ""
-		d.Entries = append(d.Entries, descriptors.Entry{Key: key, Value: part.String()})
+		d.Entries = append(d.Entries, Entry{Key: key, Value: part.String()})
 		key, keyed = "", false
 		part.Reset()
 	}
@@ -39,13 +35,13 @@ func ParseEntries(text string) (d descriptors.Descriptor, ok bool) {
 	return d, ok
 }
 
-// plainEntries is ParseEntries where nothing is escaped: no text is copied.
-func plainEntries(text string) (d descriptors.Descriptor, ok bool) {
-	d.Entries, ok = make([]descriptors.Entry, 0, strings.Count(text, ",")+1), true
+// plainEntries is ParseDescriptor where nothing is escaped: no text is copied.
+func plainEntries(text string) (d Descriptor, ok bool) {
+	d.Entries, ok = make([]Entry, 0, strings.Count(text, ",")+1), true
 	for entry := range strings.SplitSeq(text, ",") {
 		key, value, keyed := strings.Cut(entry, "=")
 		ok = ok && keyed && key != ""
-		d.Entries = append(d.Entries, descriptors.Entry{Key: key, Value: value})
+		d.Entries = append(d.Entries, Entry{Key: key, Value: value})
 	}
 	return d, ok
 }
