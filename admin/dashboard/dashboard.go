@@ -83,6 +83,7 @@ func Add(site *admin.Pages, o Options) {
 	site.AddQuestion(admin.Everyone, loginPath, "log in with a token", http.HandlerFunc(d.logIn))
 	site.AddQuestion(admin.Viewer, "/logout", "log out", http.HandlerFunc(d.logOut))
 	site.AddQuestion(admin.Viewer, explainPath, "page: why a request is limited", http.HandlerFunc(d.explain))
+	site.Add(admin.Operator, http.MethodPost, modelsPage.path, "page: change the limits of models", http.HandlerFunc(d.saveModels))
 	site.SetFront(admin.Front{Home: home, Refused: d.refused})
 }
 
