@@ -115,7 +115,7 @@ func TestM21_TheSettingsPageChecksEachFieldAndTellsWhatWasSaved(t *testing.T) {
 	p.Fill("#period-0", "5")
 	p.Fill("#total-0", "-1")
 	p.Fill("#groups-0", `{"default": [200, 100], "vip": [0, 1000]}`)
-	if got := save(); got != "Partly failed: the total cannot be so and was not changed. Saved: the period." {
+	if got := save(); got != "Partly failed: the total was refused, see there. Saved: the period." {
 		t.Errorf("of two changes: %s", got)
 	}
 	p.Screenshot("models-partly-light")

@@ -74,7 +74,7 @@ func (d *dashboard) save(r *http.Request, f *modelsForm) (status int, outcome sa
 	case len(made) == 0 && len(outcome.Kept) == 0:
 		return http.StatusOK, saved{Class: "", Text: "Nothing changed."}
 	case len(made) == 0:
-		outcome.Class, outcome.Text = "note-bad", "Not saved: "+enumerated(outcome.Kept)+" cannot be so. Nothing was changed."
+		outcome.Class, outcome.Text = "note-bad", "Not saved: "+refused(outcome.Kept)+". Nothing was changed."
 		return http.StatusUnprocessableEntity, outcome
 	}
 	if status, why := d.set(r, f, next); why != "" {
@@ -85,8 +85,16 @@ func (d *dashboard) save(r *http.Request, f *modelsForm) (status int, outcome sa
 		return http.StatusOK, outcome
 	}
 	outcome.Class = "note-warn"
-	outcome.Text = "Partly failed: " + enumerated(outcome.Kept) + " cannot be so and was not changed. Saved: " + enumerated(made) + "."
+	outcome.Text = "Partly failed: " + refused(outcome.Kept) + ", see there. Saved: " + enumerated(made) + "."
 	return http.StatusUnprocessableEntity, outcome
+}
+
+// refused tells that fields were.
+func refused(fields []string) string {
+	if len(fields) == 1 && !strings.HasSuffix(fields[0], "s") {
+		return fields[0] + " was refused"
+	}
+	return enumerated(fields) + " were refused"
 }
 
 // enumerated names things in one text.
