@@ -78,8 +78,8 @@ var rules = []rule{
 		"it counts what it is told of limits; who tells it, and who looks, it does not know",
 	},
 	{
-		"admin imports only the rooms that it shows: descriptors, overrides, named buckets, capacity and traffic",
-		roomImportsOnly("admin", "descriptors", "overrides", "named", "capacity", "traffic"),
+		"admin imports only the rooms that it shows: descriptors, overrides, named buckets, capacity, traffic and events",
+		roomImportsOnly("admin", "descriptors", "overrides", "named", "capacity", "traffic", "events"),
 		"what needs gRPC or a store comes in as a function, so that the pages know neither",
 	},
 	{

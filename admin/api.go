@@ -12,6 +12,7 @@ import (
 
 	"github.com/weir-rls/weir/capacity"
 	"github.com/weir-rls/weir/descriptors"
+	"github.com/weir-rls/weir/events"
 	"github.com/weir-rls/weir/named"
 	"github.com/weir-rls/weir/overrides"
 	"github.com/weir-rls/weir/traffic"
@@ -26,6 +27,7 @@ type API struct {
 	Buckets  *named.Registry
 	Capacity *capacity.Controller
 	Traffic  *traffic.Traffic
+	Events   *events.Feed
 	// Levels tells the levels of the buckets that a request meets, as what is JSON;
 	// Reset forgets them, of one limit or of all if limit is empty, and tells how
 	// many there were.
@@ -75,7 +77,7 @@ type endpoint struct {
 
 // Add serves the API among other pages.
 func (a API) Add(p *Pages) {
-	for _, e := range slices.Concat(a.limits(), a.pools(), a.buckets(), a.requests(), a.traffic()) {
+	for _, e := range slices.Concat(a.limits(), a.pools(), a.buckets(), a.requests(), a.traffic(), a.events()) {
 		for name, m := range e.methods {
 			if m.asks {
 				p.AddQuestion(m.who, e.path, e.shows, m)

@@ -112,7 +112,7 @@ func (a API) streamTraffic(c *call) (reply, error) {
 	}
 	return reply{stream: func(w http.ResponseWriter) {
 		defer leave()
-		c.tell(w, events)
+		c.tell(w, "traffic", events)
 	}}, nil
 }
 
@@ -123,9 +123,9 @@ func beginStream(w http.ResponseWriter) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// tell writes events until there are no more, the reader leaves or does not read, or
-// his time is over.
-func (c *call) tell(w http.ResponseWriter, events <-chan []byte) {
+// tell writes events of a kind until there are no more, the reader leaves or does not
+// read, or his time is over.
+func (c *call) tell(w http.ResponseWriter, kind string, events <-chan []byte) {
 	beginStream(w)
 	end := time.NewTimer(streamFor)
 	defer end.Stop()
@@ -142,7 +142,7 @@ func (c *call) tell(w http.ResponseWriter, events <-chan []byte) {
 			if !more {
 				return
 			}
-			text = "event: traffic\ndata: " + string(event) + "\n\n"
+			text = "event: " + kind + "\ndata: " + string(event) + "\n\n"
 		case <-pause.C:
 			text = ": nothing new\n\n"
 		case <-end.C:

@@ -52,6 +52,7 @@ var dashboardPages = []struct{ name, path string }{
 	{"rules", "/dashboard/rules"},
 	{"models", "/dashboard/models"},
 	{"events", "/dashboard/events"},
+	{"changes", "/dashboard/changes"},
 }
 
 // Each page loads without an error in the console, in both themes, asks no other origin,

@@ -2,28 +2,45 @@ package events
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"slices"
 	"sync"
 )
 
-// Feed is a sink that keeps the latest events for people who look at them, and wakes
-// those who wait for more. However many look and however slow they are, it holds the
-// same: who comes too late is told how many he has missed.
+// Why nobody more can read a [Feed].
+var (
+	ErrManyReaders = errors.New("there are as many readers as there may be")
+	ErrEnding      = errors.New("this replica is being stopped")
+)
+
+const (
+	// MaxReaders bounds those who read a [Feed] at a time.
+	MaxReaders = 100
+	// lag is how many messages a reader may be behind before he is dropped.
+	lag = 8
+)
+
+// Feed is a sink that keeps the latest events for people who look at them, and sends
+// them those that come. It waits for nobody: who does not keep up is dropped, and sees
+// what is kept when he comes back.
 type Feed struct {
-	mu    sync.Mutex
-	kept  []Numbered // in a ring, the oldest at next % len once it is full
-	next  int64      // number of the next event
-	grown chan struct{}
+	mu      sync.Mutex
+	keep    int
+	kept    []Event // the oldest first
+	ended   bool
+	readers map[chan []byte]struct{}
 }
 
-// Numbered is an event with its place in the order of all that this process told.
-type Numbered struct {
-	Number int64 `json:"number"` // from 1
-	Event
+// Message is what readers of a [Feed] are sent, as JSON.
+type Message struct {
+	Begin  bool    `json:"begin,omitempty"` // these are the kept ones: forget those before
+	Events []Event `json:"events"`          // the oldest first
 }
 
 // NewFeed returns a feed that keeps so many events.
 func NewFeed(keep int) *Feed {
-	return &Feed{kept: make([]Numbered, 0, keep), next: 1, grown: make(chan struct{})}
+	return &Feed{keep: keep, readers: map[chan []byte]struct{}{}}
 }
 
 // Sink is the feed as events are brought to it.
@@ -37,30 +54,74 @@ func (f *Feed) Sink() Sink {
 func (f *Feed) add(events []Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, e := range events {
-		n := Numbered{f.next, e}
-		if len(f.kept) < cap(f.kept) {
-			f.kept = append(f.kept, n)
-		} else {
-			f.kept[int(f.next-1)%cap(f.kept)] = n
-		}
-		f.next++
+	f.kept = append(f.kept, events...)
+	if more := len(f.kept) - f.keep; more > 0 {
+		f.kept = slices.Delete(f.kept, 0, more)
 	}
-	close(f.grown)
-	f.grown = make(chan struct{})
+	if len(f.readers) == 0 {
+		return
+	}
+	text := Message{Events: events}.json()
+	for queue := range f.readers {
+		select {
+		case queue <- text:
+		default:
+			f.drop(queue)
+		}
+	}
 }
 
-// After are the kept events behind a number, the oldest first, and how many behind it
-// are not kept any more. more is closed when there are others.
-func (f *Feed) After(number int64) (events []Numbered, missed int64, more <-chan struct{}) {
+// json is the message as it is sent.
+func (m Message) json() []byte {
+	text, err := json.Marshal(m)
+	if err != nil { // an event has nothing that JSON cannot say
+		return []byte(`{"events":[]}`)
+	}
+	return text
+}
+
+// Kept are the latest events, the oldest first.
+func (f *Feed) Kept() []Event {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if number < 0 || number >= f.next { // of another process: whatever it was, all is news
-		number = 0
+	return append([]Event{}, f.kept...)
+}
+
+// Subscribe has each [Message] sent until leave is called, first one with what is kept.
+// The channel is closed for a reader that does not keep up, and when the feed ends. An
+// error is ErrManyReaders or ErrEnding.
+func (f *Feed) Subscribe() (messages <-chan []byte, leave func(), err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.ended:
+		return nil, nil, ErrEnding
+	case len(f.readers) == MaxReaders:
+		return nil, nil, ErrManyReaders
 	}
-	first := max(number+1, f.next-int64(len(f.kept)))
-	for n := first; n < f.next; n++ {
-		events = append(events, f.kept[int(n-1)%cap(f.kept)])
+	queue := make(chan []byte, lag)
+	queue <- Message{Begin: true, Events: append([]Event{}, f.kept...)}.json()
+	f.readers[queue] = struct{}{}
+	return queue, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.readers, queue)
+	}, nil
+}
+
+// End drops all readers, and lets none begin: a server that is stopped would wait for
+// them.
+func (f *Feed) End() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ended = true
+	for queue := range f.readers {
+		f.drop(queue)
 	}
-	return events, first - number - 1, f.grown
+}
+
+// drop ends a reader. f.mu is held.
+func (f *Feed) drop(queue chan []byte) {
+	delete(f.readers, queue)
+	close(queue)
 }

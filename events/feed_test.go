@@ -1,82 +1,100 @@
 package events
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 )
 
-func texts(events []Numbered) string {
-	var all []string
-	for _, e := range events {
-		all = append(all, fmt.Sprintf("%d:%s", e.Number, e.Text))
+// sent is a message as text.
+func sent(t *testing.T, messages <-chan []byte) string {
+	t.Helper()
+	text, more := <-messages
+	if !more {
+		return "the end"
 	}
-	return strings.Join(all, " ")
+	var m Message
+	if err := json.Unmarshal(text, &m); err != nil {
+		t.Fatal(err)
+	}
+	words := []string{}
+	if m.Begin {
+		words = append(words, "begin")
+	}
+	for _, e := range m.Events {
+		words = append(words, e.Text)
+	}
+	return strings.Join(words, " ")
 }
 
-// Who looks sees the latest, in order, and learns how many he has missed.
-func TestFeed_KeepsTheLatestAndTellsHowManyWereMissed(t *testing.T) {
+func add(f *Feed, texts ...string) {
+	var all []Event
+	for _, text := range texts {
+		all = append(all, Event{Text: text})
+	}
+	if _, err := f.Sink().Send(context.Background(), all); err != nil {
+		panic(err)
+	}
+}
+
+// Who looks sees what is kept, and then what comes.
+func TestFeed_KeepsTheLatestAndTellsOfMore(t *testing.T) {
 	f := NewFeed(3)
+	add(f, "a", "b")
+	one, leave, err := f.Subscribe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	add(f, "c", "d")
+	two, _, _ := f.Subscribe()
+	leave()
+	add(f, "e")
 	for _, step := range []struct {
-		add    string
-		after  int64
-		want   string
-		missed int64
-	}{
-		{"", 0, "", 0},
-		{"a b", 0, "1:a 2:b", 0},
-		{"", 1, "2:b", 0},
-		{"", 2, "", 0},
-		{"c d e", 0, "3:c 4:d 5:e", 2},
-		{"", 1, "3:c 4:d 5:e", 1},
-		{"", 4, "5:e", 0},
-		{"", 99, "3:c 4:d 5:e", 2}, // a number of another process
-		{"", -1, "3:c 4:d 5:e", 2},
-	} {
-		var told []Event
-		for _, text := range strings.Fields(step.add) {
-			told = append(told, Event{Text: text})
+		from <-chan []byte
+		want string
+	}{{one, "begin a b"}, {one, "c d"}, {two, "begin b c d"}, {two, "e"}} {
+		if got := sent(t, step.from); got != step.want {
+			t.Errorf("told %q, want %q", got, step.want)
 		}
-		if len(told) > 0 {
-			if n, err := f.Sink().Send(t.Context(), told); n != len(told) || err != nil {
-				t.Fatal(n, err)
-			}
-		}
-		events, missed, _ := f.After(step.after)
-		if got := texts(events); got != step.want || missed != step.missed {
-			t.Errorf("after %d there are %q with %d missed, want %q with %d", step.after, got, missed, step.want, step.missed)
-		}
+	}
+	if len(one) != 0 {
+		t.Error("who has left is told of more")
+	}
+	if kept := f.Kept(); len(kept) != 3 || kept[0].Text != "c" || kept[2].Text != "e" {
+		t.Errorf("kept are %v", kept)
 	}
 }
 
-// Who waits is woken by what comes, and misses nothing of it while he is fast enough.
-func TestFeed_WhoWaitsIsToldOfEachEventOnce(t *testing.T) {
-	const all = 1000
-	f := NewFeed(all)
-	var readers sync.WaitGroup
-	for range 5 {
-		readers.Go(func() {
-			seen := int64(0)
-			for seen < all {
-				events, missed, more := f.After(seen)
-				if missed > 0 {
-					t.Errorf("%d are missed", missed)
-					return
-				}
-				for _, e := range events {
-					if seen++; e.Number != seen {
-						t.Errorf("number %d comes as the %d.", e.Number, seen)
-					}
-				}
-				if len(events) == 0 {
-					<-more
-				}
-			}
-		})
+// Nobody who is slow, and no number of readers, holds anything up.
+func TestOverload_AFeedWaitsForNobodyAndHasABoundForReaders(t *testing.T) {
+	f := NewFeed(10)
+	slow, _, _ := f.Subscribe()
+	for i := range lag + 5 {
+		add(f, fmt.Sprint(i))
 	}
-	for i := range all {
-		f.add([]Event{{Text: fmt.Sprint(i)}})
+	read := 0
+	for sent(t, slow) != "the end" {
+		read++
 	}
-	readers.Wait()
+	if read != lag {
+		t.Errorf("who does not read was told %d messages, want %d and the end", read, lag)
+	}
+	for range MaxReaders {
+		if _, _, err := f.Subscribe(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := f.Subscribe(); !errors.Is(err, ErrManyReaders) {
+		t.Errorf("one reader too many is answered %v", err)
+	}
+	f.End()
+	if len(f.readers) != 0 {
+		t.Error("readers outlive the end")
+	}
+	if _, _, err := f.Subscribe(); !errors.Is(err, ErrEnding) {
+		t.Errorf("after the end a reader is answered %v", err)
+	}
 }

@@ -82,8 +82,9 @@ func Add(site *admin.Pages, o Options) {
 	site.Add(admin.Everyone, http.MethodGet, loginPath, "page: log in with a token", http.HandlerFunc(d.showLogin))
 	site.AddQuestion(admin.Everyone, loginPath, "log in with a token", http.HandlerFunc(d.logIn))
 	site.AddQuestion(admin.Viewer, "/logout", "log out", http.HandlerFunc(d.logOut))
-	site.AddQuestion(admin.Viewer, explainPath, "page: why a request is limited", http.HandlerFunc(d.explain))
+	site.AddQuestion(admin.Viewer, rulesPage.path, "page: why a request is limited", http.HandlerFunc(d.explain))
 	site.Add(admin.Operator, http.MethodPost, modelsPage.path, "page: change the limits of models", http.HandlerFunc(d.saveModels))
+	site.Add(admin.Operator, http.MethodPost, changesPage.path, "page: take back what was set", http.HandlerFunc(d.undo))
 	site.SetFront(admin.Front{Home: home, Refused: d.refused})
 }
 

@@ -2,5 +2,5 @@ package dashboard
 
 var eventsPage = page{
 	name: "events", path: home + "/events", title: "Events", menu: "Events", icon: "list",
-	shows: "events",
+	shows: "what happens, as it happens: refusals, breakers, changes, reloads",
 }

@@ -11,10 +11,6 @@ import (
 	"github.com/weir-rls/weir/descriptors"
 )
 
-// explainPath is where the box beside the rules sends a request that is to be
-// explained. It is no link: values of requests do not belong into addresses.
-const explainPath = home + "/rules/explain"
-
 // question is a request that is to be explained, as it was typed, and the answer.
 type question struct {
 	Domain, Text, Hits string
@@ -23,7 +19,8 @@ type question struct {
 	Answer             *descriptors.Explanation
 }
 
-// explain answers the page of rules with an explanation of the request in its box.
+// explain answers the page of rules with an explanation of the request in its box. That
+// is no link: values of requests do not belong into addresses.
 func (d *dashboard) explain(w http.ResponseWriter, r *http.Request) {
 	if err := r.ParseForm(); err != nil {
 		d.fail(w, r, missing("the form cannot be read", "send it from the page of rules"))

@@ -34,6 +34,7 @@ var pages = []page{
 	rulesPage,
 	modelsPage,
 	eventsPage,
+	changesPage,
 }
 
 // notShown is why a page cannot be shown, and what to do.

@@ -191,6 +191,7 @@ func (a *App) drain(ctx context.Context) error {
 	a.room.Drain()
 	a.endStreams()
 	a.traffic.EndStreams()
+	a.tell.feed.End()
 	finished := make(chan struct{})
 	go func() {
 		a.grpcServer.GracefulStop()

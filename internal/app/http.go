@@ -34,7 +34,7 @@ func (a *App) pages() (*admin.Pages, error) {
 	pages.AddHealth(a.notReady)
 	pages.Add(admin.Everyone, http.MethodGet, "/metrics", "Prometheus metrics", a.metrics.Handler())
 	admin.API{
-		Rules: a.rules, Book: a.live.book, Buckets: a.live.buckets, Capacity: a.live.capacity, Traffic: a.traffic,
+		Rules: a.rules, Book: a.live.book, Buckets: a.live.buckets, Capacity: a.live.capacity, Traffic: a.traffic, Events: a.tell.feed,
 		Levels: func(ctx context.Context, r descriptors.Request) (any, error) { return a.judge.Levels(ctx, r) },
 		Reset:  a.judge.Reset, Ask: a.judge.AskJSON, Explain: a.judge.ExplainJSON,
 	}.Add(pages)

@@ -16,15 +16,21 @@ import (
 // see who is refused, and a few hundred bytes each under a flood.
 const hitsPerSecond = 5
 
+// eventsKept is how many events a replica keeps for who looks at them: of the largest it
+// is 10 MB, and usually a hundredth of that.
+const eventsKept = 500
+
 // teller turns what happens into events.
 type teller struct {
 	bus      *events.Bus
+	feed     *events.Feed // the latest, for who looks
 	hits     *events.Sampler
 	breakers events.Breakers
 }
 
 func (a *App) newTeller(s config.Settings) *teller {
-	sinks := []events.Sink{events.Log(a.log)}
+	feed := events.NewFeed(eventsKept)
+	sinks := []events.Sink{events.Log(a.log), feed.Sink()}
 	if s.EventsWebhook != "" {
 		sinks = append(sinks, events.Webhook(s.EventsWebhook))
 	}
@@ -33,6 +39,7 @@ func (a *App) newTeller(s config.Settings) *teller {
 	}
 	return &teller{
 		bus:  events.New(events.Options{Sinks: sinks, Log: a.log, Sent: a.metrics.EventsSent, Dropped: a.metrics.EventsDropped}),
+		feed: feed,
 		hits: events.NewSampler(hitsPerSecond, nil),
 	}
 }

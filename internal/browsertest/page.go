@@ -227,6 +227,12 @@ func (p *Page) Fill(selector, text string) {
 	p.Do(command(input.InsertText, input.InsertTextParams{Text: text}))
 }
 
+// Select chooses the option of a value.
+func (p *Page) Select(selector, value string) {
+	p.t.Helper()
+	Eval[bool](p, "(() => { const e = document.querySelector("+quoted(selector)+"); e.value = "+quoted(value)+"; return e.dispatchEvent(new Event('change', {bubbles: true})); })()")
+}
+
 // Keys presses keys, one after the other, wherever the focus is: a text, or one of kb.
 func (p *Page) Keys(keys ...string) {
 	p.t.Helper()

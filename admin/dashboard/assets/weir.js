@@ -114,9 +114,9 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => disp
 showTimes();
 setInterval(showTimes, 1000);
 
-/** live calls onEvent with what happens each second, and tells in the page whether it
- * is told. A page that nobody sees is told nothing. */
-export function live(onEvent) {
+/** live calls onEvent with what happens each second, or what another stream tells, and
+ * tells in the page whether it is told. A page that nobody sees is told nothing. */
+export function live(onEvent, stream = "/api/v1/traffic/stream", kind = "traffic") {
 	const shown = document.getElementById("live");
 	const text = document.getElementById("live-text");
 	const tell = (state, words) => {
@@ -125,9 +125,9 @@ export function live(onEvent) {
 	};
 	let source;
 	const open = () => {
-		source = new EventSource("/api/v1/traffic/stream");
+		source = new EventSource(stream);
 		source.addEventListener("open", () => tell("on", "live"));
-		source.addEventListener("traffic", (event) => {
+		source.addEventListener(kind, (event) => {
 			tell("on", "live");
 			onEvent(JSON.parse(event.data));
 		});
