@@ -46,7 +46,7 @@ function row(e) {
 	return make("tr", {},
 		make("td", { class: "nowrap" }, make("time", { datetime: e.time, title: at.toLocaleString() }, ago(at.getTime()))),
 		make("td", {}, make("span", { class: `badge ${tone}` }, word)),
-		make("td", {}, limit || make("span", { class: "muted" }, "–"), e.domain ? make("span", { class: "sub" }, e.domain) : null),
+		make("td", { class: "nowrap" }, limit || e.domain || "–", limit && e.domain ? make("span", { class: "sub" }, e.domain) : null),
 		make("td", { class: "what" }, e.text || "–", ...details(e)),
 		make("td", { class: "num" }, explain(e)));
 }
