@@ -384,6 +384,7 @@ func TestImportRules_CatchWhatTheyForbid(t *testing.T) {
 		{"admin", module + "overrides", true},
 		{"admin", module + "service", false},
 		{"admin", module + "traffic", true},
+		{"admin", module + "events", true},
 		{"traffic", module + "descriptors", true},
 		{"traffic", module + "service", false},
 		{"admin", module + "buckets/redis", false},
