@@ -61,14 +61,26 @@ type limitsJSON struct {
 	Version int64        `json:"version"` // of all that is set
 	Limits  []limitJSON  `json:"limits"`
 	Pools   []limitJSON  `json:"pools"`
+	Presets []presetJSON `json:"presets"`
 	Changes []changeJSON `json:"changes"`
+}
+
+// presetJSON is a preset as it is live.
+type presetJSON struct {
+	Domain  string              `json:"domain"`
+	Preset  string              `json:"preset"`
+	Enabled bool                `json:"enabled"`
+	Period  string              `json:"period"`
+	Total   int64               `json:"total"`
+	Success int64               `json:"success"`
+	Groups  map[string][2]int64 `json:"groups"`
 }
 
 // shownLimits are the limits, pools and changes of a domain and of a name, of all
 // where they are empty.
 func (a API) shownLimits(domain, name string) limitsJSON {
 	wanted := func(d, n string) bool { return (domain == "" || d == domain) && (name == "" || n == name) }
-	all := limitsJSON{Version: a.Book.Version(), Limits: []limitJSON{}, Pools: []limitJSON{}, Changes: []changeJSON{}}
+	all := limitsJSON{Version: a.Book.Version(), Limits: []limitJSON{}, Pools: []limitJSON{}, Presets: []presetJSON{}, Changes: []changeJSON{}}
 	if rules := a.Rules.Rules(); rules != nil {
 		for _, l := range rules.Limits() {
 			if wanted(l.Domain, l.Name) {
@@ -79,6 +91,11 @@ func (a API) shownLimits(domain, name string) limitsJSON {
 			if wanted(p.Domain, p.Name) {
 				all.Pools = append(all.Pools, limitJSON{Domain: p.Domain, Limit: p.Name, Capacity: p.Size, Enabled: true})
 			}
+		}
+	}
+	for _, state := range a.Rules.Presets() {
+		if p := state.Live; wanted(p.Domain, p.Name) {
+			all.Presets = append(all.Presets, presetJSON{p.Domain, p.Name, p.Enabled, p.Period.String(), p.Total, p.Success, p.Groups})
 		}
 	}
 	for _, listed := range a.Book.List() {
@@ -120,8 +137,8 @@ func (a API) getLimit(c *call) (reply, error) {
 		return reply{}, errNoName
 	}
 	found := a.shownLimits(domain, name)
-	if len(found.Limits)+len(found.Pools)+len(found.Changes) == 0 {
-		if _, err := a.domainOf(c, name); err != nil { // else it is a preset
+	if len(found.Limits)+len(found.Pools)+len(found.Presets)+len(found.Changes) == 0 {
+		if _, err := a.domainOf(c, name); err != nil { // else it was removed just now
 			return reply{}, err
 		}
 	}

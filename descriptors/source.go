@@ -20,6 +20,7 @@ type Source struct {
 	mu      sync.Mutex
 	files   map[string]*file
 	broken  string             // what was wrong with the path itself at the last reload
+	faults  Faults             // that there were at the last reload
 	domains map[string]*domain // as the files state them
 	members map[string][]*file // of each of domains
 	groups  map[string]*group  // what the files made at the last reload, by domain
@@ -74,6 +75,13 @@ func NewSource(path string, opts Options) *Source {
 // Rules is the snapshot that is live, nil until a domain was ever loaded.
 func (s *Source) Rules() *Rules { return s.rules.Load() }
 
+// Faults are what was wrong with the files at the last reload.
+func (s *Source) Faults() Faults {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.faults)
+}
+
 // Reload reads what changed and makes it live, domain by domain: one that has
 // an error in any of its files, or between them, keeps its last good rules as a
 // whole. A file that has errors goes on counting for the domain it was last
@@ -87,8 +95,8 @@ func (s *Source) Reload() Report {
 		if s.broken == err.Error() {
 			return Report{}
 		}
-		s.broken = err.Error()
-		return Report{Changed: true, Faults: Faults{fileFault(s.path, err)}, Domains: s.kept()}
+		s.broken, s.faults = err.Error(), Faults{fileFault(s.path, err)}
+		return Report{Changed: true, Faults: s.faults, Domains: s.kept()}
 	}
 	defer s.finish()
 	files, changed := s.read(names)
@@ -112,6 +120,7 @@ func (s *Source) Reload() Report {
 	if trouble != "" {
 		report.Faults = Faults{noFiles(s.path, Error)}
 	}
+	s.faults = report.Faults
 	s.settle(all, frozen)
 	s.changed, report.Changes = s.change(s.changes)
 	s.publish()

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp/kb"
+
 	"github.com/weir-rls/weir/internal/browsertest"
 )
 
@@ -70,4 +72,67 @@ func TestDashboard_ExplainTellsTheLimitThatDecides(t *testing.T) {
 		t.Errorf("it tells\n%s", text)
 	}
 	p.Screenshot("explain-why-light")
+}
+
+// Whoever looks for what is wrong finds it: too many refusals and the limit behind them,
+// a rule file that is not used and why, a store that does not answer.
+func TestM25_ThePagesTellWhatIsWrong(t *testing.T) {
+	top := run(t, spec{weirs: 1, redis: true, rules: eventRules})
+	base := "http://" + top.weirs[0].HTTP
+	refuse(t, base, "", "alice")
+	p := browsertest.Start(t).Open(t, base+"/dashboard/events", browsertest.Look{})
+	hasRow(p, "user=alice")
+	submit(p, "#events button")
+	if text := p.Text(".met-decides"); !strings.Contains(text, "per-user") || !strings.Contains(text, "0 of 1 left") {
+		t.Errorf("of too many refusals it tells\n%s", text)
+	}
+
+	top.write(t, strings.Replace(eventRules, "rate: 5/s", "rate: 5 per second", 1))
+	p.Await("the fault of the file", `fetch("/dashboard/rules").then((r) => r.text()).then((text) => { window.faulty = text.includes('id="faults"') }) && window.faulty`)
+	p.Go(base + "/dashboard/rules")
+	if text := p.Text("#faults"); !strings.Contains(text, "rules.yaml:7:") || !strings.Contains(text, "5 per second") || !strings.Contains(text, "write N/PERIOD") {
+		t.Errorf("of a bad file it tells\n%s", text)
+	}
+	if text := p.Text(".tree"); !strings.Contains(text, "5 per second") {
+		t.Errorf("the rules in force are\n%s", text)
+	}
+	p.Screenshot("rules-faulty-light")
+
+	if err := top.redis.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	p.Fill("#descriptors", "user=alice")
+	submit(p, "#explain-form button")
+	if text := p.Text("#explained"); !strings.Contains(text, "UNKNOWN") || !strings.Contains(text, "the bucket store did not answer") || !strings.Contains(text, "per-user") {
+		t.Errorf("without a store it tells\n%s", text)
+	}
+	p.Screenshot("explain-unknown-light")
+}
+
+// A search shows what it finds, domains can be chosen, and keys alone lead everywhere.
+func TestDashboard_RulesCanBeSearchedByKeyboard(t *testing.T) {
+	top := run(t, spec{weirs: 1, rules: explainRules})
+	p := browsertest.Start(t).Open(t, "http://"+top.weirs[0].HTTP+"/dashboard/rules", browsertest.Look{Dark: true})
+	if text := p.Text(".tree"); !strings.Contains(text, "<img src=x onerror=document.title=1>") || !strings.Contains(text, "<b>bold</b>") || strings.Contains(text, "model_limits/vip") {
+		t.Errorf("the tree is\n%s", text)
+	}
+	p.TabTo("input[name=search]")
+	p.Keys("vip", kb.Enter)
+	p.Await("what is found", `document.querySelector(".tree-passive[role=status]")?.textContent.includes("found")`)
+	if text := p.Text(".tree"); !strings.Contains(text, "model_limits/vip/success") || strings.Contains(text, "per-user") {
+		t.Errorf("a search shows\n%s", text)
+	}
+	p.TabTo("summary")
+	before := browsertest.Eval[bool](p, `document.activeElement.parentElement.open`)
+	p.Keys(kb.Enter)
+	if after := browsertest.Eval[bool](p, `document.activeElement.parentElement.open`); after == before {
+		t.Error("a rule cannot be folded by keyboard")
+	}
+	p.TabTo("#descriptors")
+	p.Keys("nothing=x", kb.Tab, kb.Tab, kb.Enter)
+	p.Await("an explanation", `document.querySelector(".why")`)
+	p.Screenshot("rules-search-dark")
+	for _, fault := range p.Contrast() {
+		t.Errorf("contrast %s", fault)
+	}
 }

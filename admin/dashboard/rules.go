@@ -26,7 +26,12 @@ type rulesView struct {
 	Search  string
 	Outline descriptors.Outline
 	Ask     question
+	Errors  descriptors.Faults // of all rule files, as they are now
+	Warns   descriptors.Faults
 }
+
+// mostFaults bounds the faults that are listed.
+const mostFaults = 20
 
 // rules shows the tree of a domain, and a box that explains.
 func (d *dashboard) rules(r *http.Request) (any, error) {
@@ -36,6 +41,13 @@ func (d *dashboard) rules(r *http.Request) (any, error) {
 
 func (d *dashboard) rulesOf(domain, search string, ask question) (rulesView, error) {
 	v := rulesView{Search: search, Ask: ask}
+	for _, f := range d.Rules.Faults() {
+		if f.Severity == descriptors.Error && len(v.Errors) < mostFaults {
+			v.Errors = append(v.Errors, f)
+		} else if f.Severity != descriptors.Error && len(v.Warns) < mostFaults {
+			v.Warns = append(v.Warns, f)
+		}
+	}
 	rules := d.Rules.Rules()
 	if rules == nil {
 		return v, nil
