@@ -110,7 +110,7 @@ func TestDashboard_ChangesAreTakenBack(t *testing.T) {
 	set("per-path", string(hostile))
 	set("per-path", `{"rate": "9/s", "reason": "the sale"}`)
 	browser := browsertest.Start(t)
-	p := loggedIn(t, browser, base+"/dashboard/changes", operatorsToken, browsertest.Look{})
+	p := logIn(t, browser, top, operatorsToken, "/dashboard/changes")
 	p.Screenshot("changes-light")
 	if text := p.Text(".steps"); !strings.Contains(text, markup) || !strings.Contains(text, "the sale") || !strings.Contains(text, "before: rate 7/s") {
 		t.Errorf("the page lists\n%s", text)
@@ -162,9 +162,9 @@ func TestDashboard_ChangesAreTakenBack(t *testing.T) {
 		t.Error("what an operator wrote has run as a script")
 	}
 
-	viewer := loggedIn(t, browser, base+"/dashboard/changes", viewersToken, browsertest.Look{Dark: true})
+	viewer := logIn(t, browser, top, viewersToken, "/dashboard/changes")
 	viewer.Expect("status of 403")
-	viewer.Screenshot("changes-viewer-dark")
+	viewer.Screenshot("changes-viewer-light")
 	if links := browsertest.Eval[int](viewer, `document.querySelectorAll("a[href^='?undo'], .steps button:not(:disabled)").length`); links != 0 {
 		t.Errorf("a viewer has %d ways to take something back", links)
 	}

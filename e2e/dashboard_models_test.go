@@ -34,17 +34,7 @@ func sendAPI(t *testing.T, method, link, token, body string) (int, string) {
 	return response.StatusCode, string(text)
 }
 
-// loggedIn opens a page as who has a token.
-func loggedIn(t *testing.T, b *browsertest.Browser, link, token string, look browsertest.Look) *browsertest.Page {
-	t.Helper()
-	p := b.Open(t, link, look)
-	p.Fill("#token", token)
-	submit(p, "button[type=submit]")
-	p.Await("the page that was asked for", `location.pathname !== "/login"`)
-	return p
-}
-
-// check asks for one request of a user of the default group, and answers the status.
+// checkModel asks for one request of a user of the default group, and answers the status.
 func checkModel(t *testing.T, base, token, user string) int {
 	t.Helper()
 	status, _ := sendAPI(t, http.MethodPost, base+"/api/v1/check", token, fmt.Sprintf(
@@ -173,7 +163,7 @@ func TestM21_WhatIsSavedCountsForTheNextRequest(t *testing.T) {
 	if status := checkModel(t, base, operatorsToken, "u"); status != http.StatusOK {
 		t.Fatalf("the first request has the status %d", status)
 	}
-	p := loggedIn(t, browser, base+"/dashboard/models", operatorsToken, browsertest.Look{})
+	p := logIn(t, browser, top, operatorsToken, "/dashboard/models")
 	p.Fill("#groups-0", `{"default": [200, 1], "vip": [0, 1000]}`)
 	p.Fill("#reason-0", `<script>document.title="hurt"</script>`)
 	submit(p, ".models button[type=submit]")
@@ -192,7 +182,7 @@ func TestM21_WhatIsSavedCountsForTheNextRequest(t *testing.T) {
 		t.Errorf("switched off the request has the status %d", status)
 	}
 
-	viewer := loggedIn(t, browser, base+"/dashboard/models", viewersToken, browsertest.Look{})
+	viewer := logIn(t, browser, top, viewersToken, "/dashboard/models")
 	viewer.Expect("status of 403")
 	if text := viewer.Text(".models .note"); !strings.Contains(text, "viewer") {
 		t.Errorf("a viewer reads %s", text)
