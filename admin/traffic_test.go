@@ -78,7 +78,12 @@ func streaming(t *testing.T) (*traffic.Traffic, *httptest.Server) {
 
 func openStream(t *testing.T, method, url string) *http.Response {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, url+"/api/v1/traffic/stream", nil)
+	return openStreamOf(t, method, url+"/api/v1/traffic/stream")
+}
+
+func openStreamOf(t *testing.T, method, url string) *http.Response {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -111,7 +111,7 @@ func TestDashboard_ChangesAreTakenBack(t *testing.T) {
 	set("per-path", `{"rate": "9/s", "reason": "the sale"}`)
 	browser := browsertest.Start(t)
 	p := logIn(t, browser, top, operatorsToken, "/dashboard/changes")
-	p.Screenshot("changes-light")
+	p.Screenshot("changes-list-light")
 	if text := p.Text(".steps"); !strings.Contains(text, markup) || !strings.Contains(text, "the sale") || !strings.Contains(text, "before: rate 7/s") {
 		t.Errorf("the page lists\n%s", text)
 	}

@@ -103,7 +103,7 @@ func TestM25_ThePagesTellWhatIsWrong(t *testing.T) {
 	}
 	p.Fill("#descriptors", "user=alice")
 	submit(p, "#explain-form button")
-	if text := p.Text("#explained"); !strings.Contains(text, "UNKNOWN") || !strings.Contains(text, "the bucket store did not answer") || !strings.Contains(text, "per-user") {
+	if text := p.Text("#explained"); !strings.Contains(text, "UNKNOWN") || !strings.Contains(text, "the bucket store did not answer") || !strings.Contains(text, "on_store_error: local") || !strings.Contains(text, "per-user") {
 		t.Errorf("without a store it tells\n%s", text)
 	}
 	p.Screenshot("explain-unknown-light")

@@ -15,8 +15,9 @@ var (
 )
 
 const (
-	// MaxReaders bounds those who read a [Feed] at a time.
-	MaxReaders = 100
+	// MaxReaders bounds those who read a [Feed] at a time: what is kept is sent to each,
+	// and has 5 MB at the largest.
+	MaxReaders = 32
 	// lag is how many messages a reader may be behind before he is dropped.
 	lag = 8
 )

@@ -17,7 +17,7 @@ import (
 const hitsPerSecond = 5
 
 // eventsKept is how many events a replica keeps for who looks at them: of the largest it
-// is 10 MB, and usually a hundredth of that.
+// is 5 MB, and usually a hundredth of that.
 const eventsKept = 500
 
 // teller turns what happens into events.
