@@ -204,3 +204,17 @@ func TestM21_WhatIsSavedCountsForTheNextRequest(t *testing.T) {
 		t.Errorf("a viewer has set %s", after)
 	}
 }
+
+// Without a group table the page says what to write, and what it says is one.
+func TestM21_WithoutAGroupTableThePageSaysWhatToWrite(t *testing.T) {
+	top := run(t, spec{weirs: 1, rules: "domain: shop\ndescriptors: [{key: user, limits: [{rate: 1/s}]}]\n"})
+	p := browsertest.Start(t).Open(t, "http://"+top.weirs[0].HTTP+"/dashboard/models", browsertest.Look{})
+	text := p.Text("pre.told")
+	p.Screenshot("models-none-light")
+	top.write(t, text)
+	p.Await("the form of the table", `fetch("/dashboard/models").then((r) => r.text()).then((text) => { window.there = text.includes("groups-0") }) && window.there`)
+	p.Go("http://" + top.weirs[0].HTTP + "/dashboard/models")
+	if card := p.Text(".models"); !strings.Contains(card, "model_limits") || !strings.Contains(card, "of gateway") {
+		t.Errorf("the form is\n%s", card)
+	}
+}
