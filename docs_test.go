@@ -101,3 +101,43 @@ func TestTheOverloadPageHasEachBound(t *testing.T) {
 		}
 	}
 }
+
+// What is to be copied fits a screen: commands and files of a page have no lines that must be
+// scrolled. What a command prints is as wide as it is.
+func TestPages_CodeFitsAScreen(t *testing.T) {
+	const most = 160
+	block := regexp.MustCompile("(?ms)^ *```(sh|yaml|ini|go)\n(.*?)^ *```$")
+	for _, page := range pages(t) {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range block.FindAllStringSubmatch(string(text), -1) {
+			for line := range strings.Lines(b[2]) {
+				if len([]rune(line)) > most {
+					t.Errorf("%s: a line of %d characters, more than %d: break %s", page, len([]rune(line)), most, line)
+				}
+			}
+		}
+	}
+}
+
+// A page that names a metric names one that there is.
+func TestPages_NameMetricsThatAreServed(t *testing.T) {
+	reference, err := os.ReadFile("docs/reference/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`(weir_[a-z_]+)[`{]|\\((weir_[a-z_]+)[){]")
+	for _, page := range pages(t) {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range named.FindAllStringSubmatch(string(text), -1) {
+			if name := n[1] + n[2]; !strings.Contains(string(reference), "`"+name+"`") {
+				t.Errorf("%s names %s, which docs/reference/metrics.md does not have", page, name)
+			}
+		}
+	}
+}
