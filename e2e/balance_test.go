@@ -18,7 +18,9 @@ func newBalance(t *testing.T, options any, address func([]string) []string, args
 	if options != nil {
 		cluster["typed_extension_protocol_options"] = options
 	}
-	text := bootstrap(t, readme.part(t, "route.yaml"), cluster, readme.part(t, "filter.yaml"))
+	filter := readme.part(t, "filter.yaml").(map[string]any)
+	filter["typed_config"].(map[string]any)["timeout"] = "5s" // the machine may be busy
+	text := bootstrap(t, readme.part(t, "route.yaml"), cluster, filter)
 	if err := parts.ValidateEnvoy(partstest.Binary(t, parts.Envoy), text, t.TempDir()); err != nil {
 		t.Fatal(err)
 	}
@@ -28,13 +30,16 @@ func newBalance(t *testing.T, options any, address func([]string) []string, args
 	for range 2 {
 		page.startWeir(t, top, nil, args...)
 	}
-	text, err := parts.Readdress(text, parts.Addresses{Clusters: map[string][]string{
-		"backend": {upstream}, "weir": address([]string{top.weirs[0].GRPC, top.weirs[1].GRPC}),
-	}})
+	endpoints := address([]string{top.weirs[0].GRPC, top.weirs[1].GRPC})
+	text, err := parts.Readdress(text, parts.Addresses{Clusters: map[string][]string{"backend": {upstream}, "weir": endpoints}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	top.addEnvoy(partstest.Envoy(t, text))
+	eventually(t, "Envoy finds them healthy", func() bool {
+		healthy, err := top.envoys[0].Stat("cluster.weir.membership_healthy")
+		return err == nil && healthy == int64(len(endpoints))
+	})
 	return top
 }
 
