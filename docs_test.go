@@ -128,14 +128,14 @@ func TestPages_NameMetricsThatAreServed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := regexp.MustCompile("`(weir_[a-z_]+)[`{]|\\((weir_[a-z_]+)[){]")
+	named := regexp.MustCompile(`(?:^|[^\w./-])(weir_[a-z_]+)\b`)
 	for _, page := range pages(t) {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, n := range named.FindAllStringSubmatch(string(text), -1) {
-			name := regexp.MustCompile(`_(count|sum|bucket)$`).ReplaceAllString(n[1]+n[2], "")
+			name := regexp.MustCompile(`_(count|sum|bucket)$`).ReplaceAllString(n[1], "")
 			if !strings.Contains(string(reference), "`"+name+"`") {
 				t.Errorf("%s names %s, which docs/reference/metrics.md does not have", page, name)
 			}
