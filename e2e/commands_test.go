@@ -18,6 +18,7 @@ var followed = map[string]func(*shell){
 	"README.md": func(s *shell) {
 		page := readDocumented(s.T, "../README.md")
 		s.write("envoy.yaml", string(bootstrap(s.T, page.part(s.T, "route.yaml"), page.part(s.T, "cluster.yaml"), page.part(s.T, "filter.yaml"))))
+		s.write("access.log", `{"start_time":"2026-03-01T09:00:00.012Z","response_code":200,"duration":12,"x_user":"alice"}`+"\n")
 		s.serve(page.files["rules.yaml"])
 	},
 	"docs/tutorial/first-limit.md": nil,
@@ -40,6 +41,7 @@ var elsewhere = map[string]string{
 	"docs/reference/api.md":           "TestTheCommandsOfThePageRun",
 	"docs/how-to/explain.md":          "TestDocumentedCommands_PrintWhatThePageShows",
 	"docs/how-to/testing-rules.md":    "TestDocumentedCommands_PrintWhatThePageShows",
+	"docs/how-to/simulate.md":         "TestDocumentedCommands_PrintWhatThePageShows",
 	"docs/explanation/performance.md": "TestBench_DocumentedCommandsRun",
 }
 

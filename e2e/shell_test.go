@@ -30,7 +30,8 @@ type shell struct {
 	ports map[string]string // by the one that pages have
 }
 
-var wellKnown = regexp.MustCompile(`\b(6379|8080|8081|8090|8091|9901|10000|10001)\b`)
+// wellKnown are the ports of pages, with what tells that a number is a port.
+var wellKnown = regexp.MustCompile(`(:|port_value: |--port )(6379|8080|8081|8090|8091|9901|10000|10001)\b`)
 
 func newShell(t *testing.T) *shell {
 	t.Helper()
@@ -89,7 +90,10 @@ func newShell(t *testing.T) *shell {
 }
 
 func (s *shell) here(text string) string {
-	return wellKnown.ReplaceAllStringFunc(text, func(port string) string { return s.ports[port] })
+	return wellKnown.ReplaceAllStringFunc(text, func(found string) string {
+		port := wellKnown.FindStringSubmatch(found)
+		return port[1] + s.ports[port[2]]
+	})
 }
 
 // run runs commands and answers what they print, with the ports that the page has.
