@@ -28,6 +28,7 @@ var followed = map[string]func(*shell){
 	},
 	"docs/how-to/changing-limits.md": func(s *shell) { s.serve(shop) },
 	"docs/how-to/named-buckets.md":   func(s *shell) { s.serve(shop) },
+	"docs/how-to/observe.md":         func(s *shell) { s.serve(shop) },
 	"docs/how-to/runbook.md":         func(s *shell) { s.serve(shop) },
 	"docs/reference/checking.md": func(s *shell) {
 		page := readDocumented(s.T, "../README.md")
@@ -57,6 +58,9 @@ var notRun = map[string]string{
 	"bin/weir serve":         "does not end: it is started before the others of its page, with the same rules",
 	"weir bench floor":       "does not end: TestBench_DocumentedCommandsRun has one running",
 	"weir serve --rules rules.yaml --store redis --redis-url rediss://": "needs a Redis with the certificates of its reader: TestRedisOverTLS has one of its own; the flags are looked up",
+	"weir serve --rules rules.yaml --tracing":                           "does not end: TestTraces_GoOnWhereEnvoysEnded starts one; the flags are looked up",
+	"weir serve --rules rules.yaml --decision-log":                      "does not end: the flags are looked up",
+	"kubectl ":                      "needs a cluster: the tests of deploy read the dashboard",
 	"docker compose up":             "needs Docker: the tests of the examples read each docker-compose.yaml and start the same processes",
 	"docker run":                    "needs Docker and a release: release_test.go reads the image's name, the Dockerfile and the settings",
 	"cosign ":                       "needs a release: release_test.go holds the identity against the workflow that signs",
