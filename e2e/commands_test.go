@@ -42,6 +42,7 @@ var elsewhere = map[string]string{
 	"docs/reference/api.md":           "TestTheCommandsOfThePageRun",
 	"docs/how-to/explain.md":          "TestDocumentedCommands_PrintWhatThePageShows",
 	"docs/how-to/testing-rules.md":    "TestDocumentedCommands_PrintWhatThePageShows",
+	"docs/how-to/generate-envoy.md":   "TestGeneratePage_EveryCommandDoesWhatItSays",
 	"docs/how-to/simulate.md":         "TestDocumentedCommands_PrintWhatThePageShows",
 	"docs/explanation/performance.md": "TestBench_DocumentedCommandsRun",
 }
