@@ -76,6 +76,10 @@ chaos: tools ## Make every fault happen ROUNDS times (5) to a fleet under load, 
 soak: tools ## Load weir with all that there is for SOAK (10m), and fail if it grows; make test does it for 10 s
 	@go test -count=1 -timeout 0 -v -run '^TestSoak$$' ./e2e -args -soak '$(SOAK)' | grep -v '^ *{"time"'
 
+.PHONY: pictures
+pictures: ## Draw the pictures of docs/explanation anew, by the buckets as they are
+	@go test ./tools/pictures -count=1 -update
+
 .PHONY: lint
 lint: $(STATICCHECK_STAMP) $(GOFUMPT_STAMP) ## go vet, staticcheck, gofumpt, import rules and sizes
 	@for module in . $(MODULES); do (cd $$module && go vet ./... && $(TOOLS)/bin/staticcheck ./...) || exit 1; done

@@ -12,20 +12,21 @@ import (
 	"github.com/weir-rls/weir/service"
 )
 
+// explainsWarning are pages with a rule file of which they say why it is warned of.
+var explainsWarning = map[string]bool{"docs/how-to/explain.md": true}
+
 // A rule file that a reader copies from the documentation must load, without a
 // warning.
 func TestDocumentedRuleFilesLoad(t *testing.T) {
 	block := regexp.MustCompile("(?s)```yaml\n(domain:.*?)```")
-	for _, doc := range []string{"README.md", "docs/reference/rules.md"} {
+	files := 0
+	for _, doc := range pages(t) {
 		text, err := os.ReadFile(doc)
 		if err != nil {
 			t.Fatal(err)
 		}
-		found := block.FindAllSubmatch(text, -1)
-		if len(found) == 0 {
-			t.Errorf("%s: no rule file in it", doc)
-		}
-		for _, match := range found {
+		for _, match := range block.FindAllSubmatch(text, -1) {
+			files++
 			dir := t.TempDir()
 			path := filepath.Join(dir, "rules.yaml")
 			for name, content := range map[string][]byte{path: match[1], filepath.Join(dir, "keys.secret"): bytes.Repeat([]byte("s"), 32)} {
@@ -33,10 +34,13 @@ func TestDocumentedRuleFilesLoad(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if _, faults := descriptors.Load([]string{path}, descriptors.Options{}); len(faults) > 0 {
+			if _, faults := descriptors.Load([]string{path}, descriptors.Options{}); faults.Failed() || len(faults) > 0 && !explainsWarning[doc] {
 				t.Errorf("%s:\n%s", doc, faults.Text())
 			}
 		}
+	}
+	if files < 20 {
+		t.Errorf("only %d rule files are found", files)
 	}
 }
 
@@ -98,6 +102,47 @@ func TestTheOverloadPageHasEachBound(t *testing.T) {
 		cells := strings.Split(row, "|")
 		if name := strings.Trim(cells[len(cells)-2], " `"); !names[name] {
 			t.Errorf("docs/reference/overload.md: there is no test %q of%s", name, cells[1])
+		}
+	}
+}
+
+// What is to be copied fits a screen: commands and files of a page have no lines that must be
+// scrolled. What a command prints is as wide as it is.
+func TestPages_CodeFitsAScreen(t *testing.T) {
+	const most = 160
+	block := regexp.MustCompile("(?ms)^ *```(sh|yaml|ini|go)\n(.*?)^ *```$")
+	for _, page := range pages(t) {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range block.FindAllStringSubmatch(string(text), -1) {
+			for line := range strings.Lines(b[2]) {
+				if len([]rune(line)) > most {
+					t.Errorf("%s: a line of %d characters, more than %d: break %s", page, len([]rune(line)), most, line)
+				}
+			}
+		}
+	}
+}
+
+// A page that names a metric names one that there is.
+func TestPages_NameMetricsThatAreServed(t *testing.T) {
+	reference, err := os.ReadFile("docs/reference/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile(`(?:^|[^\w./-])(weir_[a-z_]+)\b`)
+	for _, page := range pages(t) {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range named.FindAllStringSubmatch(string(text), -1) {
+			name := regexp.MustCompile(`_(count|sum|bucket)$`).ReplaceAllString(n[1], "")
+			if !strings.Contains(string(reference), "`"+name+"`") {
+				t.Errorf("%s names %s, which docs/reference/metrics.md does not have", page, name)
+			}
 		}
 	}
 }

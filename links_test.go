@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -19,7 +20,17 @@ var (
 )
 
 // pages are the paths of all Markdown files of the project.
-func pages(t *testing.T) (found []string) {
+func pages(t *testing.T) []string {
+	t.Helper()
+	found := files(t, ".md")
+	if len(found) < 30 {
+		t.Fatalf("only %d Markdown files are found", len(found))
+	}
+	return found
+}
+
+// files are the paths of the project's files whose names end so.
+func files(t *testing.T, ends ...string) (found []string) {
 	t.Helper()
 	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
 		switch {
@@ -27,16 +38,13 @@ func pages(t *testing.T) (found []string) {
 			return err
 		case entry.IsDir() && path != "." && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "testdata"):
 			return filepath.SkipDir
-		case strings.HasSuffix(path, ".md"):
+		case slices.ContainsFunc(ends, func(end string) bool { return strings.HasSuffix(path, end) }):
 			found = append(found, path)
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	if len(found) < 30 {
-		t.Fatalf("only %d Markdown files are found", len(found))
 	}
 	return found
 }
@@ -83,6 +91,23 @@ func TestLinksBetweenPagesLead(t *testing.T) {
 			}
 			if target.Fragment != "" && !anchors(string(linked))[target.Fragment] {
 				t.Errorf("%s links to %s: there is no such heading", page, l[1])
+			}
+		}
+	}
+}
+
+// What names a place of the documentation by its address, as alert rules do, names one that is there.
+func TestAddressesOfPagesLead(t *testing.T) {
+	address := regexp.MustCompile(`https://github\.com/weir-rls/weir/blob/main/([\w./-]+\.md)(?:#([\w-]+))?`)
+	for _, path := range files(t, ".md", ".yaml", ".yml", ".json", ".go", ".tpl", ".html", ".txt") {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range address.FindAllStringSubmatch(string(text), -1) {
+			page, err := os.ReadFile(found[1])
+			if err != nil || found[2] != "" && !anchors(string(page))[found[2]] {
+				t.Errorf("%s names %s: there is no such page or heading", path, found[0])
 			}
 		}
 	}

@@ -32,7 +32,7 @@ func TestDocumentedCommands_PrintWhatThePageShows(t *testing.T) {
 			}
 			inFiles(t, files)
 			found := documentedCommand.FindAllSubmatch(text, -1)
-			if len(found) != commands {
+			if len(found) != commands || strings.Count(string(text), "```sh\n") != commands {
 				t.Fatalf("%d commands, want %d", len(found), commands)
 			}
 			for _, c := range found {
