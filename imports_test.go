@@ -88,6 +88,11 @@ var rules = []rule{
 		"what Envoy is told is compared with rules alone, before there is a server, a store or a request",
 	},
 	{
+		"ads imports only descriptors",
+		roomImportsOnly("ads", "descriptors"),
+		"it turns what a control plane sends into rule files; what becomes of them, and how the operator sees it, is known further out",
+	},
+	{
 		"events import only the standard library",
 		func(dir, path string) bool { return within(dir, "events") && !standard(path) },
 		"everybody may have something to tell, so what tells it knows nobody; internal/app says what is an event",
@@ -108,14 +113,14 @@ var rules = []rule{
 		"who uses the library in a program of his own wants no rule files, settings or servers of weir in it",
 	},
 	{
-		"only service, envoy, internal/app, limiter/grpclimit, the load generator and, to trace calls, internal/telemetry import gRPC",
+		"only service, envoy, ads, internal/app, limiter/grpclimit, the load generator and, to trace calls, internal/telemetry import gRPC",
 		only(prefixes("google.golang.org/grpc", "google.golang.org/protobuf", "google.golang.org/genproto"),
-			"service", "envoy", "internal/app", "internal/telemetry", "limiter/grpclimit", "internal/bench"),
+			"service", "envoy", "ads", "internal/app", "internal/telemetry", "limiter/grpclimit", "internal/bench"),
 		"a wire format that leaks inwards becomes the model of the domain; and who limits an HTTP server with the library wants no gRPC in it",
 	},
 	{
-		"only service, envoy, internal/app and the load generator import Envoy's API",
-		only(prefixes("github.com/envoyproxy/", "github.com/cncf/xds"), "service", "envoy", "internal/app", "internal/bench"),
+		"only service, envoy, ads, internal/app and the load generator import Envoy's API",
+		only(prefixes("github.com/envoyproxy/", "github.com/cncf/xds"), "service", "envoy", "ads", "internal/app", "internal/bench"),
 		"a wire format that leaks inwards becomes the model of the domain, and every change of Envoy's API a change of everything",
 	},
 	{
@@ -367,6 +372,9 @@ func TestImportRules_CatchWhatTheyForbid(t *testing.T) {
 		{"envoy/generate", module + "buckets", false},
 		{"envoy/generate", "google.golang.org/protobuf/reflect/protoreflect", false},
 		{"envoy", "google.golang.org/protobuf/reflect/protoreflect", true},
+		{"ads", module + "descriptors", true},
+		{"ads", module + "service", false},
+		{"ads", "google.golang.org/grpc", true},
 		{"events", module + "service", false},
 		{"events", "github.com/redis/go-redis/v9", false},
 		{"events", "net/http", true},

@@ -23,7 +23,8 @@ func (s Severity) String() string { return [...]string{"error", "warning", "note
 // may go to a terminal or a log as they are.
 type Fault struct {
 	File     string // as given, escaped
-	Line     int    // counted from 1; 0 where the file as a whole is meant
+	Path     string // where the fault is in what has no lines, such as descriptors[0](user).rate_limit; else empty
+	Line     int    // counted from 1; 0 where the file as a whole is meant, or there is a Path
 	Column   int    // in characters, counted from 1; 0 with Line
 	Severity Severity
 	ID       string // of the kind of fault, where kinds have one
@@ -34,12 +35,16 @@ type Fault struct {
 	Caret   int    // terminal cells of Excerpt before the place
 }
 
-// Error is the fault in one line: "file:line:column: error: message: remedy [id]".
+// Error is the fault in one line: "file:line:column: error: message: remedy [id]", or
+// with the path in place of line and column.
 func (f Fault) Error() string {
 	var b strings.Builder
 	b.WriteString(f.File)
 	if f.Line > 0 {
 		fmt.Fprintf(&b, ":%d:%d", f.Line, f.Column)
+	}
+	if f.Path != "" {
+		b.WriteString(": " + f.Path)
 	}
 	fmt.Fprintf(&b, ": %v: %s", f.Severity, f.Message)
 	if f.Remedy != "" {
@@ -104,7 +109,7 @@ func (fs Faults) Tidy() Faults { return fs.tidy() }
 // several times at one place.
 func (fs Faults) tidy() Faults {
 	slices.SortStableFunc(fs, func(a, b Fault) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column),
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Column, b.Column),
 			cmp.Compare(a.Severity, b.Severity), cmp.Compare(a.Message, b.Message))
 	})
 	return slices.Compact(fs)

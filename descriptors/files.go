@@ -14,6 +14,9 @@ import (
 // Options are the choices of whoever runs weir about rule files as a whole.
 type Options struct {
 	MergeDomains bool // several files may state one domain; their descriptors are joined
+	// AllOrNothing has a [Source] keep all rules as they are while anything has an error;
+	// otherwise only the domains that have one.
+	AllOrNothing bool
 	// Large is called when a [Source] that has rules begins to read a file of a megabyte
 	// or more, and done when it has compiled it, nil if nobody cares: meanwhile it holds
 	// some forty times as much memory as the file, beside the rules in force.
@@ -97,12 +100,13 @@ func readFile(name string) *file {
 	if err != nil {
 		return unreadable(name, err)
 	}
-	return parseFile(name, content)
+	return parseFile(newText(name, content))
 }
 
-func parseFile(name string, content []byte) *file {
-	f := parse(newText(name, content))
-	f.raw = content
+func parseFile(t *text) *file {
+	raw := t.content // of which parse takes a byte order mark off
+	f := parse(t)
+	f.raw = raw
 	return f
 }
 

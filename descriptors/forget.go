@@ -16,7 +16,7 @@ func (f *file) forget() {
 func remember(files []*file) {
 	for _, f := range files {
 		if f.forgotten {
-			again := parseFile(f.text.file, f.raw)
+			again := parseFile(&text{file: f.text.file, content: f.raw, path: f.text.path})
 			again.keys, again.faults = f.keys, f.faults // a secret that was replaced since is for the next reload
 			*f = *again
 		}

@@ -24,7 +24,7 @@ func FuzzParse(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
-		a := assemble([]*file{parseFile("fuzz.yaml", content)}, Options{})
+		a := assemble([]*file{parseFile(newText("fuzz.yaml", content))}, Options{})
 		if !a.faults.Failed() && len(a.domains) != 1 {
 			t.Errorf("neither rules nor faults")
 		}

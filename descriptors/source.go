@@ -10,7 +10,7 @@ import (
 )
 
 // Source keeps the rules of a path, a file or a directory of them, in step with
-// what stands there.
+// what stands there, or with what [Source.Replace] is given.
 type Source struct {
 	path    string
 	options Options
@@ -107,8 +107,18 @@ func (s *Source) Reload() Report {
 	if !changed && s.broken == trouble {
 		return Report{}
 	}
-	s.files, s.broken = files, trouble
+	s.broken = trouble
+	report := s.adopt(files)
+	if trouble != "" {
+		s.faults = Faults{noFiles(s.path, Error)}
+		report.Faults = s.faults
+	}
+	return report
+}
 
+// adopt makes files live in place of those before.
+func (s *Source) adopt(files map[string]*file) Report {
+	s.files = files
 	var all []*file
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		all = append(all, files[name])
@@ -116,10 +126,14 @@ func (s *Source) Reload() Report {
 	a := reassemble(s.groups, all, s.options)
 	s.groups = a.groups
 	frozen := s.frozen(all, a.bad)
-	report := Report{Changed: true, Faults: a.faults.tidy(), Domains: s.merge(a, frozen)}
-	if trouble != "" {
-		report.Faults = Faults{noFiles(s.path, Error)}
+	if s.options.AllOrNothing && a.faults.Failed() {
+		for _, domains := range []map[string]*domain{s.domains, a.domains} {
+			for name := range domains {
+				frozen[name] = struct{}{}
+			}
+		}
 	}
+	report := Report{Changed: true, Faults: a.faults.tidy(), Domains: s.merge(a, frozen)}
 	s.faults = report.Faults
 	s.settle(all, frozen)
 	s.changed, report.Changes = s.change(s.changes)
@@ -160,7 +174,7 @@ func (s *Source) read(names []string) (files map[string]*file, changed bool) {
 			if len(content) >= largeFile {
 				s.begin()
 			}
-			files[name] = parseFile(name, content)
+			files[name] = parseFile(newText(name, content))
 		}
 		changed = changed || files[name] != before
 	}

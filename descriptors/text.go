@@ -14,6 +14,8 @@ type text struct {
 	file    string
 	content []byte
 	starts  []int // offset of each line
+
+	path func(line, column int) string // of what no reader ever sees as lines, nil for files; see Given
 }
 
 // place is a position in a file: line and column counted from 1, the column in
@@ -25,6 +27,9 @@ type place struct {
 
 // String is the place as other messages name it.
 func (p place) String() string {
+	if p.text.path != nil {
+		return printable(p.text.file, maxShown) + ": " + p.path()
+	}
 	return fmt.Sprintf("%s:%d:%d", printable(p.text.file, maxShown), p.line, p.column)
 }
 
@@ -35,7 +40,9 @@ func newText(file string, content []byte) *text {
 // fault makes a fault at a place.
 func (p place) fault(s Severity, message, remedy string) Fault {
 	f := Fault{File: printable(p.text.file, maxShown), Severity: s, Message: message, Remedy: remedy}
-	if p.line > 0 {
+	if p.line > 0 && p.text.path != nil {
+		f.Path = p.path()
+	} else if p.line > 0 {
 		f.Line, f.Column = min(int(p.line), p.text.lines()), max(int(p.column), 1)
 		line := p.text.lineAt(f.Line)
 		if f.Line < int(p.line) || len(line) < f.Column {
@@ -45,6 +52,17 @@ func (p place) fault(s Severity, message, remedy string) Fault {
 		f.Excerpt, f.Caret = excerpt(line, f.Column)
 	}
 	return f
+}
+
+// path is the place where it is told by names and not by lines: its end, where it is
+// long.
+func (p place) path() string {
+	whole := p.text.path(min(int(p.line), p.text.lines()), int(p.column))
+	shown := printable(whole, len(whole))
+	if runes := []rune(shown); len(runes) > maxPath {
+		return "…" + string(runes[len(runes)-maxPath:])
+	}
+	return shown
 }
 
 // lines is the number of lines, of which one that ends the file with a line
@@ -100,6 +118,7 @@ func breakLength(b []byte) int {
 const (
 	tabCells     = 4
 	maxShown     = 200 // characters of a file name or a value in a message
+	maxPath      = 400 // characters of a path in a message
 	excerptCells = 120 // of a long line, about half of them before the caret
 
 	// longestLine is what is still searched for a column, so that a thousand

@@ -46,6 +46,7 @@ type App struct {
 	metrics  *telemetry.Metrics
 	tracing  *telemetry.Tracing // nil: there are no traces
 	rules    *descriptors.Source
+	follow   func(context.Context) error // keeps the rules in step with where they come from, until the context ends
 	store    *store
 	room     *waiting.Room
 	keys     *service.Keys
@@ -75,7 +76,7 @@ func New(s config.Settings, o Options) (*App, error) {
 	a := &App{
 		settings: s, version: o.Version, log: o.Log, metrics: telemetry.NewMetrics(o.Version), health: health.NewServer(),
 		excesses: events.NewSampler(excessesPerSecond, nil),
-		rules:    descriptors.NewSource(s.Rules, descriptors.Options{MergeDomains: s.MergeDomains, Large: readingLarge}),
+		rules:    descriptors.NewSource(s.Rules, descriptors.Options{MergeDomains: s.MergeDomains, AllOrNothing: s.AllOrNothing, Large: readingLarge}),
 	}
 	a.streams, a.endStreams = context.WithCancel(context.Background())
 	var err error
@@ -125,7 +126,9 @@ func New(s config.Settings, o Options) (*App, error) {
 	if a.grpcServer, err = a.newGRPCServer(); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
-	a.reloaded(a.rules.Reload())
+	if a.follow, err = a.ruleSource(); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
 	if err := a.live.begin(context.Background()); err != nil {
 		a.log.Warn("what was set while weir ran is not known yet; the rule files are in force until it is", "error", err.Error())
 	}
@@ -149,7 +152,7 @@ func (a *App) Run(ctx context.Context) error {
 	failed := make(chan error, 4)
 	go func() { failed <- a.grpcServer.Serve(a.grpcListener) }()
 	go func() { failed <- ignoreClosed(a.httpServer.Serve(a.httpListener)) }()
-	go func() { failed <- a.rules.Watch(background, a.reloaded) }()
+	go func() { failed <- a.follow(background) }()
 	listening := []any{"grpc", a.GRPCAddr(), "http", a.HTTPAddr(), "store", a.settings.Store}
 	if a.lines != nil {
 		go func() { failed <- ignoreClosed(a.lines.Serve(a.lineListener)) }()

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -45,6 +46,9 @@ func (a *App) logFault(f descriptors.Fault) {
 	if f.Line > 0 {
 		fields = append(fields, "line", f.Line, "column", f.Column)
 	}
+	if f.Path != "" {
+		fields = append(fields, "path", f.Path)
+	}
 	if f.Remedy != "" {
 		fields = append(fields, "remedy", f.Remedy)
 	}
@@ -62,18 +66,21 @@ func (a *App) setHealth(status healthpb.HealthCheckResponse_ServingStatus) {
 
 // serveWhenReady tells health checks that this replica serves, if it does.
 func (a *App) serveWhenReady() {
-	if a.rules.Rules() != nil && !a.store.missing.Load() {
+	if !a.lacksRules() && !a.store.missing.Load() {
 		a.setHealth(healthpb.HealthCheckResponse_SERVING)
 	}
 }
+
+// lacksRules tells whether rules are waited for.
+func (a *App) lacksRules() bool { return a.settings.WaitForRules && a.rules.Rules() == nil }
 
 // notReady says why this replica should get no traffic, "" if it should.
 func (a *App) notReady() string {
 	switch {
 	case a.draining.Load():
 		return "draining"
-	case a.rules.Rules() == nil:
-		return "no rules were ever loaded from " + a.settings.Rules
+	case a.lacksRules():
+		return "no rules were ever loaded from " + cmp.Or(a.settings.RulesADS, a.settings.Rules)
 	case a.store.missing.Load():
 		return "the bucket store has not answered yet, and is waited for (--wait-for-store)"
 	}

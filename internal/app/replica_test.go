@@ -49,7 +49,7 @@ func start(t *testing.T, rules string, change func(*config.Settings)) *replica {
 	r := &replica{t: t, rules: filepath.Join(t.TempDir(), "rules.yaml"), log: &logLines{}, ended: make(chan error, 1)}
 	r.writeRules(rules)
 	s := config.Settings{
-		Rules: r.rules, GRPCListen: "127.0.0.1:0", HTTPListen: "127.0.0.1:0", Store: config.StoreMemory,
+		Rules: r.rules, WaitForRules: true, GRPCListen: "127.0.0.1:0", HTTPListen: "127.0.0.1:0", Store: config.StoreMemory,
 		MemoryMaxBuckets: 1000, MaxDescriptors: 32, MaxMessageBytes: 2 << 20, GRPCMaxStreams: 1024, StoreTimeout: time.Second, DrainTimeout: 5 * time.Second,
 		GRPCKeepaliveTime: time.Minute, GRPCKeepaliveTimeout: time.Minute,
 	}

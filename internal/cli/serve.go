@@ -13,20 +13,22 @@ import (
 
 func newServe(world World) *cobra.Command {
 	command := &cobra.Command{
-		Use:   "serve --rules FILE|DIR",
+		Use:   "serve --rules FILE|DIR | --rules-ads HOST:PORT",
 		Short: "Serve Envoy from rule files",
-		Long: `Serve Envoy's rate limit service from rule files.
+		Long: `Serve Envoy's rate limit service from rule files, or from rules that a control
+plane sends over ADS.
 
 A flag is stronger than its environment variable (--grpc-listen is
 WEIR_GRPC_LISTEN), that is stronger than the settings file (grpc_listen).
 SIGTERM or Ctrl-C drains and stops; a second one stops at once.`,
 		Example: `  weir serve --rules rules.yaml
+  weir serve --rules-ads envoy-gateway:18001 --rules-ads-node envoy-ratelimit
   weir serve --rules /etc/weir/rules --store redis --redis-url redis://redis:6379/0`,
 		Args: noArguments,
 	}
 	config.AddFlags(command.Flags())
 	command.RunE = func(command *cobra.Command, _ []string) error {
-		settings, warnings, err := config.Load(command.Flags(), world.Environ, "rules")
+		settings, warnings, err := config.Load(command.Flags(), world.Environ, "rules", "rules-ads")
 		if err != nil {
 			return err
 		}

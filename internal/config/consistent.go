@@ -33,6 +33,15 @@ func (s Settings) Consistent() error {
 	if s.RedisPasswordFile != "" && s.RedisURL.hasPassword() {
 		faults = append(faults, errors.New("--redis-url and --redis-password-file both have a password: leave one out"))
 	}
+	need("rules-ads-cert", s.RulesADSCert != "", "rules-ads-key", s.RulesADSKey != "")
+	need("rules-ads-key", s.RulesADSKey != "", "rules-ads-cert", s.RulesADSCert != "")
+	need("rules-ads-cert", s.RulesADSCert != "", "rules-ads-ca", s.RulesADSCA != "")
+	need("rules-ads-server-name", s.RulesADSServerName != "", "rules-ads-ca", s.RulesADSCA != "")
+	need("rules-ads-ca", s.RulesADSCA != "", "rules-ads", s.RulesADS != "")
+	need("rules-ads-metadata", s.RulesADSMetadata != "", "rules-ads", s.RulesADS != "")
+	if s.Rules != "" && s.RulesADS != "" {
+		faults = append(faults, errors.New("--rules and --rules-ads both say where rules come from: leave one out"))
+	}
 	need("events-stream", s.EventsStream != "", "store=redis", s.Store == StoreRedis)
 	if s.StateDir != "" && s.Store == StoreRedis {
 		faults = append(faults, errors.New("--state-dir means nothing with --store=redis, which keeps what is set through the API: leave it out"))

@@ -10,8 +10,8 @@ import (
 )
 
 // Load combines flags over environ ("NAME=value" as in os.Environ) over the
-// settings file over the defaults. required are names of settings that must
-// have a value. A variable that is set to nothing counts as not set.
+// settings file over the defaults. required are names of settings of which one
+// must have a value. A variable that is set to nothing counts as not set.
 //
 // The error joins all faults (errors.Join), each with the setting, where it
 // came from and the remedy. warnings are texts about variables that weir does
@@ -70,13 +70,22 @@ func fromFlags(flags *pflag.FlagSet) []given {
 	return values
 }
 
-// missing are the faults of required settings without a value.
+// missing is the fault of required settings of which none has a value.
 func missing(v *viper.Viper, required []string) []error {
-	var faults []error
+	message := ""
 	for _, s := range table {
-		if slices.Contains(required, s.name) && v.Get(s.key()) == s.zero() {
-			faults = append(faults, fmt.Errorf("--%s is not set: give it, or set %s or `%s` in the settings file", s.name, s.env(), s.key()))
+		switch {
+		case !slices.Contains(required, s.name):
+		case v.Get(s.key()) != s.zero():
+			return nil
+		case message == "":
+			message = fmt.Sprintf("--%s is not set: give it, or set %s or `%s` in the settings file", s.name, s.env(), s.key())
+		default:
+			message += fmt.Sprintf(", or give --%s", s.name)
 		}
 	}
-	return faults
+	if message == "" {
+		return nil
+	}
+	return []error{errors.New(message)}
 }

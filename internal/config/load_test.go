@@ -47,6 +47,12 @@ func samples(s setting) [2]string {
 	switch s.name {
 	case "events-webhook":
 		return [2]string{"http://one/a", "https://two:2/b"}
+	case "rules-ads":
+		return [2]string{"one:1", "[::1]:2"}
+	case "rules-ads-keepalive":
+		return [2]string{"10s", "1m30s"}
+	case "rules-ads-metadata":
+		return [2]string{"a=b", "a=c, d="}
 	case "grpc-listen", "http-listen", "line-listen":
 		return [2]string{"127.0.0.1:1", "[::1]:2"}
 	case "redis-url":

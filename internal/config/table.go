@@ -58,11 +58,55 @@ func (s setting) quote(value string) string {
 var table = []setting{
 	{
 		name: "rules", group: "Rules", value: "FILE|DIR", def: "",
-		usage: "Rule file, or a directory whose .yaml and .yml files are the rules; watched for changes. Required.",
+		usage: "Rule file, or a directory whose .yaml and .yml files are the rules; watched for changes. This or --rules-ads is required.",
 	},
 	{
 		name: "merge-domains", group: "Rules", def: false,
-		usage: "Let several files add to one domain; otherwise a domain in two files is a fault.",
+		usage: "Let several files add to one domain; otherwise a domain in two files is a fault. Resources of --rules-ads are files too.",
+	},
+	{
+		name: "all-or-nothing", group: "Rules", def: false,
+		usage: "Keep all rules as they are while anything in them has an error; otherwise only the domains that have one keep theirs.",
+	},
+	{
+		name: "wait-for-rules", group: "Rules", def: true,
+		usage: "Not to be ready until rules were loaded once. false: ready without them; calls are answered with UNAVAILABLE, and Envoy's failure_mode_deny decides, until there are some.",
+	},
+	{
+		name: "rules-ads", group: "Rules over ADS", value: "HOST:PORT", def: "", check: optional(server),
+		usage: "Control plane that sends the rules over ADS, in place of --rules.",
+	},
+	{
+		name: "rules-ads-node", group: "Rules over ADS", value: "ID", def: "weir",
+		usage: "What weir calls itself there, by which the control plane chooses rules.",
+	},
+	{
+		name: "rules-ads-metadata", group: "Rules over ADS", value: "KEY=VALUE,...", def: "", check: optional(pairs),
+		usage: "What weir tells of itself beside.",
+	},
+	{
+		name: "rules-ads-ca", group: "Rules over ADS", value: "FILE", def: "",
+		usage: "Authorities, PEM, that sign the control plane's certificate; the connection is TLS 1.3 then, and plain text otherwise.",
+	},
+	{
+		name: "rules-ads-cert", group: "Rules over ADS", value: "FILE", def: "",
+		usage: "Certificate, PEM, that weir shows to the control plane; needs --rules-ads-key and --rules-ads-ca. A replaced file is used from the next connection on.",
+	},
+	{
+		name: "rules-ads-key", group: "Rules over ADS", value: "FILE", def: "",
+		usage: "Private key of --rules-ads-cert, PEM.",
+	},
+	{
+		name: "rules-ads-server-name", group: "Rules over ADS", value: "NAME", def: "",
+		usage: "Name that the control plane's certificate must have; the host of --rules-ads unless given. Needs --rules-ads-ca.",
+	},
+	{
+		name: "rules-ads-max-bytes", group: "Rules over ADS", value: "N", def: 16 << 20, check: between(1, 256<<20),
+		usage: "Largest response, in bytes. A larger one ends the connection, and the rules stay as they are.",
+	},
+	{
+		name: "rules-ads-keepalive", group: "Rules over ADS", value: "DURATION", def: 5 * time.Minute, check: atLeast(10 * time.Second),
+		usage: "Silence after which the control plane is pinged. Servers that use gRPC's defaults close connections that ping more often than every 5m.",
 	},
 
 	{

@@ -132,6 +132,34 @@ func optional(check func(any) string) func(any) string {
 	}
 }
 
+func server(value any) string {
+	host, port, err := net.SplitHostPort(value.(string))
+	if n, numberErr := strconv.ParseUint(port, 10, 16); err != nil || numberErr != nil || host == "" || n == 0 {
+		return "is not the address of a server: write HOST:PORT, such as envoy-gateway:18001 or [::1]:18001"
+	}
+	return ""
+}
+
+// Pairs reads KEY=VALUE,... . Of a key that is there twice the last value counts.
+func Pairs(text string) map[string]string {
+	all := map[string]string{}
+	for pair := range strings.SplitSeq(text, ",") {
+		if key, value, found := strings.Cut(pair, "="); found {
+			all[strings.TrimSpace(key)] = strings.TrimSpace(value)
+		}
+	}
+	return all
+}
+
+func pairs(value any) string {
+	for pair := range strings.SplitSeq(value.(string), ",") {
+		if key, _, found := strings.Cut(pair, "="); !found || strings.TrimSpace(key) == "" {
+			return "has a part without a key or a value: write KEY=VALUE, and commas between"
+		}
+	}
+	return ""
+}
+
 func webURL(value any) string {
 	u, err := url.Parse(value.(string))
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {

@@ -17,6 +17,9 @@ type live struct {
 	lines         *prometheus.CounterVec
 	refused       *prometheus.CounterVec
 	grpcRefused   *prometheus.CounterVec
+	adsConnected  prometheus.Gauge
+	adsUpdated    prometheus.Gauge
+	adsRejected   prometheus.Counter
 }
 
 func newLive() live {
@@ -33,13 +36,16 @@ func newLive() live {
 		lines:         counters("line_requests_total", "Lines of the line protocol, by verb and result.", "verb", "result"),
 		refused:       counters("http_refused_total", "Requests to the HTTP port by who may not use what is asked for, by status.", "status"),
 		grpcRefused:   counters("grpc_refused_total", "Calls to the gRPC port that were refused, by whether their secret was missing or wrong.", "why"),
+		adsConnected:  gauge("ads_connected", "1 while there is a stream to the control plane of --rules-ads, else 0."),
+		adsUpdated:    gauge("ads_last_update_timestamp_seconds", "When the last response of the control plane was accepted, 0: none was."),
+		adsRejected:   counter("ads_rejected_total", "Responses of the control plane with an error, those that it repeats not counted."),
 	}
 	l.ledger.Set(1)
 	return l
 }
 
 func (l live) collectors() []prometheus.Collector {
-	return []prometheus.Collector{l.changes, l.ledger, l.sizes, l.events, l.eventsDropped, l.lines, l.refused, l.grpcRefused}
+	return []prometheus.Collector{l.changes, l.ledger, l.sizes, l.events, l.eventsDropped, l.lines, l.refused, l.grpcRefused, l.adsConnected, l.adsUpdated, l.adsRejected}
 }
 
 // Changes publishes how many changes of limits are in force, and how many are left
@@ -84,3 +90,17 @@ func (m *Metrics) HTTPRefused(status int) {
 
 // GRPCRefused counts a call to the gRPC port that was refused; why is one of two words.
 func (m *Metrics) GRPCRefused(why string) { m.live.grpcRefused.WithLabelValues(why).Inc() }
+
+// ADSConnected publishes whether there is a stream to the control plane.
+func (m *Metrics) ADSConnected(connected bool) {
+	m.live.adsConnected.Set(0)
+	if connected {
+		m.live.adsConnected.Set(1)
+	}
+}
+
+// ADSUpdated notes that a response of the control plane was accepted.
+func (m *Metrics) ADSUpdated() { m.live.adsUpdated.SetToCurrentTime() }
+
+// ADSRejected counts a response of the control plane that was not.
+func (m *Metrics) ADSRejected() { m.live.adsRejected.Inc() }

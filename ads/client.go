@@ -1,0 +1,151 @@
+package ads
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"time"
+
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/weir-rls/weir/descriptors"
+)
+
+// Options are where rules come from and what becomes of them.
+type Options struct {
+	Address   string            // host:port of the control plane
+	Node      string            // what weir calls itself
+	Metadata  map[string]string // of the node
+	TLS       func() (*tls.Config, error)
+	MaxBytes  int           // of a response
+	Keepalive time.Duration // silence after which the server is pinged, 10 s or more
+
+	// Replace makes rules live, see [descriptors.Source.Replace], and Changed is told what
+	// it found, where that is news.
+	Replace func(all []descriptors.Given, whole bool) descriptors.Report
+	Changed func(descriptors.Report)
+
+	Connected func(bool) // whether there is a stream to the control plane
+	Updated   func()     // a response was accepted
+	Rejected  func()     // a response was not, and not the one before again
+	Log       *slog.Logger
+}
+
+// Client gets rules from a control plane.
+type Client struct {
+	options Options
+	node    *core.Node
+
+	faults   descriptors.Faults // of the last response
+	rejected string             // version of the last response, if that was rejected
+}
+
+// New makes a client. It does nothing before [Client.Run].
+func New(o Options) *Client {
+	c := &Client{options: o, node: &core.Node{Id: o.Node, Cluster: o.Node, UserAgentName: "weir"}}
+	if len(o.Metadata) > 0 {
+		c.node.Metadata = &structpb.Struct{Fields: map[string]*structpb.Value{}}
+		for key, value := range o.Metadata {
+			c.node.Metadata.Fields[key] = structpb.NewStringValue(value)
+		}
+	}
+	return c
+}
+
+const (
+	firstPause   = 500 * time.Millisecond
+	longestPause = 30 * time.Second
+	// connectWithin bounds an attempt to connect, which a network that swallows packets
+	// would hold for minutes.
+	connectWithin = 5 * time.Second
+	keepaliveWait = 20 * time.Second // for the answer to a ping
+)
+
+// Run gets rules until ctx ends, whose error it returns. After a failure it connects anew,
+// at first soon and then ever more seldom; the rules stay as they are meanwhile.
+func (c *Client) Run(ctx context.Context) error {
+	for failures := 0; ; failures++ {
+		answered, err := c.connect(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if answered {
+			failures = 0
+		}
+		pause := pauseAfter(failures, rand.Float64())
+		fields := []any{"server", c.options.Address, "error", shown(err), "retry_in", pause.Round(time.Millisecond).String()}
+		if status.Code(err) == codes.ResourceExhausted {
+			fields = append(fields, "remedy", "raise --rules-ads-max-bytes, or send fewer rules")
+		}
+		c.options.Log.Warn("no rules come from the control plane; those in force stay", fields...)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+// pauseAfter is how long to wait after so many failures before the last one: twice as long
+// each time, less up to a half by chance (in [0, 1)), so that the replicas of a fleet do not
+// come back together.
+func pauseAfter(failures int, chance float64) time.Duration {
+	pause := longestPause
+	if failures < 10 {
+		pause = min(firstPause<<failures, longestPause)
+	}
+	return pause - time.Duration(chance*float64(pause)/2)
+}
+
+// connect connects and follows the server until one of the two fails; answered tells
+// whether any rules came.
+func (c *Client) connect(ctx context.Context) (answered bool, err error) {
+	secure := insecure.NewCredentials()
+	if c.options.TLS != nil {
+		config, err := c.options.TLS() // each time, as the files may have been replaced
+		if err != nil {
+			return false, err
+		}
+		secure = credentials.NewTLS(config)
+	}
+	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 4}}
+	conn, err := grpc.NewClient(c.options.Address,
+		grpc.WithTransportCredentials(secure),
+		grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", addr) }),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: connectWithin}),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: c.options.Keepalive, Timeout: keepaliveWait}),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(c.options.MaxBytes)),
+		grpc.WithMaxHeaderListSize(16<<10),
+		grpc.WithDisableServiceConfig(),
+	)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	return c.follow(ctx, conn)
+}
+
+// shown is an error in a log, of which a server may have written any part.
+func shown(err error) string {
+	if err == nil {
+		err = errors.New("the stream ended")
+	}
+	const longest = 500
+	if runes := []rune(err.Error()); len(runes) > longest {
+		return string(runes[:longest]) + "…"
+	}
+	return err.Error()
+}

@@ -1,0 +1,64 @@
+package descriptors
+
+import "bytes"
+
+// Given is a rule file that is not on disk: what another room got, as that room wrote
+// it in the language of rule files.
+type Given struct {
+	Name    string // what faults call it, any text; no two at a time have the same
+	Content []byte // which must not change any more
+	// Path names what stands at a place of Content, line and column counted from 1, as
+	// whoever sent it knows it.
+	Path   func(line, column int) string
+	Unread string // why there is no Content, of any length; empty if there is
+}
+
+// Replace is [Source.Reload] for who is given rule files instead of having a path. All
+// are the files there are now; where whole is false, some had no name, and those of before
+// that are not among all stay. That there are none is no fault, and the domains are
+// removed.
+func (s *Source) Replace(all []Given, whole bool) Report {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer s.finish()
+	files := map[string]*file{}
+	for _, g := range all {
+		files[g.Name] = s.given(g)
+	}
+	changed := false
+	for name, before := range s.files {
+		if _, had := s.home[name]; files[name] == nil && !whole && (had || before.unread == "") {
+			files[name] = before
+		}
+		changed = changed || files[name] != before
+	}
+	changed = changed || len(files) != len(s.files)
+	none := len(all) == 0 && whole && s.Rules() == nil
+	if !changed && !none {
+		return Report{}
+	}
+	report := s.adopt(files)
+	if none {
+		s.rules.Store(newRules(s.domains))
+	}
+	return report
+}
+
+// given is the file that was given: that of before, if it is the same.
+func (s *Source) given(g Given) *file {
+	before := s.files[g.Name]
+	if before != nil && before.unread == g.Unread && bytes.Equal(before.raw, g.Content) {
+		return before
+	}
+	if g.Unread != "" {
+		t := newText(g.Name, nil)
+		fault := place{text: t}.fault(Error, printable(g.Unread, maxMessage), "")
+		return &file{text: t, unread: g.Unread, faults: Faults{fault}}
+	}
+	if len(g.Content) >= largeFile {
+		s.begin()
+	}
+	t := newText(g.Name, g.Content)
+	t.path = g.Path
+	return parseFile(t)
+}

@@ -1,0 +1,53 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+
+	"github.com/weir-rls/weir/ads"
+	"github.com/weir-rls/weir/internal/config"
+)
+
+// ruleSource begins with the rules where they are files, and answers what follows their
+// changes, or gets them from a control plane.
+func (a *App) ruleSource() (follow func(context.Context) error, err error) {
+	s := a.settings
+	if s.RulesADS == "" {
+		a.reloaded(a.rules.Reload())
+		return func(ctx context.Context) error { return a.rules.Watch(ctx, a.reloaded) }, nil
+	}
+	o := ads.Options{
+		Address: s.RulesADS, Node: s.RulesADSNode, Metadata: config.Pairs(s.RulesADSMetadata), MaxBytes: s.RulesADSMaxBytes, Keepalive: s.RulesADSKeepalive,
+		Replace: a.rules.Replace, Changed: a.reloaded,
+		Connected: a.metrics.ADSConnected, Updated: a.metrics.ADSUpdated, Rejected: a.metrics.ADSRejected, Log: a.log,
+	}
+	if s.RulesADSCA != "" {
+		o.TLS = func() (*tls.Config, error) { return adsTLS(s) }
+		if _, err := o.TLS(); err != nil { // which is better told now than in a log
+			return nil, err
+		}
+	}
+	a.serveWhenReady()
+	return ads.New(o).Run, nil
+}
+
+// adsTLS is how the control plane is spoken to, as the files are now.
+func adsTLS(s config.Settings) (*tls.Config, error) {
+	authorities, err := readAuthorities("rules-ads-ca", s.RulesADSCA)
+	if err != nil {
+		return nil, err
+	}
+	secure := &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: authorities, ServerName: s.RulesADSServerName}
+	if secure.ServerName == "" {
+		secure.ServerName, _, _ = net.SplitHostPort(s.RulesADS)
+	}
+	if s.RulesADSCert != "" {
+		pair, err := readPair("rules-ads", s.RulesADSCert, s.RulesADSKey)
+		if err != nil {
+			return nil, err
+		}
+		secure.Certificates = []tls.Certificate{pair}
+	}
+	return secure, nil
+}
