@@ -17,9 +17,13 @@ const wrapped = "type.googleapis.com/envoy.service.discovery.v3.Resource"
 // given are the rule files that resources stand for. Where whole is false, some have no
 // name that could be read, so what is missing may be one of those.
 func given(resources []*anypb.Any) (files []descriptors.Given, whole bool) {
+	return givenWithin(resources, maxWritten)
+}
+
+// givenWithin is given with so many bytes left for all files.
+func givenWithin(resources []*anypb.Any, left int) (files []descriptors.Given, whole bool) {
 	whole = true
 	names := map[string]int{}
-	left := maxWritten
 	for i, r := range resources {
 		message, name, err := open(r)
 		shown := fmt.Sprintf("resource %q", name)

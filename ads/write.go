@@ -38,12 +38,12 @@ func (w *writer) config(b []byte) error {
 		return err
 	}
 	v.of[1] = value{} // what it is called does not stand in the file
-	return w.fields(v, &configShape, spot{row: -1, nth: -1})
+	return w.fields(&v, &configShape, spot{row: -1, nth: -1})
 }
 
 // fields writes the fields of a message, of an item of a list the first one behind the
 // list's dash.
-func (w *writer) fields(v values, s *shape, at spot) error {
+func (w *writer) fields(v *values, s *shape, at spot) error {
 	first := len(w.rows)
 	dash := at.nth >= 0
 	begin := func(name string) {
@@ -55,11 +55,11 @@ func (w *writer) fields(v values, s *shape, at spot) error {
 		w.out = append(append(append(w.out, prefix...), name...), ':')
 	}
 	for n, f := range s {
-		if !v.of[n].stated(f, &v, s) {
+		if !v.of[n].stated(f, v, s) {
 			continue
 		}
 		begin(f.name)
-		if err := w.value(v.of[n], f, at); err != nil {
+		if err := w.value(&v.of[n], f, at); err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
 	}
@@ -94,7 +94,7 @@ func (v *value) stated(f field, all *values, s *shape) bool {
 }
 
 // value writes what follows the name of a field.
-func (w *writer) value(v value, f field, at spot) error {
+func (w *writer) value(v *value, f field, at spot) error {
 	switch f.kind {
 	case text:
 		w.line(strconv.QuoteToASCII(string(v.bytes)))
@@ -133,7 +133,7 @@ func (w *writer) message(b []byte, s *shape, at spot) error {
 	}
 	before := len(w.out)
 	w.out = append(w.out, '\n')
-	if err := w.fields(v, s, spot{at.indent + 2, at.depth, len(w.rows) - 1, -1}); err != nil {
+	if err := w.fields(&v, s, spot{at.indent + 2, at.depth, len(w.rows) - 1, -1}); err != nil {
 		return err
 	}
 	if len(w.out) == before+1 {
@@ -153,7 +153,7 @@ func (w *writer) list(items [][]byte, s *shape, at spot) error {
 	for i, b := range items {
 		v, err := decode(b, s)
 		if err == nil {
-			err = w.fields(v, s, spot{at.indent + 2, at.depth + 1, above, i})
+			err = w.fields(&v, s, spot{at.indent + 2, at.depth + 1, above, i})
 		}
 		if err != nil {
 			return fmt.Errorf("[%d]: %w", i, err)
