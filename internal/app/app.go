@@ -107,6 +107,9 @@ func New(s config.Settings, o Options) (*App, error) {
 	if err = a.openLines(); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
+	if a.follow, err = a.ruleSource(); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
 	secure, err := httpTLS(s, a.log)
 	if err != nil {
 		return nil, errors.Join(err, a.Close())
@@ -126,9 +129,7 @@ func New(s config.Settings, o Options) (*App, error) {
 	if a.grpcServer, err = a.newGRPCServer(); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
-	if a.follow, err = a.ruleSource(); err != nil {
-		return nil, errors.Join(err, a.Close())
-	}
+	a.firstRules()
 	if err := a.live.begin(context.Background()); err != nil {
 		a.log.Warn("what was set while weir ran is not known yet; the rule files are in force until it is", "error", err.Error())
 	}

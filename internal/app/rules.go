@@ -9,12 +9,10 @@ import (
 	"github.com/weir-rls/weir/internal/config"
 )
 
-// ruleSource begins with the rules where they are files, and answers what follows their
-// changes, or gets them from a control plane.
+// ruleSource is what keeps the rules in step with files, or with a control plane.
 func (a *App) ruleSource() (follow func(context.Context) error, err error) {
 	s := a.settings
 	if s.RulesADS == "" {
-		a.reloaded(a.rules.Reload())
 		return func(ctx context.Context) error { return a.rules.Watch(ctx, a.reloaded) }, nil
 	}
 	o := ads.Options{
@@ -28,8 +26,15 @@ func (a *App) ruleSource() (follow func(context.Context) error, err error) {
 			return nil, err
 		}
 	}
-	a.serveWhenReady()
 	return ads.New(o).Run, nil
+}
+
+// firstRules reads the rules before the first request comes, if they are files.
+func (a *App) firstRules() {
+	if a.settings.RulesADS == "" {
+		a.reloaded(a.rules.Reload())
+	}
+	a.serveWhenReady()
 }
 
 // adsTLS is how the control plane is spoken to, as the files are now.

@@ -31,9 +31,17 @@ func TestSettingsThatNeedOneAnother(t *testing.T) {
 		"memory": {Settings{Store: StoreMemory, RedisURL: "rediss://h", RedisPasswordFile: "p", RedisCA: "a"}, []string{
 			"--redis-password-file needs --store=redis", "--redis-ca needs --store=redis",
 		}},
-		"unlogged":   {Settings{DecisionLog: DecisionLogAll, LogLevel: "warn"}, []string{"--decision-log=all writes lines of level info"}},
-		"logged":     {Settings{DecisionLog: DecisionLogRefused, LogLevel: "info"}, nil},
-		"two stores": {Settings{Store: StoreRedis, StateDir: "d"}, []string{"--state-dir means nothing"}},
+		"unlogged": {Settings{DecisionLog: DecisionLogAll, LogLevel: "warn"}, []string{"--decision-log=all writes lines of level info"}},
+		"logged":   {Settings{DecisionLog: DecisionLogRefused, LogLevel: "info"}, nil},
+		"ads":      {Settings{RulesADS: "h:1", RulesADSCA: "a", RulesADSCert: "c", RulesADSKey: "k", RulesADSServerName: "n", RulesADSMetadata: "a=b"}, nil},
+		"no ads": {Settings{Rules: "f", RulesADSCA: "a", RulesADSCert: "c", RulesADSMetadata: "a=b"}, []string{
+			"--rules-ads-ca needs --rules-ads:", "--rules-ads-cert needs --rules-ads-key", "--rules-ads-metadata needs --rules-ads:",
+		}},
+		"ads in plain text": {Settings{RulesADS: "h:1", RulesADSCert: "c", RulesADSKey: "k", RulesADSServerName: "n"}, []string{
+			"--rules-ads-cert needs --rules-ads-ca", "--rules-ads-server-name needs --rules-ads-ca",
+		}},
+		"two sources": {Settings{Rules: "f", RulesADS: "h:1"}, []string{"--rules and --rules-ads both"}},
+		"two stores":  {Settings{Store: StoreRedis, StateDir: "d"}, []string{"--state-dir means nothing"}},
 	} {
 		err := c.settings.Consistent()
 		if (err == nil) != (c.want == nil) {

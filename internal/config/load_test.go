@@ -309,12 +309,33 @@ func TestConfigFlag_IsStrongerThanItsVariable(t *testing.T) {
 	}
 }
 
+func TestAddressesOfServersAndPairs_AreLookedAt(t *testing.T) {
+	for args, good := range map[string]bool{
+		"--rules-ads=host:1": true, "--rules-ads=[::1]:18001": true, "--rules-ads=:1": false, "--rules-ads=host": false, "--rules-ads=host:0": false, "--rules-ads=host:x": false,
+		"--rules-ads-metadata=a=b": true, "--rules-ads-metadata=a=b,c=d=e": true, "--rules-ads-metadata=a=b,": false, "--rules-ads-metadata= =b": false,
+	} {
+		if _, _, err := load(t, []string{args}, nil, ""); (err == nil) != good {
+			t.Errorf("%s: %v", args, err)
+		}
+	}
+	if got := Pairs("a=b, c = d=e ,f="); !reflect.DeepEqual(got, map[string]string{"a": "b", "c": "d=e", "f": ""}) {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestRequiredSetting_IsAskedForByAllItsNames(t *testing.T) {
 	_, _, err := load(t, []string{"--rules="}, []string{"WEIR_RULES="}, "", "rules")
 	if faults := unjoin(t, err); len(faults) != 1 || faults[0] != "--rules is not set: give it, or set WEIR_RULES or `rules` in the settings file" {
 		t.Error(faults)
 	}
 	if _, _, err := load(t, nil, nil, "rules: x", "rules"); err != nil {
+		t.Error(err)
+	}
+	_, _, err = load(t, nil, nil, "", "rules", "rules-ads")
+	if faults := unjoin(t, err); len(faults) != 1 || !strings.HasSuffix(faults[0], ", or give --rules-ads") {
+		t.Error(faults)
+	}
+	if _, _, err := load(t, nil, nil, "rules_ads: x:1", "rules", "rules-ads"); err != nil {
 		t.Error(err)
 	}
 	_, _, err = load(t, nil, nil, "ruels: x", "rules")

@@ -62,7 +62,7 @@ var table = []setting{
 	},
 	{
 		name: "merge-domains", group: "Rules", def: false,
-		usage: "Let several files add to one domain; otherwise a domain in two files is a fault. Resources of --rules-ads are files too.",
+		usage: "Let several files add to one domain; otherwise a domain in two files is a fault.",
 	},
 	{
 		name: "all-or-nothing", group: "Rules", def: false,

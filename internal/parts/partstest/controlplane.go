@@ -97,4 +97,3 @@ func (c *ControlPlane) Answered(version string, rejected bool) (answer *discover
 	})
 	return answer
 }
-
