@@ -222,6 +222,7 @@ func TestContradictionsAreRefused(t *testing.T) {
 	files := valuesFiles(t)
 	for _, c := range []struct{ values, sets, want string }{
 		{"", "replicaCount=1", "--set-file 'rules.files.shop\\.yaml=shop.yaml'"},
+		{"minimal", "settings.rules_ads=x:1", "both say where rules come from"},
 		{"minimal", "rules.existingConfigMap=x", "keep one of files and existingConfigMap"},
 		{"minimal", "settings.redis_url=redis://redis:6379/0", "set valkey.enabled to false"},
 		{"minimal", "valkey.enabled=false", "each admit the whole limit"},

@@ -54,7 +54,7 @@ func settingsOf(t *testing.T, r release) config.Settings {
 	}
 	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
 	config.AddFlags(flags)
-	s, warnings, err := config.Load(flags, all, "rules")
+	s, warnings, err := config.Load(flags, all, "rules", "rules-ads")
 	if err != nil || len(warnings) > 0 {
 		t.Errorf("weir would not accept its settings: %v, warnings %q", err, warnings)
 	}
@@ -81,6 +81,9 @@ func TestSettingsAreAcceptedByWeir(t *testing.T) {
 		},
 		"redis": func(s config.Settings) bool {
 			return s.Store == "redis" && s.Replicas == 12 && !s.Leases && s.ReceiptKey != "" && s.AdminTokensFile == "/etc/weir/admin/tokens"
+		},
+		"ads": func(s config.Settings) bool {
+			return s.Rules == "" && s.RulesADS == "envoy-gateway:18001" && s.RulesADSKey == "/certs/tls.key"
 		},
 		"everything": func(s config.Settings) bool {
 			return s.GRPCClientCA == "/etc/weir/tls/grpc/ca.crt" && s.HTTPCert == "/etc/weir/tls/http/tls.crt" && s.LineListen == ":8082" &&

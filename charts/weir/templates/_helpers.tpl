@@ -46,6 +46,9 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- /* The settings that the chart works out, as YAML; those of the values are stronger. */}}
 {{- define "weir.settings" -}}
 {{- $set := dict "rules" "/etc/weir/rules" "grpc_listen" ":8081" "http_listen" ":8080" "store" "memory" "drain_delay" "15s" "drain_timeout" "20s" }}
+{{- if hasKey .Values.settings "rules_ads" }}
+{{- $set = omit $set "rules" }}
+{{- end }}
 {{- $_ := set $set "replicas" (include "weir.replicas" .) }}
 {{- if .Values.valkey.enabled }}
 {{- $_ := set $set "redis_url" (printf "redis://%s-valkey:6379/0" (include "weir.fullname" .)) }}
@@ -131,8 +134,12 @@ readOnlyRootFilesystem: true
 {{- define "weir.refuse" -}}
 {{- $set := include "weir.settings" . | fromYaml }}
 {{- $files := .Values.rules.files }}
-{{- if and (not $files) (not .Values.rules.existingConfigMap) }}
-{{- fail "rules: weir needs a rule file: --set-file 'rules.files.shop\\.yaml=shop.yaml', or rules.existingConfigMap" }}
+{{- $stated := or $files .Values.rules.existingConfigMap }}
+{{- if and (hasKey .Values.settings "rules_ads") $stated }}
+{{- fail "settings.rules_ads and rules both say where rules come from: leave one out" }}
+{{- end }}
+{{- if not (or $stated (hasKey .Values.settings "rules_ads")) }}
+{{- fail "rules: weir needs a rule file: --set-file 'rules.files.shop\\.yaml=shop.yaml', or rules.existingConfigMap, or settings.rules_ads" }}
 {{- end }}
 {{- if and $files .Values.rules.existingConfigMap }}
 {{- fail "rules: keep one of files and existingConfigMap" }}
