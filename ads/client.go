@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -48,7 +49,7 @@ type Client struct {
 	node    *core.Node
 
 	faults   descriptors.Faults // of the last response
-	rejected string             // version of the last response, if that was rejected
+	rejected string             // version of the last response that was rejected
 }
 
 // New makes a client. It does nothing before [Client.Run].
@@ -69,7 +70,7 @@ const (
 	// connectWithin bounds an attempt to connect, which a network that swallows packets
 	// would hold for minutes.
 	connectWithin = 5 * time.Second
-	keepaliveWait = 20 * time.Second // for the answer to a ping
+	keepaliveWait = 10 * time.Second // for the answer to a ping
 )
 
 // Run gets rules until ctx ends, whose error it returns. After a failure it connects anew,
@@ -140,8 +141,8 @@ func (c *Client) connect(ctx context.Context) (answered bool, err error) {
 
 // shown is an error in a log, of which a server may have written any part.
 func shown(err error) string {
-	if err == nil {
-		err = errors.New("the stream ended")
+	if errors.Is(err, io.EOF) {
+		return "the server ended the stream"
 	}
 	const longest = 500
 	if runes := []rune(err.Error()); len(runes) > longest {

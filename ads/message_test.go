@@ -174,8 +174,12 @@ func TestWhatAMessageBecomesIsBounded(t *testing.T) {
 	for range 1000 {
 		deep = message(1, "k", 4, deep)
 	}
-	if _, got := loaded(t, resourceOf(message(1, "r", 2, "d", 3, deep))); !strings.Contains(got, "descriptors nest deeper than 100") {
+	deep = message(1, "r", 2, "d", 3, deep)
+	if _, got := loaded(t, resourceOf(deep)); !strings.Contains(got, "descriptors nest deeper than 100") {
 		t.Errorf("deep: %.300s", got)
+	}
+	if size := len(written(t, deep)); size > 100_000 {
+		t.Errorf("deep: %d bytes are written of %d", size, len(deep))
 	}
 	wide := resourceOf(message(2, "d", 3, message(), 3, message()))
 	size := len(written(t, wide.GetValue()))

@@ -57,7 +57,6 @@ func (c *Client) take(ctx context.Context, response *discovery.DiscoveryResponse
 		c.options.Changed(report)
 	}
 	if !c.faults.Failed() {
-		c.rejected = ""
 		c.options.Updated()
 		return nil
 	}

@@ -34,6 +34,7 @@ func TestReplace_IsTheStateOfTheWorldAndTellsPlacesByPath(t *testing.T) {
 		t.Errorf("the fault is %+v", f)
 	}
 	step("unread", "a:kept b:unchanged", true, Given{Name: "a", Unread: "broken \x1b[31m"}, b)
+	step("unread for another reason", "a:kept b:unchanged", true, Given{Name: "a", Unread: "gone"}, b)
 	if n := limitOf(s.Rules(), "a", "k"); n != 1 {
 		t.Errorf("the limit is %d, want the last good one", n)
 	}
