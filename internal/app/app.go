@@ -98,24 +98,11 @@ func New(s config.Settings, o Options) (*App, error) {
 	if a.live, err = a.newLive(); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
-	if a.grpcListener, err = net.Listen("tcp", s.GRPCListen); err != nil {
-		return nil, errors.Join(fmt.Errorf("open the gRPC port (--grpc-listen): %w", err), a.Close())
-	}
-	if a.httpListener, err = net.Listen("tcp", s.HTTPListen); err != nil {
-		return nil, errors.Join(fmt.Errorf("open the HTTP port (--http-listen): %w", err), a.Close())
-	}
-	if err = a.openLines(); err != nil {
+	if err = a.openPorts(); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
 	if a.follow, err = a.ruleSource(); err != nil {
 		return nil, errors.Join(err, a.Close())
-	}
-	secure, err := httpTLS(s, a.log)
-	if err != nil {
-		return nil, errors.Join(err, a.Close())
-	}
-	if secure != nil {
-		a.httpListener = tls.NewListener(a.httpListener, secure)
 	}
 	a.judge = service.New(service.Options{
 		Rules: a.rules.Rules, Room: a.room, Keys: a.keys, Observe: a.observer(), Trace: a.trace(), RetryJitter: s.RetryJitter,
@@ -134,6 +121,24 @@ func New(s config.Settings, o Options) (*App, error) {
 		a.log.Warn("what was set while weir ran is not known yet; the rule files are in force until it is", "error", err.Error())
 	}
 	return a, nil
+}
+
+// openPorts opens the listeners, that of HTTP over TLS where the settings want it.
+func (a *App) openPorts() (err error) {
+	if a.grpcListener, err = net.Listen("tcp", a.settings.GRPCListen); err != nil {
+		return fmt.Errorf("open the gRPC port (--grpc-listen): %w", err)
+	}
+	if a.httpListener, err = net.Listen("tcp", a.settings.HTTPListen); err != nil {
+		return fmt.Errorf("open the HTTP port (--http-listen): %w", err)
+	}
+	if err = a.openLines(); err != nil {
+		return err
+	}
+	secure, err := httpTLS(a.settings, a.log)
+	if secure != nil {
+		a.httpListener = tls.NewListener(a.httpListener, secure)
+	}
+	return err
 }
 
 // GRPCAddr is the address that Envoy asks.
