@@ -16,11 +16,16 @@ func (f *file) forget() {
 func remember(files []*file) {
 	for _, f := range files {
 		if f.forgotten {
-			again := parseFile(&text{file: f.text.file, content: f.raw, path: f.text.path})
+			again := f.again()
 			again.keys, again.faults = f.keys, f.faults // a secret that was replaced since is for the next reload
 			*f = *again
 		}
 	}
+}
+
+// again is the file read once more, from its content.
+func (f *file) again() *file {
+	return parseFile(&text{file: f.text.file, content: f.raw, path: f.text.path})
 }
 
 // forget lets go of the rules of all files, but for those of domains that changes are

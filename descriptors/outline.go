@@ -33,7 +33,7 @@ type OutlinedRule struct {
 	Kind       string // what values it meets, in words
 	Sign       string // between the two: = or, of networks and expressions, in
 	File       string
-	Line       int
+	Line       int    // 0 where the rules have none, as over ADS
 	Preset     string // it is the beginning of what this preset stands for
 	Changed    bool   // the preset, while weir runs
 	Limits     []OutlinedLimit
@@ -119,7 +119,7 @@ func (s *Source) stated(domain string) (files []*file, changes []Change) {
 	}
 	s.mu.Unlock()
 	for i := range contents {
-		f := parseFile(contents[i].text.file, contents[i].raw)
+		f := contents[i].again()
 		f.keys = contents[i].keys
 		files = append(files, f)
 	}
@@ -191,7 +191,7 @@ func (o *outliner) hides(r *rule) bool { return r.single() && o.domain.hash.cove
 
 func (o *outliner) rule(r *rule, below []OutlinedRule) OutlinedRule {
 	shown := OutlinedRule{
-		Key: r.key, Value: r.text, File: printable(r.at.text.file, maxShown), Line: int(r.at.line), Rules: below, Sign: "=",
+		Key: r.key, Value: r.text, File: printable(r.at.text.file, maxShown), Line: r.at.seen(), Rules: below, Sign: "=",
 		Kind: [...]string{anyValue: "any value", oneValue: "this value", globValue: "a pattern", networkValue: "a network", regexValue: "an expression"}[r.kind],
 	}
 	switch {
@@ -216,7 +216,7 @@ func (o *outliner) rule(r *rule, below []OutlinedRule) OutlinedRule {
 func (o *outliner) limit(s outlinedSite) OutlinedLimit {
 	l := s.limit
 	shown := OutlinedLimit{
-		Name: l.Name, Algorithm: s.spec.algorithm, Admits: admitted(l), Weight: o.weight(l.Weight), Waits: l.MaxWait, Line: int(s.spec.at.line),
+		Name: l.Name, Algorithm: s.spec.algorithm, Admits: admitted(l), Weight: o.weight(l.Weight), Waits: l.MaxWait, Line: s.spec.at.seen(),
 		Shadow: l.Shadow, Quota: l.Quota, Success: l.CountSuccess, Disabled: l.Disabled, Unlimited: l.Unlimited, Enforced: l.EnforcePercent, Own: len(l.apart),
 	}
 	shown.Changed = shown.Admits != s.admits || l.Disabled != s.disabled

@@ -54,6 +54,14 @@ func (p place) fault(s Severity, message, remedy string) Fault {
 	return f
 }
 
+// seen is the line where a reader finds the place, 0 where there are none to see.
+func (p place) seen() int {
+	if p.text.path != nil {
+		return 0
+	}
+	return int(p.line)
+}
+
 // path is the place where it is told by names and not by lines: its end, where it is
 // long.
 func (p place) path() string {
