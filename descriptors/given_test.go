@@ -55,6 +55,9 @@ func TestReplace_AFileThatWasForgottenKeepsItsPaths(t *testing.T) {
 	if r := s.Replace([]Given{first}, true); r.Faults.Failed() {
 		t.Fatal(r.Faults)
 	}
+	if o, found := s.Outline("d", "", 10); !found || o.Rules[0].File != "a" || o.Rules[0].Line != 0 {
+		t.Errorf("the outline is %+v, want no line that nobody can see", o)
+	}
 	r := s.Replace([]Given{first, givenFile("b", limited("d", "k", 2))}, true)
 	if !strings.Contains(r.Faults.Text(), "here a second time, first at a: line-") {
 		t.Errorf("the faults are %s", r.Faults.Text())
