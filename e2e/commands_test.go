@@ -18,6 +18,7 @@ var followed = map[string]func(*shell){
 	"README.md": func(s *shell) {
 		page := readDocumented(s.T, "../README.md")
 		s.write("envoy.yaml", string(bootstrap(s.T, page.part(s.T, "route.yaml"), page.part(s.T, "cluster.yaml"), page.part(s.T, "filter.yaml"))))
+		s.write("mapping.yaml", "keys:\n  pool: {value: backend}\n  api: {path: {a: /api/a, b: /api/b, c: /api/c}}\n  user: {header: x-user}\n")
 		s.write("access.log", `{"start_time":"2026-03-01T09:00:00.012Z","response_code":200,"duration":12,"x_user":"alice"}`+"\n")
 		s.serve(page.files["rules.yaml"])
 	},
@@ -61,19 +62,20 @@ var notRun = map[string]string{
 	"weir serve --rules rules.yaml --store redis --redis-url rediss://": "needs a Redis with the certificates of its reader: TestRedisOverTLS has one of its own; the flags are looked up",
 	"weir serve --rules rules.yaml --tracing":                           "does not end: TestTraces_GoOnWhereEnvoysEnded starts one; the flags are looked up",
 	"weir serve --rules rules.yaml --decision-log":                      "does not end: the flags are looked up",
-	"kubectl ":                      "needs a cluster: the tests of deploy read the dashboard",
-	"docker compose up":             "needs Docker: the tests of the examples read each docker-compose.yaml and start the same processes",
-	"docker run":                    "needs Docker and a release: release_test.go reads the image's name, the Dockerfile and the settings",
-	"cosign ":                       "needs a release: release_test.go holds the identity against the workflow that signs",
-	"sha256sum --check":             "needs a release",
-	"tar xzf weir_":                 "needs a release: release_test.go holds the name against .goreleaser.yaml",
-	"weir version":                  "stands behind the installation of a release; TestVersion_IsTheLinkersElseWhatTheToolRecorded runs it",
-	"weir check /etc/weir/rules":    "needs systemd: TestInstallPage_TheUnitFitsItsSettings reads the unit and its settings",
-	"helm install":                  "needs a cluster: the tests of charts render the chart by the library of Helm, with these values",
-	"go get github.com/weir-rls":    "needs the network: limiter/example_test.go is such a program",
-	"go test ./buckets/redis -run ": "takes minutes: go vet compiles the benchmark",
-	"redis-cli XREAD BLOCK":         "waits for ever: TestAStreamKeepsItsLatestEntries reads such a stream",
-	"openssl x509":                  "is not a part that tests install; what it reads is a certificate like any other",
+	"weir serve --rules-ads":                                            "needs a control plane: TestRulesOverADS starts one with its own certificates; the flags are looked up",
+	"kubectl ":                                                          "needs a cluster: the tests of deploy read the dashboard",
+	"docker compose up":                                                 "needs Docker: the tests of the examples read each docker-compose.yaml and start the same processes",
+	"docker run":                                                        "needs Docker and a release: release_test.go reads the image's name, the Dockerfile and the settings",
+	"cosign ":                                                           "needs a release: release_test.go holds the identity against the workflow that signs",
+	"sha256sum --check":                                                 "needs a release",
+	"tar xzf weir_":                                                     "needs a release: release_test.go holds the name against .goreleaser.yaml",
+	"weir version":                                                      "stands behind the installation of a release; TestVersion_IsTheLinkersElseWhatTheToolRecorded runs it",
+	"weir check /etc/weir/rules":                                        "needs systemd: TestInstallPage_TheUnitFitsItsSettings reads the unit and its settings",
+	"helm install":                                                      "needs a cluster: the tests of charts render the chart by the library of Helm, with these values",
+	"go get github.com/weir-rls":                                        "needs the network: limiter/example_test.go is such a program",
+	"go test ./buckets/redis -run ":                                     "takes minutes: go vet compiles the benchmark",
+	"redis-cli XREAD BLOCK":                                             "waits for ever: TestAStreamKeepsItsLatestEntries reads such a stream",
+	"openssl x509":                                                      "is not a part that tests install; what it reads is a certificate like any other",
 }
 
 // reasonNotToRun is the reason of the list, if a command begins as one of it.
