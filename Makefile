@@ -10,6 +10,8 @@ GOVULNCHECK := v1.9.0
 
 EXAMPLE ?= demo
 STORE ?= memory
+PORT ?= 10000
+HTTP_PORT ?= 8080
 FUZZTIME ?= 60s
 BENCH ?= full
 ROUNDS ?= 5
@@ -46,10 +48,10 @@ build: ## Build bin/weir, one static binary
 	@$(GOBUILD) -o bin/weir ./cmd/weir
 
 .PHONY: demo
-demo: build $(if $(ENVOY),,$(VENV_STAMP)) $(if $(filter redis,$(STORE)),redis) ## Watch Envoy refuse requests: EXAMPLE=a folder of examples, STORE=memory|redis, ENVOY=/path/to/envoy
+demo: build $(if $(ENVOY),,$(VENV_STAMP)) $(if $(filter redis,$(STORE)),redis) ## Watch Envoy refuse requests: EXAMPLE=a folder of examples, STORE=memory|redis, ENVOY=/path/to/envoy, PORT=10000, HTTP_PORT=8080
 	@[ -f 'examples/$(EXAMPLE)/main.go' ] || { echo 'no example $(EXAMPLE): there are' $$(ls examples) >&2; exit 1; }
 	@CGO_ENABLED=0 go build -buildvcs=false -o 'bin/$(EXAMPLE)' './examples/$(EXAMPLE)'
-	@exec env ENVOY='$(ENVOY)' 'bin/$(EXAMPLE)' -store '$(STORE)' -weir bin/weir
+	@exec env ENVOY='$(ENVOY)' 'bin/$(EXAMPLE)' -store '$(STORE)' -port '$(PORT)' -http-port '$(HTTP_PORT)' -weir bin/weir
 
 .PHONY: test
 test: tools ## Install what is missing and run all tests
