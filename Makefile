@@ -41,7 +41,7 @@ MODULES := charts deploy envoy/apis
 
 .PHONY: help
 help: ## List what can be made
-	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
 
 .PHONY: build
 build: ## Build bin/weir, one static binary
@@ -81,6 +81,10 @@ soak: tools ## Load weir with all that there is for SOAK (10m), and fail if it g
 .PHONY: pictures
 pictures: ## Draw the pictures of docs/explanation anew, by the buckets as they are
 	@go test ./tools/pictures -count=1 -update
+
+.PHONY: transcript
+transcript: tools ## Follow the README as a new user would, into docs/tutorial/new-user.txt, with the picture of the dashboard
+	@go test ./e2e -count=1 -run '^TestNewUser_' -update
 
 .PHONY: lint
 lint: $(STATICCHECK_STAMP) $(GOFUMPT_STAMP) ## go vet, staticcheck, gofumpt, import rules and sizes
