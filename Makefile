@@ -10,6 +10,8 @@ GOVULNCHECK := v1.9.0
 
 EXAMPLE ?= demo
 STORE ?= memory
+PORT ?= 10000
+HTTP_PORT ?= 8080
 FUZZTIME ?= 60s
 BENCH ?= full
 ROUNDS ?= 5
@@ -39,17 +41,17 @@ MODULES := charts deploy envoy/apis
 
 .PHONY: help
 help: ## List what can be made
-	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
 
 .PHONY: build
 build: ## Build bin/weir, one static binary
 	@$(GOBUILD) -o bin/weir ./cmd/weir
 
 .PHONY: demo
-demo: build $(if $(ENVOY),,$(VENV_STAMP)) $(if $(filter redis,$(STORE)),redis) ## Watch Envoy refuse requests: EXAMPLE=a folder of examples, STORE=memory|redis, ENVOY=/path/to/envoy
+demo: build $(if $(ENVOY),,$(VENV_STAMP)) $(if $(filter redis,$(STORE)),redis) ## Watch Envoy refuse requests: EXAMPLE=a folder of examples, STORE=memory|redis, ENVOY=/path/to/envoy, PORT=10000, HTTP_PORT=8080
 	@[ -f 'examples/$(EXAMPLE)/main.go' ] || { echo 'no example $(EXAMPLE): there are' $$(ls examples) >&2; exit 1; }
 	@CGO_ENABLED=0 go build -buildvcs=false -o 'bin/$(EXAMPLE)' './examples/$(EXAMPLE)'
-	@exec env ENVOY='$(ENVOY)' 'bin/$(EXAMPLE)' -store '$(STORE)' -weir bin/weir
+	@exec env ENVOY='$(ENVOY)' 'bin/$(EXAMPLE)' -store '$(STORE)' -port '$(PORT)' -http-port '$(HTTP_PORT)' -weir bin/weir
 
 .PHONY: test
 test: tools ## Install what is missing and run all tests
@@ -79,6 +81,10 @@ soak: tools ## Load weir with all that there is for SOAK (10m), and fail if it g
 .PHONY: pictures
 pictures: ## Draw the pictures of docs/explanation anew, by the buckets as they are
 	@go test ./tools/pictures -count=1 -update
+
+.PHONY: transcript
+transcript: tools ## Follow the README as a new user would, into docs/tutorial/new-user.txt, with the picture of the dashboard
+	@go test ./e2e -count=1 -run '^TestNewUser_' -update
 
 .PHONY: lint
 lint: $(STATICCHECK_STAMP) $(GOFUMPT_STAMP) ## go vet, staticcheck, gofumpt, import rules and sizes

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weir-rls/weir/internal/browsertest"
 	"github.com/weir-rls/weir/internal/parts"
 	"github.com/weir-rls/weir/internal/parts/partstest"
 )
@@ -96,6 +97,14 @@ func (s *shell) here(text string) string {
 	})
 }
 
+// asOnPages is what was printed here, with the ports that pages have.
+func (s *shell) asOnPages(printed string) string {
+	for port, here := range s.ports {
+		printed = regexp.MustCompile(`\b`+here+`\b`).ReplaceAllString(printed, port)
+	}
+	return printed
+}
+
 // run runs commands and answers what they print, with the ports that the page has.
 func (s *shell) run(commands string) string {
 	s.Helper()
@@ -109,11 +118,7 @@ func (s *shell) run(commands string) string {
 				s.Fatalf("%sends the shell\n%s", commands, said.String())
 			}
 			if strings.HasPrefix(line, end) {
-				printed := strings.TrimSuffix(said.String(), "\n")
-				for port, here := range s.ports {
-					printed = regexp.MustCompile(`\b`+here+`\b`).ReplaceAllString(printed, port)
-				}
-				return printed
+				return s.asOnPages(strings.TrimSuffix(said.String(), "\n"))
 			}
 			said.WriteString(line + "\n")
 		case <-deadline:
@@ -122,8 +127,9 @@ func (s *shell) run(commands string) string {
 	}
 }
 
-// block is commands of a page, and what it shows that they print.
-var block = regexp.MustCompile("(?s) *```sh\n(.*?)```(\n```text\n(.*?)```)?")
+// block is commands of a page, and what it shows that they print; or a walk through the
+// dashboard, a list of steps that ends at an empty line.
+var block = regexp.MustCompile("(?s) *```sh\n(.*?)```(\n```text\n(.*?)```)?|<!-- walk -->\n(.*?\n)\n")
 
 // changing is what differs each time: when, how long, how many bytes an address takes, and
 // with them how wide a column is.
@@ -149,7 +155,12 @@ func follow(t *testing.T, page, files string, setup func(*shell)) {
 	if setup != nil {
 		setup(s)
 	}
-	for _, b := range block.FindAllStringSubmatch(text, -1) {
+	var browser *browsertest.Page
+	for _, b := range block.FindAllStringSubmatch(strings.Replace(text, section(text, seeIt), "", 1), -1) {
+		if b[4] != "" {
+			browser = s.walk(browser, b[4], func(*browsertest.Page, string) {})
+			continue
+		}
 		var commands strings.Builder
 		for _, command := range commandsOf(b[1]) {
 			if _, listed := reasonNotToRun(command); !listed {

@@ -18,7 +18,8 @@ func example() stage.Example {
 		Name:      "third-party-api",
 		Title:     "calls to an API that admits so many",
 		Upstreams: []stage.Upstream{{Cluster: "others", Handler: others}},
-		Weir:      []string{"--line-listen", "127.0.0.1:0", "--admin-token", adminToken},
+		Weir:      []string{"--line-listen", "127.0.0.1:0"},
+		Token:     adminToken,
 		Story:     others.tell,
 		Invite: func(s *stage.Stage) []string {
 			api := "-H 'authorization: Bearer " + adminToken + "' -H 'content-type: application/json' http://" + s.Weirs[0].HTTP + "/api/v1"

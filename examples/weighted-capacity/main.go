@@ -19,7 +19,7 @@ func example() stage.Example {
 	e := stage.Example{
 		Name:       "weighted-capacity",
 		Title:      "three APIs of different weight share what their backends can take",
-		Weir:       []string{"--admin-token", adminToken},
+		Token:      adminToken,
 		EnvoyAdmin: "envoy:9901",
 		Story:      f.tell,
 		Invite: func(s *stage.Stage) []string {

@@ -159,7 +159,7 @@ func (a *App) Run(ctx context.Context) error {
 	go func() { failed <- a.grpcServer.Serve(a.grpcListener) }()
 	go func() { failed <- ignoreClosed(a.httpServer.Serve(a.httpListener)) }()
 	go func() { failed <- a.follow(background) }()
-	listening := []any{"grpc", a.GRPCAddr(), "http", a.HTTPAddr(), "store", a.settings.Store}
+	listening := []any{"grpc", a.GRPCAddr(), "http", a.HTTPAddr(), "dashboard", a.dashboardURL(), "store", a.settings.Store}
 	if a.lines != nil {
 		go func() { failed <- ignoreClosed(a.lines.Serve(a.lineListener)) }()
 		listening = append(listening, "line", a.lineListener.Addr().String())
@@ -180,7 +180,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer telling.Wait()
 	defer living.Wait()
 	defer stop()
-	a.log.Info("listening", listening...)
+	a.tellStart(listening)
 
 	select {
 	case err := <-failed:

@@ -2,10 +2,24 @@ package app
 
 import (
 	"context"
+	"net"
 
 	"github.com/weir-rls/weir/admin/dashboard"
 	"github.com/weir-rls/weir/descriptors"
 )
+
+// dashboardURL is where a browser on this machine finds the pages for people.
+func (a *App) dashboardURL() string {
+	scheme := "http"
+	if a.settings.HTTPCert != "" {
+		scheme = "https"
+	}
+	host, port, _ := net.SplitHostPort(a.HTTPAddr()) // a listener's address has both
+	if ip := net.ParseIP(host); ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return scheme + "://" + net.JoinHostPort(host, port) + "/dashboard"
+}
 
 // dashboard is what the pages for people show.
 func (a *App) dashboard() dashboard.Options {

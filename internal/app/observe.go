@@ -21,6 +21,18 @@ func (a *App) changed() {
 	a.room.Change()
 }
 
+// tellStart logs where this replica is to be found, and what it serves or lacks.
+func (a *App) tellStart(listening []any) {
+	domains, limits := 0, 0
+	if rules := a.rules.Rules(); rules != nil {
+		domains, limits = len(rules.Domains()), len(rules.Limits())
+	}
+	a.log.Info("listening", append(listening, "rules", cmp.Or(a.settings.RulesADS, a.settings.Rules), "domains", domains, "limits", limits)...)
+	if why := a.notReady(); why != "" {
+		a.log.Warn("not ready: health checks say so until it is", "reason", why)
+	}
+}
+
 // reloaded is told of each reading of the rule files that found a change.
 func (a *App) reloaded(r descriptors.Report) {
 	a.changed()

@@ -15,6 +15,7 @@ type Example struct {
 	Title     string     // of its screen
 	Upstreams []Upstream // several of one cluster are its endpoints
 	Weir      []string   // further arguments of `weir serve`; they win over the stage's
+	Token     string     // of an operator of weir's API and dashboard; empty: this machine needs none
 
 	// EnvoyAdmin is how the rules name the admin interface of the first Envoy,
 	// host:port as in docker-compose.yaml. Empty if they do not; otherwise weir
@@ -40,6 +41,7 @@ type Options struct {
 	Weir  string   // path of the weir binary
 	Files string   // directory of the example's files
 	Port  int      // of the first listener of the first Envoy; 0 gives all listeners any free port
+	HTTP  int      // port of the first weir's API and dashboard; 0 is any free one
 	Args  []string // of `weir serve`, after all others
 
 	// Cast is what runs instead of the stage's own choice, for a test of another
@@ -70,6 +72,9 @@ func (o Options) cast(e Example) Cast {
 		}
 		if redisURL != "" {
 			args = append(args, "--redis-url", redisURL)
+		}
+		if e.Token != "" {
+			args = append(args, "--admin-token", e.Token)
 		}
 		args = slices.Concat(args, e.Weir, o.Args)
 		return slices.Repeat([][]string{args}, c.Envoys)

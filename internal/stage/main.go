@@ -62,8 +62,12 @@ func run(ctx context.Context, e Example, args []string, out io.Writer) error {
 }
 
 func invite(e Example, s *Stage) {
+	s.Screen.Title("Now you")
+	s.Screen.Line("  open " + s.Dashboard() + " in a browser: who is refused by which limit, and a form to set another")
+	if e.Token != "" {
+		s.Screen.Line("    log in with the token " + e.Token)
+	}
 	if e.Invite != nil {
-		s.Screen.Title("Now you")
 		for _, line := range e.Invite(s) {
 			s.Screen.Line("  " + line)
 		}
@@ -79,6 +83,7 @@ func parse(e Example, args []string) (flags, error) {
 	set.StringVar(&f.Weir, "weir", "bin/weir", "the weir binary")
 	set.StringVar(&f.Files, "files", filepath.Join("examples", e.Name), "the directory of envoy.yaml and the rules")
 	set.IntVar(&f.Port, "port", 10000, "the port of the first Envoy; a taken one is replaced")
+	set.IntVar(&f.HTTP, "http-port", 8080, "the port of the first weir's API and dashboard; a taken one is replaced")
 	set.BoolVar(&f.once, "once", false, "stop after the story")
 	set.StringVar(&f.upstream, "upstream", "", "serve nothing but the example's upstream on this [CLUSTER=]HOST:PORT")
 	if err := set.Parse(args); err != nil {

@@ -45,6 +45,9 @@ func Start(e Example, o Options, screen *Screen) (*Stage, error) {
 // Front is the URL of a listener of the first Envoy.
 func (s *Stage) Front(listener string) string { return "http://" + s.Envoys[0].Listener(listener) }
 
+// Dashboard is the URL of the first weir's dashboard.
+func (s *Stage) Dashboard() string { return "http://" + s.Weirs[0].HTTP + "/dashboard" }
+
 // Metric is the sum of a series over the replicas of weir that run.
 func (s *Stage) Metric(series string) (int64, error) {
 	var sum int64

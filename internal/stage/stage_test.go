@@ -48,8 +48,8 @@ descriptors:
   - {key: user, limits: [{name: envoy:9901, rate: 5/hour, burst: 5}]}
 `
 
-// begin starts the example of these tests.
-func begin(t *testing.T, store string, o stage.Options) (*stage.Stage, error) {
+// begin starts the example of these tests, changed.
+func begin(t *testing.T, store string, o stage.Options, change ...func(*stage.Example)) (*stage.Stage, error) {
 	t.Helper()
 	o.Store, o.Weir, o.Files = store, stagetest.Weir, t.TempDir()
 	for name, text := range map[string]string{"envoy.yaml": envoyFile, "rules.yaml": rulesFile} {
@@ -63,6 +63,9 @@ func begin(t *testing.T, store string, o stage.Options) (*stage.Stage, error) {
 	e := stage.Example{
 		Name: "test", Upstreams: []stage.Upstream{pod("one"), pod("two")}, EnvoyAdmin: "envoy:9901",
 		Weir: []string{"--headers", "off", "--drain-delay", "0s"},
+	}
+	for _, c := range change {
+		c(&e)
 	}
 	s, err := stage.Start(e, o, stage.NewScreen(t.Output()))
 	if err == nil {

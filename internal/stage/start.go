@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -47,7 +48,10 @@ func (s *Stage) start(e Example, o Options) (err error) {
 	if s.Redis != nil {
 		redisURL = s.Redis.URL
 	}
-	for _, args := range cast.Weirs(s.Rules, redisURL) {
+	for i, args := range cast.Weirs(s.Rules, redisURL) {
+		if i == 0 && o.HTTP != 0 {
+			args = s.listenForHTTP(slices.Clone(args), o.HTTP)
+		}
 		if err := s.startWeir(o.Weir, args); err != nil {
 			return err
 		}
@@ -110,6 +114,14 @@ func (s *Stage) nameAdmin(stated string) (string, error) {
 	return admin, err
 }
 
+// listenForHTTP are the arguments with the port, if it is free.
+func (s *Stage) listenForHTTP(args []string, port int) []string {
+	if at := slices.Index(args, "--http-listen"); at >= 0 && at+1 < len(args) {
+		args[at+1] = s.free("dashboard", port)
+	}
+	return args
+}
+
 func (s *Stage) startWeir(binary string, args []string) error {
 	weir, err := parts.StartWeir(binary, args...)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -119,7 +131,7 @@ func (s *Stage) startWeir(binary string, args []string) error {
 		return err
 	}
 	s.Weirs = append(s.Weirs, weir)
-	s.Screen.part("weir", weir.GRPC)
+	s.Screen.part("weir", weir.GRPC+", dashboard http://"+weir.HTTP+"/dashboard")
 	s.Screen.note(filepath.Base(binary) + " serve " + strings.Join(args, " "))
 	return nil
 }
@@ -138,7 +150,7 @@ func (s *Stage) startEnvoy(binary string, bootstrap []byte, admin string, port, 
 	for name, offset := range above {
 		to.Listeners[name] = "127.0.0.1:0"
 		if port != 0 {
-			to.Listeners[name] = s.free(port + nth + offset)
+			to.Listeners[name] = s.free("Envoy", port+nth+offset)
 		}
 	}
 	for _, weir := range s.Weirs {
@@ -185,14 +197,14 @@ func offsets(listeners map[string]string) (map[string]int, error) {
 }
 
 // free is the port on loopback, or any other where it is taken.
-func (s *Stage) free(port int) string {
+func (s *Stage) free(whose string, port int) string {
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	listener, err := net.Listen("tcp", addr)
 	if err == nil {
 		err = listener.Close()
 	}
 	if err != nil {
-		s.Screen.note(addr + " is taken; this Envoy has another port")
+		s.Screen.note(addr + " is taken: this " + whose + " has another port")
 		return "127.0.0.1:0"
 	}
 	return addr

@@ -1,0 +1,4 @@
+package stage
+
+// Invite is what the user is told after the story.
+var Invite = invite
