@@ -134,3 +134,21 @@ func TestDashboard_PagesLoadNothingButWhatIsWeirs(t *testing.T) {
 		t.Errorf("a file without a hash is answered %d", code)
 	}
 }
+
+// What anybody may send costs little: forms are bounded, and what was asked for is not
+// repeated at length.
+func TestDashboard_WhatIsSentIsBounded(t *testing.T) {
+	stranger := startWithTokens(t).browser(t)
+	if code, _ := stranger.form(t, "/login", "token=x&next="+strings.Repeat("a", 20<<10)); code != 400 {
+		t.Errorf("a long form of the login page is answered %d", code)
+	}
+	b := start(t, pooledRules, func(*config.Settings) {}).browser(t)
+	for _, sent := range []string{strings.Repeat("a%3Db%0A", 200), strings.Repeat("a", 70<<10)} {
+		if code, _ := b.form(t, "/dashboard/rules", "domain=d&hits=1&descriptors="+sent); code != 422 {
+			t.Errorf("%d bytes to explain are answered %d", len(sent), code)
+		}
+	}
+	if code, _, page := b.do("GET", "/dashboard/limits/d/"+strings.Repeat("x", 10<<10), ""); code != 404 || strings.Count(page, "x") > 1000 {
+		t.Errorf("%d, and %d bytes", code, len(page))
+	}
+}
