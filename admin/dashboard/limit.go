@@ -60,9 +60,10 @@ func (d *dashboard) limit(r *http.Request) (any, error) {
 		return nil, missing("no rules were ever loaded", "look into the log for faults of the rule files")
 	}
 	l := limit{row: row{Domain: domain, Name: name}}
-	for _, row := range d.rows() {
-		if row.Domain == domain && row.Name == name {
-			l.row, l.Kind = row, "limit"
+	for _, stated := range rules.Limits() {
+		if stated.Domain == domain && stated.Name == name {
+			l.row, l.Kind = d.standing(rules).row(stated), "limit"
+			break
 		}
 	}
 	for _, p := range rules.Pools() {
