@@ -74,7 +74,22 @@ func (g Guard) admit(r *http.Request, wanted Role) (*http.Request, *problem) {
 		}
 		return r, refused
 	}
-	return r.WithContext(context.WithValue(r.Context(), identityKey{}, who)), nil
+	ctx := context.WithValue(r.Context(), identityKey{}, who)
+	still := func() bool {
+		now, refused := g.identify(r)
+		return refused == nil && now.role >= wanted
+	}
+	return r.WithContext(context.WithValue(ctx, stillKey{}, still)), nil
+}
+
+// stillKey is where a request's context has what tells whether it would be answered now,
+// too: a token may be taken away, and a session end, while the answer lasts.
+type stillKey struct{}
+
+// stillAdmitted tells whether a request that was admitted would be so now.
+func stillAdmitted(r *http.Request) bool {
+	still, told := r.Context().Value(stillKey{}).(func() bool)
+	return !told || still()
 }
 
 // identify tells who asks, or why that is nobody who is answered.

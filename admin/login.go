@@ -88,6 +88,9 @@ func (p *Pages) LogIn(w http.ResponseWriter, r *http.Request, text string) *Refu
 	if !known {
 		return refused(http.StatusUnprocessableEntity, "this token is not known", "send one of --admin-token or --admin-tokens-file; weir token makes one")
 	}
+	if sent, err := r.Cookie(cookieName(r)); err == nil { // whoever that was, it is this token now
+		p.guard.sessions.end(sent.Value)
+	}
 	http.SetCookie(w, cookie(r, p.guard.sessions.begin(token.Hash, time.Now()), sessionLasts))
 	return nil
 }

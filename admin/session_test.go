@@ -192,3 +192,14 @@ func TestFront_ShowsBrowsersPages(t *testing.T) {
 	b.want(t, 200, "GET", "/", "", "Accept", "*/*")
 	b.want(t, 404, "GET", "/nothing", "", "Accept", "text/html")
 }
+
+// Who logs in again as somebody else leaves no session behind that still lets in.
+func TestSession_EndsWhereAnotherBegins(t *testing.T) {
+	b := newBrowser(site(admin.Guard{Tokens: tokens(ofViewer, ofOperator)}))
+	b.want(t, 200, "POST", "/login", "token=operators")
+	before := b.cookies["weir-session"]
+	b.want(t, 200, "POST", "/login", "token=viewers")
+	b.want(t, 403, "PUT", "/change", "")
+	b.cookies["weir-session"] = before
+	b.want(t, 401, "GET", "/read", "")
+}

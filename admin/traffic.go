@@ -92,6 +92,8 @@ const (
 	streamFor = 10 * time.Minute
 	// streamPatience is how long a reader may take for what he is sent.
 	streamPatience = 5 * time.Second
+	// streamCheck is how often it is looked whether a reader still may.
+	streamCheck = 5 * time.Second
 	// streamPause is after how long without an event a reader is told that he is not forgotten.
 	streamPause = 15 * time.Second
 )
@@ -124,27 +126,35 @@ func beginStream(w http.ResponseWriter) {
 }
 
 // tell writes events of a kind until there are no more, the reader leaves or does not
-// read, or his time is over.
+// read, may not look any more, or his time is over.
 func (c *call) tell(w http.ResponseWriter, kind string, events <-chan []byte) {
 	beginStream(w)
 	end := time.NewTimer(streamFor)
 	defer end.Stop()
-	pause := time.NewTimer(streamPause)
-	defer pause.Stop()
+	check := time.NewTicker(streamCheck)
+	defer check.Stop()
+	told := time.Now()
 	for text := "retry: 2000\n\n"; ; {
-		_ = c.writer.SetWriteDeadline(time.Now().Add(streamPatience))
-		if _, err := w.Write([]byte(text)); err != nil || c.writer.Flush() != nil {
-			return
+		if text != "" {
+			_ = c.writer.SetWriteDeadline(time.Now().Add(streamPatience))
+			if _, err := w.Write([]byte(text)); err != nil || c.writer.Flush() != nil {
+				return
+			}
+			told = time.Now()
 		}
-		pause.Reset(streamPause)
 		select {
 		case event, more := <-events:
 			if !more {
 				return
 			}
 			text = "event: " + kind + "\ndata: " + string(event) + "\n\n"
-		case <-pause.C:
-			text = ": nothing new\n\n"
+		case <-check.C:
+			if !stillAdmitted(c.Request) {
+				return
+			}
+			if text = ""; time.Since(told) >= streamPause {
+				text = ": nothing new\n\n"
+			}
 		case <-end.C:
 			return
 		case <-c.Context().Done():

@@ -176,3 +176,37 @@ func TestTraffic_AStreamLastsTenMinutes(t *testing.T) {
 		}
 	})
 }
+
+// Who is not let in any more is told nothing more, though the stream that was opened
+// before would last for minutes: a token that was taken away, or a session that has ended.
+func TestTraffic_AStreamEndsWithTheRightToLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		known := admin.Tokens{ofViewer}
+		pages := site(admin.Guard{Tokens: func() admin.Tokens { return known }})
+		admin.API{Traffic: traffic.New(traffic.Options{})}.Add(pages)
+		b := newBrowser(pages)
+		lasts := func() time.Duration {
+			began := time.Now()
+			w := &writer{ResponseRecorder: httptest.NewRecorder()}
+			r := httptest.NewRequest("GET", "/api/v1/traffic/stream", nil)
+			for _, cookie := range b.cookies {
+				r.AddCookie(cookie)
+			}
+			b.Pages.ServeHTTP(w, r)
+			if w.Code != 200 {
+				t.Errorf("%d %s", w.Code, w.Body)
+			}
+			return time.Since(began)
+		}
+		b.want(t, 200, "POST", "/login", "token=viewers")
+		time.AfterFunc(time.Minute, func() { known = nil })
+		if lasted := lasts(); lasted < time.Minute || lasted > time.Minute+5*time.Second {
+			t.Errorf("it lasts %v, and the token a minute", lasted)
+		}
+		known = admin.Tokens{ofViewer}
+		time.AfterFunc(time.Minute, func() { b.do("POST", "/logout", "") })
+		if lasted := lasts(); lasted < time.Minute || lasted > time.Minute+5*time.Second {
+			t.Errorf("it lasts %v, and the session a minute", lasted)
+		}
+	})
+}

@@ -38,6 +38,8 @@ type OutlinedRule struct {
 	Changed    bool   // the preset, while weir runs
 	Limits     []OutlinedLimit
 	Rules      []OutlinedRule
+	Below      int  // how many rules there are below it that were found, or lead to one, also those that are not in Rules
+	hidden     bool // the value is not told
 }
 
 // OutlinedLimit is one limit of a rule, as it is live.
@@ -60,18 +62,15 @@ type OutlinedLimit struct {
 	Own       int  // buckets of their own change
 }
 
-// Outline is the tree of a domain's rules: those in whose key, value or limits' names a
-// text is found whatever its case, with those above and below them; all if it is empty.
-// It shows at most so many, and nothing of a domain that there is not. It reads the
-// files' content again, which for 100,000 rules takes some seconds: one caller at a time.
-func (s *Source) Outline(domain, search string, most int) (o Outline, known bool) {
-	s.outlining.Lock()
-	defer s.outlining.Unlock()
+// wholeOutline makes the tree of all rules of a domain, nil of one that there is not. It
+// reads the files' content again, which for 100,000 rules takes some seconds.
+func (s *Source) wholeOutline(domain string) *Outline {
 	files, changes := s.stated(domain)
 	if len(files) == 0 {
-		return Outline{}, false
+		return nil
 	}
-	out := outliner{search: strings.ToLower(search), most: most, limits: map[*rule][]outlinedSite{}, changed: map[string]bool{}, o: &o}
+	o := &Outline{Domain: domain}
+	out := outliner{limits: map[*rule][]outlinedSite{}, changed: map[string]bool{}}
 	for _, c := range changes {
 		out.changed[c.Limit] = true
 	}
@@ -79,10 +78,8 @@ func (s *Source) Outline(domain, search string, most int) (o Outline, known bool
 	g.survey = out.note
 	d, _ := compile(domain, g.presets(files), g)
 	out.domain = d
-	o = Outline{
-		Domain: domain, Matching: map[bool]string{false: "exact", true: "best"}[d.matchBest], Unmatched: map[bool]string{false: "allow", true: "deny"}[d.denyUnmatched],
-		Disabled: d.disabled, Hashed: d.hash != nil,
-	}
+	o.Matching, o.Unmatched = map[bool]string{false: "exact", true: "best"}[d.matchBest], map[bool]string{false: "allow", true: "deny"}[d.denyUnmatched]
+	o.Disabled, o.Hashed = d.disabled, d.hash != nil
 	for key := range maps.Keys(d.passive) {
 		if !isReserved(key) {
 			o.Passive = append(o.Passive, key)
@@ -94,8 +91,8 @@ func (s *Source) Outline(domain, search string, most int) (o Outline, known bool
 		o.Files = append(o.Files, printable(f.text.file, maxShown))
 		roots = append(roots, f.rules...)
 	}
-	o.Rules = out.rules(append(roots, out.expanded...), out.search == "")
-	return o, true
+	o.Rules = out.rules(append(roots, out.expanded...))
+	return o
 }
 
 // stated are the files of a domain, read again, and the changes that are in force.
@@ -128,13 +125,10 @@ func (s *Source) stated(domain string) (files []*file, changes []Change) {
 
 // outliner makes an outline.
 type outliner struct {
-	search   string
-	most     int
 	domain   *domain
 	limits   map[*rule][]outlinedSite
 	expanded []*rule         // that presets stand for
 	changed  map[string]bool // names for which something is set
-	o        *Outline
 }
 
 // outlinedSite is a limit, and what the file says of it.
@@ -158,47 +152,29 @@ func (o *outliner) isPreset(s *site, r *rule) bool {
 	return strings.HasPrefix(s.limit.Name, r.text+"/") && len(s.rules) > 1 && s.rules[1].at == r.at
 }
 
-// rules are those of a list that are shown; all of them where one above was found.
-func (o *outliner) rules(list []*rule, found bool) (shown []OutlinedRule) {
+func (o *outliner) rules(list []*rule) (all []OutlinedRule) {
+	if len(list) > 0 {
+		all = make([]OutlinedRule, 0, len(list))
+	}
 	for _, r := range list {
-		o.o.Total++
-		own := found || o.finds(r)
-		if own {
-			o.o.Found++
-		}
-		room := o.o.Shown < o.most
-		if own && room {
-			o.o.Shown++
-		}
-		below := o.rules(r.children, own)
-		if own && room || len(below) > 0 {
-			shown = append(shown, o.rule(r, below))
-		}
+		all = append(all, o.rule(r))
 	}
-	return shown
-}
-
-func (o *outliner) finds(r *rule) bool {
-	has := func(text string) bool { return strings.Contains(strings.ToLower(text), o.search) }
-	if has(r.key) || !o.hides(r) && (has(r.text) || has(r.key+r.kind.sign()[:min(1, len(r.kind.sign()))]+r.text)) {
-		return true
-	}
-	return slices.ContainsFunc(o.limits[r], func(s outlinedSite) bool { return has(s.limit.Name) })
+	return all
 }
 
 // hides tells whether the value of a rule is not to be told.
 func (o *outliner) hides(r *rule) bool { return r.single() && o.domain.hash.covers(r) }
 
-func (o *outliner) rule(r *rule, below []OutlinedRule) OutlinedRule {
+func (o *outliner) rule(r *rule) OutlinedRule {
 	shown := OutlinedRule{
-		Key: r.key, Value: r.text, File: printable(r.at.text.file, maxShown), Line: r.at.seen(), Rules: below, Sign: "=",
+		Key: r.key, Value: r.text, File: printable(r.at.text.file, maxShown), Line: r.at.seen(), Rules: o.rules(r.children), Sign: "=",
 		Kind: [...]string{anyValue: "any value", oneValue: "this value", globValue: "a pattern", networkValue: "a network", regexValue: "an expression"}[r.kind],
 	}
 	switch {
 	case r.firstOf != nil:
 		shown.Key, shown.Kind = "first of "+strings.Join(r.firstOf, ", "), "the first of these that has a rule"
 	case o.hides(r):
-		shown.Value = "(hidden)"
+		shown.Value, shown.hidden = "(hidden)", true
 	case r.kind == networkValue:
 		shown.Sign = " in "
 	case r.kind == regexValue:

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -159,4 +161,67 @@ descriptors:
 	if o, _ := s.Outline("llm", "alice", 100); o.Found != 0 {
 		t.Errorf("a search for the value finds\n%s", told(o))
 	}
+}
+
+// Of rules that are too many for a page the uppermost are shown, each with how many are
+// below it, and what a search finds is shown with what is below it.
+func TestOutline_ShowsTheUppermostOfMany(t *testing.T) {
+	dir := t.TempDir()
+	var text strings.Builder
+	text.WriteString("domain: big\ndescriptors:\n")
+	for tenant := range 20 {
+		fmt.Fprintf(&text, "  - {key: tenant, value: t%d, descriptors: [", tenant)
+		for user := range 50 {
+			fmt.Fprintf(&text, "{key: user, value: u%d, limits: [{rate: 1/s}]}, ", user)
+		}
+		text.WriteString("]}\n")
+	}
+	put(t, dir, map[string]string{"a.yaml": text.String()})
+	s := NewSource(dir, Options{})
+	if r := s.Reload(); r.Faults.Failed() {
+		t.Fatal(r.Faults.Text())
+	}
+	o, _ := s.Outline("big", "", 30)
+	if o.Total != 1020 || o.Found != 1020 || o.Shown != 30 || len(o.Rules) != 20 {
+		t.Fatalf("%d of %d found and %d, the uppermost are %d", o.Shown, o.Found, o.Total, len(o.Rules))
+	}
+	for i, r := range o.Rules {
+		if want := map[bool]int{true: 10}[i == 0]; r.Below != 50 || len(r.Rules) != want {
+			t.Errorf("rule %d has %d below, and shows %d, want %d", i, r.Below, len(r.Rules), want)
+		}
+	}
+	if o, _ := s.Outline("big", "tenant=t7", 30); o.Found != 51 || o.Shown != 30 || len(o.Rules) != 1 || len(o.Rules[0].Rules) != 29 || o.Rules[0].Below != 50 {
+		t.Errorf("a search finds %d and shows %d\n%s", o.Found, o.Shown, told(o))
+	}
+	if o, _ := s.Outline("big", "u49", 30); o.Found != 20 || o.Shown != 15 || len(o.Rules) != 15 {
+		t.Errorf("a search for what is deep finds %d and shows %d\n%s", o.Found, o.Shown, told(o))
+	}
+}
+
+// An outline is made once for each set of rules, and not kept for ever.
+func TestOutline_IsKeptWhileTheRulesAreThoseAndSomebodyLooks(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, map[string]string{"a.yaml": outlined})
+	synctest.Test(t, func(t *testing.T) {
+		s := NewSource(dir, Options{})
+		s.Reload()
+		whole := func() *Outline { return s.outline("llm") }
+		first := whole()
+		if whole() != first {
+			t.Error("it is made again")
+		}
+		if o, _ := s.Outline("llm", "per-path", 100); o.Found != 1 || whole() != first {
+			t.Error("it is made again for a search")
+		}
+		off := false
+		s.SetChanges([]Change{{Domain: "llm", Limit: "per-user", Enabled: &off}})
+		if o, _ := s.Outline("llm", "", 100); whole() == first || !strings.Contains(told(o), "per-user") {
+			t.Error("it is of rules that there are no more")
+		}
+		time.Sleep(outlineKept + time.Second)
+		synctest.Wait()
+		if s.outlined.whole != nil {
+			t.Error("it is kept for ever")
+		}
+	})
 }

@@ -27,7 +27,8 @@ type Source struct {
 	home    map[string]string  // the domain that each file last took part in, by file name
 	sizes   map[PoolID]int64   // what pools hold instead of what is stated
 
-	outlining sync.Mutex // held by who reads the files for an [Outline]
+	outlining sync.Mutex // held by who uses the next
+	outlined  keptOutline
 
 	done func() // of Options.Large, nil while no large file is read
 

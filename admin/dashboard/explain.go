@@ -41,6 +41,12 @@ func (d *dashboard) explain(w http.ResponseWriter, r *http.Request) {
 	d.pages[rulesPage.name].write(w, r, status, v)
 }
 
+// Bounds of a request that is to be explained. Envoy sends a few descriptors.
+const (
+	mostAsked      = 64 << 10 // bytes
+	mostAskedLines = 100
+)
+
 // body is the request in the form of the API. What cannot be read becomes a fault.
 func (q *question) body() []byte {
 	var wire struct {
@@ -49,7 +55,12 @@ func (q *question) body() []byte {
 		Hits   uint64           `json:"hitsAddend"`
 	}
 	wire.Domain = q.Domain
-	for i, line := range strings.Split(q.Text, "\n") {
+	lines := strings.SplitN(q.Text, "\n", mostAskedLines+2)
+	if len(q.Text) > mostAsked || len(lines) > mostAskedLines+1 {
+		q.Faults["descriptors"] = fmt.Sprintf("write at most %d descriptors, of %d bytes together", mostAskedLines, mostAsked)
+		q.Text, lines = "", nil
+	}
+	for i, line := range lines {
 		if line = strings.TrimSpace(line); line == "" {
 			continue
 		}
@@ -63,7 +74,7 @@ func (q *question) body() []byte {
 		}
 		wire.Sent = append(wire.Sent, map[string]any{"entries": entries})
 	}
-	if len(wire.Sent) == 0 {
+	if len(wire.Sent) == 0 && q.Faults["descriptors"] == "" {
 		q.Faults["descriptors"] = "write at least one descriptor, as in user=alice,api=c"
 	}
 	hits, err := strconv.ParseUint(strings.TrimSpace(q.Hits), 10, 32)

@@ -60,9 +60,10 @@ func (d *dashboard) limit(r *http.Request) (any, error) {
 		return nil, missing("no rules were ever loaded", "look into the log for faults of the rule files")
 	}
 	l := limit{row: row{Domain: domain, Name: name}}
-	for _, row := range d.rows() {
-		if row.Domain == domain && row.Name == name {
-			l.row, l.Kind = row, "limit"
+	for _, stated := range rules.Limits() {
+		if stated.Domain == domain && stated.Name == name {
+			l.row, l.Kind = d.standing(rules).row(stated), "limit"
+			break
 		}
 	}
 	for _, p := range rules.Pools() {
@@ -75,7 +76,7 @@ func (d *dashboard) limit(r *http.Request) (any, error) {
 	}
 	l.Changes = d.changes(domain, name)
 	if l.Kind == "" && len(l.Changes) == 0 && !d.preset(domain, name) {
-		return nil, missing("the rules have no limit "+name+" in "+domain, "choose one of the list of limits")
+		return nil, missing("the rules have no limit "+quoted(name)+" in "+quoted(domain), "choose one of the list of limits")
 	}
 	if l.Kind == "" {
 		l.Kind = "preset"
@@ -92,16 +93,11 @@ func (d *dashboard) limit(r *http.Request) (any, error) {
 	return l, nil
 }
 
-// preset tells whether the rules have a preset of a name: it is known by what can be
-// set of it.
+// preset tells whether the rules have a preset of a name.
 func (d *dashboard) preset(domain, name string) bool {
-	on := true
-	for _, f := range d.Rules.TryChanges([]descriptors.Change{{Domain: domain, Limit: name, Enabled: &on}}) {
-		if f.Unknown {
-			return false
-		}
-	}
-	return true
+	return slices.ContainsFunc(d.Rules.Presets(), func(p descriptors.PresetState) bool {
+		return p.Live.Domain == domain && p.Live.Name == name
+	})
 }
 
 // shares are those that match, none where the store does not tell: the page shows the

@@ -1,10 +1,15 @@
 package dashboard
 
 import (
+	"cmp"
+	"context"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/weir-rls/weir/descriptors"
 	"github.com/weir-rls/weir/traffic"
 )
 
@@ -20,6 +25,8 @@ type limits struct {
 	Shows        []choice
 	Rows         []row
 	Found, All   int64
+	From, To     int64  // which of those that were found are here, from 1
+	Before, Next string // links to the pages before and after this one, empty: there is none
 	Unfollowed   bool
 }
 
@@ -29,35 +36,78 @@ var shows = []choice{
 	{"", "All limits"}, {"over", "Over"}, {"near", "Near"}, {"busy", "Met in the last minute"}, {"changed", "Changed at run time"}, {"shadow", "In shadow mode"},
 }
 
-// mostRows bounds the table: who has more limits searches.
-const mostRows = 200
+// pageRows is how many limits are on a page of the table.
+const pageRows = 100
 
 func (d *dashboard) limits(r *http.Request) (any, error) {
 	query := r.URL.Query()
-	l := limits{Search: query.Get("q"), Show: query.Get("show"), Shows: shows}
-	rows := d.rows()
-	l.All = int64(len(rows))
-	l.Unfollowed = d.Traffic.Overview("").Unfollowed
-	if l.Show == "near" { // is known only of buckets that were looked at
-		d.look(r.Context(), rows)
+	v := limits{Search: query.Get("q"), Show: query.Get("show"), Shows: shows, Unfollowed: d.Traffic.Overview("").Unfollowed}
+	rules := d.Rules.Rules()
+	if rules == nil {
+		return v, nil
 	}
-	for _, row := range rows {
-		if row.has(l.Search) && row.is(l.Show) {
-			l.Rows = append(l.Rows, row)
+	all, stands := rules.Limits(), d.standing(rules)
+	v.All = int64(len(all))
+	words := strings.Fields(strings.ToLower(v.Search))
+	var found []*descriptors.Limit
+	for _, l := range all {
+		if stands.is(l, v.Show) && stands.has(l, words) {
+			found = append(found, l)
 		}
 	}
-	l.Found = int64(len(l.Rows))
-	l.Rows = l.Rows[:min(len(l.Rows), mostRows)]
-	if l.Show != "near" {
-		d.look(r.Context(), l.Rows)
+	slices.SortStableFunc(found, func(a, b *descriptors.Limit) int {
+		return cmp.Or(cmp.Compare(a.Domain, b.Domain), cmp.Compare(a.Name, b.Name))
+	})
+	if v.Show == "near" { // is known only of buckets that were looked at
+		v.Rows = d.near(r.Context(), stands, found)
+		v.Found = int64(len(v.Rows))
+		v.From, v.To = min(1, v.Found), v.Found
+		return v, nil
 	}
-	return l, nil
+	v.turn(query.Get("page"), found, stands)
+	d.look(r.Context(), v.Rows)
+	return v, nil
 }
 
-// has tells whether a search finds the row: each of its words is somewhere in it.
-func (r *row) has(search string) bool {
-	text := strings.ToLower(r.Domain + " " + r.Name + " " + r.Pool)
-	for word := range strings.FieldsSeq(strings.ToLower(search)) {
+// turn shows the page of a number, the last one if there are less and the first if it
+// is none.
+func (v *limits) turn(number string, found []*descriptors.Limit, stands standing) {
+	v.Found = int64(len(found))
+	last := max(0, (len(found)-1)/pageRows)
+	page, _ := strconv.Atoi(number) // 0 for what is no number
+	page = min(max(0, page-1), last)
+	from, to := page*pageRows, min(len(found), (page+1)*pageRows)
+	for _, l := range found[from:to] {
+		v.Rows = append(v.Rows, stands.row(l))
+	}
+	v.From, v.To = int64(min(from+1, to)), int64(to)
+	link := func(page int) string {
+		return home + "/limits?" + url.Values{"q": {v.Search}, "show": {v.Show}, "page": {strconv.Itoa(page)}}.Encode()
+	}
+	if page > 0 {
+		v.Before = link(page)
+	}
+	if page < last {
+		v.Next = link(page + 2)
+	}
+}
+
+// near are those of the limits of which a bucket that was looked at is nearly empty.
+func (d *dashboard) near(ctx context.Context, stands standing, found []*descriptors.Limit) (rows []row) {
+	for _, l := range found {
+		rows = append(rows, stands.row(l))
+	}
+	d.look(ctx, rows)
+	return slices.DeleteFunc(rows, func(r row) bool { return r.StateWord != "near" })
+}
+
+// has tells whether a search finds a limit: each of its words is somewhere in it.
+func (s standing) has(l *descriptors.Limit, words []string) bool {
+	if len(words) == 0 {
+		return true
+	}
+	text := strings.ToLower(l.Domain + " " + l.Name + " " + s.pools[l])
+	for _, word := range words {
 		if !strings.Contains(text, word) {
 			return false
 		}
@@ -65,19 +115,19 @@ func (r *row) has(search string) bool {
 	return true
 }
 
-// is tells whether the row is one of those to be shown.
-func (r *row) is(show string) bool {
+// is tells whether a limit is one of those to be shown, or may be.
+func (s standing) is(l *descriptors.Limit, show string) bool {
+	of := [2]string{l.Domain, l.Name}
 	switch show {
 	case "over":
-		return r.StateWord == "over" || r.StateWord == "over, shadow"
-	case "near":
-		return r.StateWord == "near"
-	case "busy":
-		return r.Traffic.Minute != traffic.Counts{}
+		m := s.seen[of].Minute
+		return !l.Disabled && m.Refused+m.ShadowRefused > 0
+	case "near", "busy":
+		return s.seen[of].Minute != traffic.Counts{}
 	case "changed":
-		return r.Changed != nil || r.ChangedKeys > 0
+		return len(s.set[of]) > 0
 	case "shadow":
-		return r.Shadow
+		return l.Shadow
 	}
 	return true
 }

@@ -44,8 +44,12 @@ func next(values url.Values) string {
 	return home
 }
 
+// mostLogin bounds what the login page may send, in bytes: anybody may send it.
+const mostLogin = 16 << 10
+
 // logIn reads the login page's form.
 func (d *dashboard) logIn(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, mostLogin)
 	if err := r.ParseForm(); err != nil {
 		http.Error(w, "the form cannot be read", http.StatusBadRequest)
 		return

@@ -34,17 +34,25 @@ func (d *dashboard) overview(r *http.Request) (any, error) {
 	if rules == nil {
 		return o, nil
 	}
-	o.Domains, o.Limits, o.Pools = int64(len(rules.Domains())), int64(len(rules.Limits())), int64(len(rules.Pools()))
+	all := rules.Limits()
+	o.Domains, o.Limits, o.Pools = int64(len(rules.Domains())), int64(len(all)), int64(len(rules.Pools()))
 	for _, listed := range d.Book.List() {
 		o.Changes++
 		if len(listed.LeftOut) > 0 {
 			o.LeftOut = append(o.LeftOut, listed)
 		}
 	}
-	met := slices.DeleteFunc(d.rows(), func(r row) bool { return r.Traffic.Minute == (traffic.Counts{}) })
-	slices.SortStableFunc(met, func(a, b row) int {
+	var met []row
+	stands := d.standing(rules)
+	for _, l := range all {
+		if stands.is(l, "busy") {
+			met = append(met, stands.row(l))
+		}
+	}
+	slices.SortFunc(met, func(a, b row) int {
 		x, y := a.Traffic.Minute, b.Traffic.Minute
-		return cmp.Or(cmp.Compare(y.Refused, x.Refused), cmp.Compare(y.ShadowRefused, x.ShadowRefused), cmp.Compare(y.Admitted, x.Admitted))
+		return cmp.Or(cmp.Compare(y.Refused, x.Refused), cmp.Compare(y.ShadowRefused, x.ShadowRefused), cmp.Compare(y.Admitted, x.Admitted),
+			cmp.Compare(a.Domain, b.Domain), cmp.Compare(a.Name, b.Name))
 	})
 	o.Worst = met[:min(len(met), mostWorst)]
 	d.look(r.Context(), o.Worst)

@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/weir-rls/weir/admin"
 )
@@ -43,6 +44,17 @@ type notShown struct {
 }
 
 func (n *notShown) Error() string { return n.Detail }
+
+// mostQuoted bounds how much of what a caller asks for is repeated to him, in bytes.
+const mostQuoted = 200
+
+// quoted is what a caller asked for, as it is repeated to him.
+func quoted(text string) string {
+	if len(text) <= mostQuoted {
+		return strings.ToValidUTF8(text, "\ufffd")
+	}
+	return strings.ToValidUTF8(text[:mostQuoted], "\ufffd") + "…"
+}
 
 // missing answers who asks for what is not there.
 func missing(detail, remedy string) error {

@@ -1,9 +1,7 @@
 package dashboard
 
 import (
-	"cmp"
 	"context"
-	"slices"
 	"time"
 
 	"github.com/weir-rls/weir/descriptors"
@@ -61,41 +59,41 @@ func (r *row) judge() {
 	}
 }
 
-// rows are all limits, as they stand.
-func (d *dashboard) rows() []row {
-	rules := d.Rules.Rules()
-	if rules == nil {
-		return nil
-	}
-	seen := map[[2]string]traffic.Limit{}
+// standing is how limits stand, by domain and name.
+type standing struct {
+	seen  map[[2]string]traffic.Limit
+	set   map[[2]string][]overrides.Listed
+	pools map[*descriptors.Limit]string
+}
+
+func (d *dashboard) standing(rules *descriptors.Rules) standing {
+	s := standing{map[[2]string]traffic.Limit{}, map[[2]string][]overrides.Listed{}, map[*descriptors.Limit]string{}}
 	for _, l := range d.Traffic.Overview("").Limits {
-		seen[[2]string{l.Domain, l.Limit}] = l
+		s.seen[[2]string{l.Domain, l.Limit}] = l
 	}
-	set := map[[2]string][]overrides.Listed{}
 	for _, listed := range d.Book.List() {
 		of := [2]string{listed.Domain, listed.Limit}
-		set[of] = append(set[of], listed)
+		s.set[of] = append(s.set[of], listed)
 	}
-	pools := map[*descriptors.Limit]string{}
-	for _, s := range rules.Shares() {
-		pools[s.Class] = s.Pool.Name
+	for _, share := range rules.Shares() {
+		s.pools[share.Class] = share.Pool.Name
 	}
-	var all []row
-	for _, l := range rules.Limits() {
-		of := [2]string{l.Domain, l.Name}
-		r := row{
-			Domain: l.Domain, Name: l.Name, Link: limitLink(l.Domain, l.Name), Pool: pools[l], Requests: l.Requests, Period: l.PeriodText(),
-			Off: l.Disabled, Free: l.Unlimited, Shadow: l.Shadow, Traffic: seen[of],
-		}
-		if l.Bucket != nil {
-			r.Capacity, r.Slots = l.Bucket.Size(), l.Period == 0 && l.Bucket.Size() > 0
-		}
-		r.note(set[of])
-		r.judge()
-		all = append(all, r)
+	return s
+}
+
+// row is a limit as it stands.
+func (s standing) row(l *descriptors.Limit) row {
+	of := [2]string{l.Domain, l.Name}
+	r := row{
+		Domain: l.Domain, Name: l.Name, Link: limitLink(l.Domain, l.Name), Pool: s.pools[l], Requests: l.Requests, Period: l.PeriodText(),
+		Off: l.Disabled, Free: l.Unlimited, Shadow: l.Shadow, Traffic: s.seen[of],
 	}
-	slices.SortStableFunc(all, func(a, b row) int { return cmp.Or(cmp.Compare(a.Domain, b.Domain), cmp.Compare(a.Name, b.Name)) })
-	return all
+	if l.Bucket != nil {
+		r.Capacity, r.Slots = l.Bucket.Size(), l.Period == 0 && l.Bucket.Size() > 0
+	}
+	r.note(s.set[of])
+	r.judge()
+	return r
 }
 
 // note marks what is set of the limit while weir runs.

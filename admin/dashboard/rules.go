@@ -67,8 +67,9 @@ func (d *dashboard) rulesOf(domain, search string, ask question) (rulesView, err
 // branch is a rule in the tree, with what an explanation says of it.
 type branch struct {
 	descriptors.OutlinedRule
-	Open bool
-	Ask  *question
+	Domain string
+	Open   bool
+	Ask    *question
 }
 
 // Branches are the rules of the tree.
@@ -79,27 +80,37 @@ func (v rulesView) Branches() []branch {
 func (v rulesView) branches(rules []descriptors.OutlinedRule) (all []branch) {
 	for _, r := range rules {
 		open := v.Outline.Shown <= openRules && r.Preset == "" || v.Search != "" // a preset says the same again and again
-		all = append(all, branch{r, open || v.Ask.meets(r), &v.Ask})
+		all = append(all, branch{r, v.Domain, open || v.Ask.meets(r), &v.Ask})
 	}
 	return all
 }
 
-// Below are the rules below this one.
-func (b branch) Below() (all []branch) {
+// Inner are the rules below this one that are shown.
+func (b branch) Inner() (all []branch) {
 	for _, r := range b.Rules {
-		all = append(all, branch{r, b.Open || b.Ask.meets(r), b.Ask})
+		all = append(all, branch{r, b.Domain, b.Open || b.Ask.meets(r), b.Ask})
 	}
 	return all
 }
 
 // Size is how many rules are below this one.
-func (b branch) Size() int64 { return size(b.Rules) }
+func (b branch) Size() int64 { return int64(b.OutlinedRule.Below) }
 
-func size(rules []descriptors.OutlinedRule) (n int64) {
-	for _, r := range rules {
-		n += 1 + size(r.Rules)
+// More is how many of them the page does not show.
+func (b branch) More() int64 {
+	more := b.OutlinedRule.Below
+	for i := range b.Rules {
+		more -= 1 + b.Rules[i].Below
 	}
-	return n
+	return int64(more)
+}
+
+// Search is what finds the rule.
+func (b branch) Search() string {
+	if b.Value == "" || b.Value == "(hidden)" {
+		return b.Key
+	}
+	return b.Key + "=" + b.Value
 }
 
 // Met tells whether the request that was explained meets the limit, and Decides that

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/cookiejar"
 	"regexp"
@@ -132,5 +133,60 @@ func TestDashboard_PagesLoadNothingButWhatIsWeirs(t *testing.T) {
 	}
 	if code, _, _ := b.do("GET", "/dashboard/assets/weir.css", ""); code != 404 {
 		t.Errorf("a file without a hash is answered %d", code)
+	}
+}
+
+// What anybody may send costs little: forms are bounded, and what was asked for is not
+// repeated at length.
+func TestDashboard_WhatIsSentIsBounded(t *testing.T) {
+	stranger := startWithTokens(t).browser(t)
+	if code, _ := stranger.form(t, "/login", "token=x&next="+strings.Repeat("a", 20<<10)); code != 400 {
+		t.Errorf("a long form of the login page is answered %d", code)
+	}
+	b := start(t, pooledRules, func(*config.Settings) {}).browser(t)
+	for _, sent := range []string{strings.Repeat("a%3Db%0A", 200), strings.Repeat("a", 70<<10)} {
+		if code, _ := b.form(t, "/dashboard/rules", "domain=d&hits=1&descriptors="+sent); code != 422 {
+			t.Errorf("%d bytes to explain are answered %d", len(sent), code)
+		}
+	}
+	if code, _, page := b.do("GET", "/dashboard/limits/d/"+strings.Repeat("x", 10<<10), ""); code != 404 || strings.Count(page, "x") > 1000 {
+		t.Errorf("%d, and %d bytes", code, len(page))
+	}
+}
+
+// A table of more limits than fit on a page is shown page by page, and what is asked for
+// beyond its end is the last one.
+func TestDashboard_ManyLimitsAreShownPageByPage(t *testing.T) {
+	var rules strings.Builder
+	rules.WriteString("domain: d\ndescriptors:\n")
+	for i := range 250 {
+		fmt.Fprintf(&rules, "  - {key: k%03d, limits: [{name: \"limit %03d\", rate: 1/s}]}\n", i, i)
+	}
+	b := start(t, rules.String(), func(*config.Settings) {}).browser(t)
+	for query, want := range map[string]string{
+		"": "limit 000 to limit 099: 1 to 100 of 250 next", "page=2": "limit 100 to limit 199: 101 to 200 of 250 prev next",
+		"page=3": "limit 200 to limit 249: 201 to 250 of 250 prev", "page=99": "limit 200 to limit 249: 201 to 250 of 250 prev", "page=-1&show=": "limit 000 to limit 099: 1 to 100 of 250 next",
+		"q=limit+1&page=1": "limit 001 to limit 180: 1 to 100 of 133 next", "q=d+23": "limit 023 to limit 239:",
+	} {
+		_, _, page := b.do("GET", "/dashboard/limits?"+query, "")
+		names := regexp.MustCompile(`data-limit="([^"]*)"`).FindAllStringSubmatch(page, -1)
+		if len(names) == 0 {
+			t.Fatalf("%s: %s", query, page)
+		}
+		got := names[0][1] + " to " + names[len(names)-1][1] + ":"
+		if place := regexp.MustCompile(`\d+ to \d+ of \d+`).FindString(page); place != "" {
+			got += " " + place
+		}
+		for _, rel := range []string{"prev", "next"} {
+			if strings.Contains(page, `rel="`+rel+`"`) {
+				got += " " + rel
+			}
+		}
+		if got != want {
+			t.Errorf("%s shows %q, want %q", query, got, want)
+		}
+	}
+	if _, _, page := b.do("GET", "/dashboard/limits?q=limit+1&page=1", ""); !strings.Contains(page, "page=2&amp;q=limit&#43;1&amp;show=") {
+		t.Error("the next page is of another search")
 	}
 }
