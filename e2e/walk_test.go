@@ -41,29 +41,29 @@ func (s *shell) walk(p *browsertest.Page, steps string, tell func(*browsertest.P
 		open, follow, value, field, press, twice, shown := m[1], m[2], m[3], m[4], m[5], m[6], m[7]
 		switch {
 		case open != "":
-			tell(p, "open " + open)
+			tell(p, "open "+open)
 			if p == nil {
 				p = browsertest.Start(s.T).Open(s.T, s.here(open), browsertest.Look{})
 			} else {
 				p.Go(s.here(open))
 			}
 		case follow != "":
-			tell(p, "follow " + follow)
+			tell(p, "follow "+follow)
 			before := browsertest.Eval[string](p, "location.href")
 			p.Click(find("a", follow))
 			p.Await("another page", "location.href !== "+literal(before)+` && document.readyState === "complete"`)
 		case field != "":
-			tell(p, "write " + value + " into " + field)
+			tell(p, "write "+value+" into "+field)
 			p.Fill(find("field", field), value)
 		case press != "":
-			tell(p, "press " + press + twice)
+			tell(p, "press "+press+twice)
 			p.Click(find("button", press))
 			if twice != "" {
 				p.Click("[data-walk]")
 			}
 		case shown != "":
 			p.Await("the page shows "+shown, `document.querySelector("main")?.innerText.includes(`+literal(shown)+`)`)
-			tell(p, "see " + shown)
+			tell(p, "see "+shown)
 		}
 	}
 	return p
