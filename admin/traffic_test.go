@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -181,8 +182,9 @@ func TestTraffic_AStreamLastsTenMinutes(t *testing.T) {
 // before would last for minutes: a token that was taken away, or a session that has ended.
 func TestTraffic_AStreamEndsWithTheRightToLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		known := admin.Tokens{ofViewer}
-		pages := site(admin.Guard{Tokens: func() admin.Tokens { return known }})
+		var known atomic.Pointer[admin.Tokens]
+		known.Store(&admin.Tokens{ofViewer})
+		pages := site(admin.Guard{Tokens: func() admin.Tokens { return *known.Load() }})
 		admin.API{Traffic: traffic.New(traffic.Options{})}.Add(pages)
 		b := newBrowser(pages)
 		lasts := func() time.Duration {
@@ -199,11 +201,11 @@ func TestTraffic_AStreamEndsWithTheRightToLook(t *testing.T) {
 			return time.Since(began)
 		}
 		b.want(t, 200, "POST", "/login", "token=viewers")
-		time.AfterFunc(time.Minute, func() { known = nil })
+		time.AfterFunc(time.Minute, func() { known.Store(new(admin.Tokens)) })
 		if lasted := lasts(); lasted < time.Minute || lasted > time.Minute+5*time.Second {
 			t.Errorf("it lasts %v, and the token a minute", lasted)
 		}
-		known = admin.Tokens{ofViewer}
+		known.Store(&admin.Tokens{ofViewer})
 		time.AfterFunc(time.Minute, func() { b.do("POST", "/logout", "") })
 		if lasted := lasts(); lasted < time.Minute || lasted > time.Minute+5*time.Second {
 			t.Errorf("it lasts %v, and the session a minute", lasted)
