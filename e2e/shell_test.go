@@ -170,6 +170,10 @@ func follow(t *testing.T, page, files string, setup func(*shell)) {
 		if commands.Len() == 0 {
 			continue
 		}
+		if browser != nil && strings.Contains(commands.String(), "kill ") {
+			browser.Go("about:blank") // else it asks a weir that has gone
+			browser = nil
+		}
 		printed := s.run(commands.String())
 		if b[2] == "" {
 			continue
