@@ -1,8 +1,6 @@
 package admin
 
 import (
-	"errors"
-	"fmt"
 	"net/http"
 
 	"github.com/weir-rls/weir/events"
@@ -25,21 +23,5 @@ func (a API) getEvents(*call) (reply, error) {
 }
 
 func (a API) streamEvents(c *call) (reply, error) {
-	if c.Method == http.MethodHead {
-		return reply{stream: beginStream}, nil
-	}
-	messages, leave, err := a.Events.Subscribe()
-	switch {
-	case errors.Is(err, events.ErrManyReaders):
-		return reply{}, &problem{
-			Status: http.StatusServiceUnavailable, Detail: fmt.Sprintf("there are %d streams, and no more at a time", events.MaxReaders),
-			Remedy: "close one, as a page of the dashboard in another tab, or ask GET /api/v1/events now and then", header: http.Header{"Retry-After": {"10"}},
-		}
-	case err != nil:
-		return reply{}, &problem{Status: http.StatusServiceUnavailable, Detail: err.Error(), Remedy: "ask another replica"}
-	}
-	return reply{stream: func(w http.ResponseWriter) {
-		defer leave()
-		c.tell(w, "events", messages)
-	}}, nil
+	return c.stream("events", events.MaxReaders, a.Events.Subscribe, events.ErrManyReaders)
 }

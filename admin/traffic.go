@@ -99,22 +99,29 @@ const (
 )
 
 func (a API) streamTraffic(c *call) (reply, error) {
+	return c.stream("traffic", traffic.MaxStreams, a.Traffic.Subscribe, traffic.ErrManyStreams)
+}
+
+// stream tells one more reader events of a kind, by which the path is named too that has
+// them without a stream. There are at most so many readers; many is the error of who is one
+// too many.
+func (c *call) stream(kind string, most int, subscribe func() (<-chan []byte, func(), error), many error) (reply, error) {
 	if c.Method == http.MethodHead {
 		return reply{stream: beginStream}, nil
 	}
-	events, leave, err := a.Traffic.Subscribe()
+	events, leave, err := subscribe()
 	switch {
-	case errors.Is(err, traffic.ErrManyStreams):
+	case errors.Is(err, many):
 		return reply{}, &problem{
-			Status: http.StatusServiceUnavailable, Detail: fmt.Sprintf("there are %d streams, and no more at a time", traffic.MaxStreams),
-			Remedy: "close one, as a page of the dashboard in another tab, or ask GET /api/v1/traffic now and then", header: http.Header{"Retry-After": {"10"}},
+			Status: http.StatusServiceUnavailable, Detail: fmt.Sprintf("there are %d streams, and no more at a time", most),
+			Remedy: "close one, as a page of the dashboard in another tab, or ask GET /api/v1/" + kind + " now and then", header: http.Header{"Retry-After": {"10"}},
 		}
 	case err != nil:
 		return reply{}, &problem{Status: http.StatusServiceUnavailable, Detail: err.Error(), Remedy: "ask another replica"}
 	}
 	return reply{stream: func(w http.ResponseWriter) {
 		defer leave()
-		c.tell(w, "traffic", events)
+		c.tell(w, kind, events)
 	}}, nil
 }
 

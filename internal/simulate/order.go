@@ -1,8 +1,8 @@
 package simulate
 
 import (
-	"container/heap"
 	"io"
+	"math"
 	"time"
 )
 
@@ -15,41 +15,18 @@ const mostReordered = 100_000
 type ordered struct {
 	source Source
 	window int64 // microseconds
-	rows   rowHeap
+	rows   queue[*Row]
 	newest int64
 	given  int64
 	ended  bool
-	arrive int64 // rows that came so far
 
 	late   int64         // rows that came too late
 	latest time.Duration // the most that one was
 }
 
-type waitingRow struct {
-	*Row
-	number int64
-}
-
-// rowHeap has the row on top that is next: of one time the one that came first.
-type rowHeap []waitingRow
-
-func (h rowHeap) Len() int { return len(h) }
-func (h rowHeap) Less(i, j int) bool {
-	return h[i].At < h[j].At || h[i].At == h[j].At && h[i].number < h[j].number
-}
-func (h rowHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *rowHeap) Push(x any)   { *h = append(*h, x.(waitingRow)) }
-func (h *rowHeap) Pop() any {
-	old := *h
-	last := old[len(old)-1]
-	old[len(old)-1] = waitingRow{}
-	*h = old[:len(old)-1]
-	return last
-}
-
 // Next implements [Source].
 func (o *ordered) Next() (*Row, error) {
-	for !o.ended && (len(o.rows) == 0 || o.rows[0].At > o.newest-o.window && len(o.rows) < mostReordered) {
+	for !o.ended && (o.rows.len() == 0 || o.rows.soonest() > o.newest-o.window && o.rows.len() < mostReordered) {
 		row, err := o.source.Next()
 		if err == io.EOF {
 			o.ended = true
@@ -64,17 +41,16 @@ func (o *ordered) Next() (*Row, error) {
 			row.At = o.given
 		}
 		o.newest = max(o.newest, row.At)
-		if o.window == 0 && len(o.rows) == 0 {
+		if o.window == 0 && o.rows.len() == 0 {
 			o.given = row.At
 			return row, nil
 		}
-		o.arrive++
-		heap.Push(&o.rows, waitingRow{row, o.arrive})
+		o.rows.push(row.At, row)
 	}
-	if len(o.rows) == 0 {
+	at, row, ok := o.rows.next(math.MaxInt64)
+	if !ok {
 		return nil, io.EOF
 	}
-	row := heap.Pop(&o.rows).(waitingRow).Row
-	o.given = row.At
+	o.given = at
 	return row, nil
 }

@@ -29,7 +29,7 @@ type replay struct {
 	rules   *descriptors.Rules
 	replica *ruletest.Replica
 	waits   *waits
-	events  events
+	events  queue[event]
 	assumed assumed
 	tally   tally
 	// decided is told the verdict on a row, which is the caller's no more from then on.
@@ -58,14 +58,14 @@ func (r *replay) ask(number int64, row *Row) error {
 }
 
 // until lets everything happen that does up to a time.
-func (r *replay) until(at int64) error {
+func (r *replay) until(end int64) error {
 	for {
-		e, ok := r.events.next(at)
+		at, e, ok := r.events.next(end)
 		if !ok {
 			return nil
 		}
-		r.replica.Move(micros(e.at))
-		if err := r.happen(&e); err != nil {
+		r.replica.Move(micros(at))
+		if err := r.happen(at, &e); err != nil {
 			return err
 		}
 	}
@@ -74,7 +74,7 @@ func (r *replay) until(at int64) error {
 // finish lets everybody be admitted or refused who is held yet.
 func (r *replay) finish() error { return r.until(math.MaxInt64) }
 
-func (r *replay) happen(e *event) error {
+func (r *replay) happen(at int64, e *event) error {
 	c := e.caller
 	if c == nil {
 		r.waits.begin()
@@ -83,16 +83,16 @@ func (r *replay) happen(e *event) error {
 			return err
 		}
 		for _, first := range r.waits.released() {
-			first.wakes = e.at
-			r.events.push(event{at: e.at, caller: first})
+			first.wakes = at
+			r.events.push(at, event{caller: first})
 		}
 		return nil
 	}
 	switch {
 	case c.gone:
-	case e.at >= c.end:
+	case at >= c.end:
 		return r.judge(c, c.line.first() != c)
-	case c.line.first() == c && c.wakes == e.at:
+	case c.line.first() == c && c.wakes == at:
 		return r.judge(c, false)
 	}
 	return nil
@@ -141,7 +141,7 @@ func (r *replay) hold(c *caller, now int64) {
 	before := c.line
 	if before == nil {
 		c.charged, c.end = w.name, now+w.limit.MaxWait.Microseconds()
-		r.events.push(event{at: c.end, caller: c})
+		r.events.push(c.end, event{caller: c})
 	}
 	w.stand(c, w.lack)
 	c.wakes = 0
@@ -150,7 +150,7 @@ func (r *replay) hold(c *caller, now int64) {
 		if w.turn == c { // others took what he was told of
 			c.wakes = max(c.wakes, now+beaten.Microseconds())
 		}
-		r.events.push(event{at: c.wakes, caller: c})
+		r.events.push(c.wakes, event{caller: c})
 	}
 	if before != nil && before != c.line {
 		r.callFirst(before, now)
@@ -164,7 +164,7 @@ const beaten = time.Millisecond
 func (r *replay) callFirst(l *line, now int64) {
 	if first := l.first(); first != nil {
 		first.wakes = now
-		r.events.push(event{at: now, caller: first})
+		r.events.push(now, event{caller: first})
 	}
 }
 
@@ -179,9 +179,9 @@ func (r *replay) settled(c *caller, j *service.Judgement, waited time.Duration, 
 	}
 	r.tally.count(&v, c.row, r.waits.limit)
 	if j.Receipt != "" {
-		e := event{at: now + (r.waits.slept + r.assumed.duration).Microseconds(), domain: c.row.Request.Domain, receipt: j.Receipt, status: r.assumed.status}
+		e, lasts := event{domain: c.row.Request.Domain, receipt: j.Receipt, status: r.assumed.status}, r.assumed.duration
 		if c.row.HasTime {
-			e.at = now + (r.waits.slept + c.row.Duration).Microseconds()
+			lasts = c.row.Duration
 		} else {
 			r.tally.noTime++
 		}
@@ -190,7 +190,7 @@ func (r *replay) settled(c *caller, j *service.Judgement, waited time.Duration, 
 		} else if r.tally.asksStatus() {
 			r.tally.noStatus++
 		}
-		r.events.push(e)
+		r.events.push(now+(r.waits.slept+lasts).Microseconds(), e)
 	}
 	if r.decided != nil {
 		r.decided(c.number, c.row, v)
