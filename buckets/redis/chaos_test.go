@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -34,8 +35,9 @@ func TestChaos_AMasterOfAClusterIsKilled(t *testing.T) {
 			nodes := partstest.Cluster(t, part, 3, 3)
 			l := startSteady(t, open(t, clusterURL(nodes)), false, manyKeys(30)...)
 			time.Sleep(500 * time.Millisecond)
-			before := l.taken()
-			time.Sleep(200 * time.Millisecond) // a replica is told of a write within less
+			before, replica := l.taken(), partstest.Admin(t, nodes[3])
+			written := offset(t, partstest.Admin(t, nodes[0]), "master_repl_offset")
+			until(t, "the replica knows what was taken until then", func() bool { return offset(t, replica, "slave_repl_offset") >= written })
 			if n := l.errors.Load(); n != 0 {
 				t.Fatalf("%d errors before anything broke: %v", n, l.seen)
 			}
@@ -50,7 +52,6 @@ func TestChaos_AMasterOfAClusterIsKilled(t *testing.T) {
 					lost[k] = 0
 				}
 			}
-			replica := partstest.Admin(t, nodes[3])
 			until(t, "the replica is master", func() bool {
 				return strings.HasPrefix(replica.Info(t.Context(), "replication").Val(), "# Replication\r\nrole:master")
 			})
@@ -62,6 +63,15 @@ func TestChaos_AMasterOfAClusterIsKilled(t *testing.T) {
 			}
 		})
 	}
+}
+
+// offset is how far a server's replication is, 0 if it does not say so.
+func offset(t *testing.T, server *goredis.Client, name string) (n int64) {
+	t.Helper()
+	_, rest, _ := strings.Cut(server.Info(t.Context(), "replication").Val(), name+":")
+	text, _, _ := strings.Cut(rest, "\r\n")
+	n, _ = strconv.ParseInt(text, 10, 64)
+	return n
 }
 
 // A slot moves to another node while its buckets are taken from, one by one and two
