@@ -24,7 +24,7 @@ type Ignored struct {
 func Read(environ []string) (Settings, []Ignored, error) {
 	given := map[string]string{}
 	for _, variable := range environ {
-		if name, value, _ := strings.Cut(variable, "="); value != "" {
+		if name, value, _ := strings.Cut(variable, "="); name != "" && value != "" {
 			given[name] = value
 		}
 	}
@@ -37,7 +37,7 @@ func Read(environ []string) (Settings, []Ignored, error) {
 		}
 		if v.unused != "" {
 			ignored = append(ignored, Ignored{v.name, v.unused})
-			if value != "" && parse(&Settings{}, map[string]string{v.name: value}) != nil {
+			if parse(&Settings{}, map[string]string{v.name: value}) != nil {
 				delete(given, v.name) // it has no effect, so its value has none either
 			}
 			continue
