@@ -74,7 +74,7 @@ type XDS struct {
 	NodeID        string                   `env:"CONFIG_GRPC_XDS_NODE_ID" envDefault:"default" usage:"What the service calls itself there, by which the control plane chooses rules."`
 	NodeMetadata  string                   `env:"CONFIG_GRPC_XDS_NODE_METADATA" usage:"What it tells of itself beside: KEY=VALUE,KEY=VALUE."`
 	Address       string                   `env:"CONFIG_GRPC_XDS_SERVER_URL" envDefault:"localhost:18000" usage:"HOST:PORT of the control plane."`
-	RetryInterval time.Duration            `env:"CONFIG_GRPC_XDS_SERVER_CONNECT_RETRY_INTERVAL" envDefault:"3s" usage:"Pause before a connection is tried again." unused:"the XDS_CLIENT_BACKOFF_ variables say when a lost connection is tried again"`
+	RetryInterval time.Duration            `env:"CONFIG_GRPC_XDS_SERVER_CONNECT_RETRY_INTERVAL" envDefault:"3s" usage:"Pause before the control plane is tried again while nobody can be connected to."`
 	Headers       map[string]config.Secret `env:"CONFIG_GRPC_XDS_CLIENT_ADDITIONAL_HEADERS" usage:"Metadata sent to the control plane with each stream, such as a token: KEY:VALUE,KEY:VALUE."`
 	UseTLS        bool                     `env:"CONFIG_GRPC_XDS_SERVER_USE_TLS" envDefault:"false" usage:"Speak TLS to the control plane, 1.3."`
 	Cert          string                   `env:"CONFIG_GRPC_XDS_CLIENT_TLS_CERT" usage:"Certificate, PEM, that the control plane is shown. A replaced file is used from the next connection on, as are the two below."`
