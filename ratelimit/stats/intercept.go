@@ -38,7 +38,7 @@ func (s *Stats) method(full string) *method {
 	if m, ok := s.methods.get(full); ok {
 		return m
 	}
-	base := "ratelimit_server." + clean(full[strings.LastIndexByte(full, '/')+1:])
+	base := serverScope + clean(full[strings.LastIndexByte(full, '/')+1:])
 	m := &method{&Counter{}, s.sink.timer(base + ".response_time")}
 	s.methods.add(full, m)
 	s.counters = append(s.counters, counted{base, ".total_requests", m.requests})

@@ -118,6 +118,6 @@ func (s *Stats) addUnknown(domain string) *Counter {
 	base := limitScope + clean(domain)
 	c := &Counter{}
 	s.unknown.add(strings.Clone(domain), c)
-	s.counters = append(s.counters, counted{base, ".domain_not_found", c})
+	s.counters = append(s.counters, counted{base, "." + notFound, c})
 	return c
 }

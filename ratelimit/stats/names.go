@@ -5,11 +5,12 @@ import (
 	"strings"
 )
 
-// serviceScope is what the names of all that concerns the service begin with, and limitScope
-// those of limits.
+// What names begin with, and the end of one that has no limit in it.
 const (
 	serviceScope = "ratelimit.service."
 	limitScope   = serviceScope + "rate_limit."
+	serverScope  = "ratelimit_server."
+	notFound     = "domain_not_found"
 )
 
 var ipv4 = regexp.MustCompile(`(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})`)

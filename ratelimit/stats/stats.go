@@ -2,13 +2,12 @@ package stats
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash/maphash"
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,19 +54,12 @@ type Stats struct {
 	unknown table[string, *Counter] // domains that no rules are of
 	methods table[string, *method]
 	logFull sync.Once
+	closed  sync.Once
 
 	mu         sync.Mutex // for whoever adds to what is above or below
 	byBase     map[string]*Limit
 	counters   []counted
 	generators []func() []value
-}
-
-// Mogrifier renames metrics and gives them tags, for dogstatsd.
-type Mogrifier struct {
-	Name    string            // what the settings call it
-	Pattern string            // a regular expression
-	Metric  string            // new name; $1 is what the first group matched
-	Tags    map[string]string // likewise
 }
 
 // sink is where the numbers go.
@@ -97,8 +89,13 @@ func New(o Options) (*Stats, error) {
 		s.counters = append(s.counters, counted{serviceScope, name, *c})
 	}
 	var err error
-	s.sink, err = newSink(o)
-	return s, err
+	if s.sink, err = newSink(o); err != nil {
+		return nil, err
+	}
+	if e, ok := s.sink.(*exposition); ok {
+		e.source = s
+	}
+	return s, nil
 }
 
 func newSink(o Options) (sink, error) {
@@ -114,7 +111,16 @@ func newSink(o Options) (sink, error) {
 	case len(chosen) > 1:
 		return nil, fmt.Errorf("more than one of USE_STATSD, USE_DOG_STATSD and USE_PROMETHEUS is true: set all but one to false (USE_STATSD is true unless set)")
 	}
-	return silent{}, nil
+	switch {
+	case o.Prometheus:
+		return newExposition(o)
+	case o.FlushInterval <= 0:
+		return nil, fmt.Errorf("STATS_FLUSH_INTERVAL is %s: it must be more than nothing, as 10s", o.FlushInterval)
+	case o.DogStatsd:
+		return newDogstatsd(o)
+	default:
+		return newStatsd(o)
+	}
 }
 
 // silent shows nothing.
@@ -131,20 +137,39 @@ func (s *Stats) Run(ctx context.Context) error {
 }
 
 // Close gives up what [New] opened.
-func (s *Stats) Close() { s.sink.close() }
+func (s *Stats) Close() { s.closed.Do(s.sink.close) }
 
-// Addr is where Prometheus' metrics are served, or nil.
-func (s *Stats) Addr() net.Addr { return nil }
-
-// Handler serves the metrics in Prometheus' format, or is nil without that sink.
-func (s *Stats) Handler() http.Handler { return nil }
-
-// StatsHandler serves the numbers, and what expvar has, as a JSON object.
-func (s *Stats) StatsHandler() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {})
+// Addr is where Prometheus' metrics are served, or nil without that sink.
+func (s *Stats) Addr() net.Addr {
+	if e, ok := s.sink.(*exposition); ok {
+		return e.listener.Addr()
+	}
+	return nil
 }
 
-var (
-	_ = errors.New
-	_ = strings.Cut
-)
+// Handler serves the metrics in Prometheus' format, or nothing without that sink.
+func (s *Stats) Handler() http.Handler {
+	if e, ok := s.sink.(*exposition); ok {
+		return e.handler
+	}
+	return http.NotFoundHandler()
+}
+
+// read yields every counter that is not zero and everything that is generated.
+func (s *Stats) read(yield func(value) bool) {
+	s.mu.Lock()
+	counters, generators := slices.Clone(s.counters), slices.Clone(s.generators)
+	s.mu.Unlock()
+	for _, c := range counters {
+		if n := c.Value(); n != 0 && !yield(value{c.name(), true, n}) {
+			return
+		}
+	}
+	for _, generate := range generators {
+		for _, v := range generate() {
+			if (v.n != 0 || !v.grows) && !yield(v) {
+				return
+			}
+		}
+	}
+}
