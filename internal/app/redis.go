@@ -37,7 +37,7 @@ func openRedis(s config.Settings, tracing *telemetry.Tracing, log *slog.Logger) 
 		if err := f.Open(); err != nil {
 			return nil, err
 		}
-		o.Password = f.Current
+		o.Credentials = func() (user, password string) { return "", f.Current() }
 	}
 	return redis.OpenWith(s.RedisURL.Reveal(), o)
 }
