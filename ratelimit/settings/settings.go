@@ -9,8 +9,8 @@ import (
 )
 
 // Settings are all variables by subject. A field's tags are its variable, its default,
-// what it means here and, of one that is accepted and has no effect, why. A variable that
-// is set to nothing counts as not set.
+// what it means here, of one that is accepted and has no effect why, and whether the
+// reference does not have it. A variable that is set to nothing counts as not set.
 type Settings struct {
 	Server      Server      `group:"Server"`
 	Log         Log         `group:"Logging"`
@@ -19,8 +19,8 @@ type Settings struct {
 	Stats       Stats       `group:"Statistics"`
 	Limits      Limits      `group:"Limits"`
 	Redis       Redis       `group:"Redis" envPrefix:"REDIS_"`
-	RedisShared RedisShared `group:"Redis: certificates, health and start" envPrefix:"REDIS_"`
-	PerSecond   Redis       `group:"Redis for limits by the second" envPrefix:"REDIS_PERSECOND_"`
+	RedisShared RedisShared `group:"Redis: health and start" envPrefix:"REDIS_"`
+	PerSecond   Redis       `group:"Redis for limits by the second" usage:"Its certificates are those of the variables REDIS_TLS_ unless it has one of its own." envPrefix:"REDIS_PERSECOND_"`
 	Memcached   Memcached   `group:"Memcached" envPrefix:"MEMCACHE_"`
 	Tracing     Tracing     `group:"Tracing" envPrefix:"TRACING_"`
 	Weir        Weir        `group:"Of weir alone" envPrefix:"WEIR_"`
