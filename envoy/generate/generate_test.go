@@ -139,7 +139,7 @@ func TestGenerate_WeirCheckHasNothingToSay(t *testing.T) {
 				names = append(names, filepath.Join(dir, f.Name))
 				write(t, names[len(names)-1], f.Content)
 			}
-			if faults := envoy.Check(survey, names); len(faults) > 0 {
+			if faults := envoy.Check(survey, names, envoy.Version{}); len(faults) > 0 {
 				t.Errorf("%s as %s:\n%s", p.mapping, way, faults.Text())
 			}
 		}
