@@ -22,11 +22,15 @@ func TestCheck_TellsOfOlderEnvoysUnlessThereAreNone(t *testing.T) {
 			t.Errorf("%v: %s", version, found.Text())
 		}
 	}
-	for minor, told := range map[string]bool{"39": true, "40": false} {
-		dump := filepath.Join(t.TempDir(), "envoy.yaml")
-		write(t, dump, read(t, file)+"node: {user_agent_build_version: {version: {major_number: 1, minor_number: "+minor+", patch: 1}}}\n")
-		if found := Check(survey, []string{dump}, Version{}); strings.Contains(found.Text(), "hits-uncharged") != told {
-			t.Errorf("a dump of 1.%s: %s", minor, found.Text())
+	for minors, told := range map[string]bool{"39": true, "40": false, "40 39": true, "39 40": true} { // of two the older one counts
+		var dumps []string
+		for _, minor := range strings.Fields(minors) {
+			dump := filepath.Join(t.TempDir(), "envoy.yaml")
+			write(t, dump, read(t, file)+"node: {user_agent_build_version: {version: {major_number: 1, minor_number: "+minor+", patch: 1}}}\n")
+			dumps = append(dumps, dump)
+		}
+		if found := Check(survey, dumps, Version{}); strings.Contains(found.Text(), "hits-uncharged") != told {
+			t.Errorf("dumps of 1.%s: %s", minors, found.Text())
 		}
 	}
 }

@@ -78,7 +78,7 @@ func (k *kinds) Next() (*Row, error) {
 	case "ended": // is held for a slot, and settles at once, and once, what was used before
 		row.Request.Descriptors = []descriptors.Descriptor{one("slot", e["seen"]), one("tenant", e["seen"], "weir.end", "")}
 	case "crossed": // is held for one bucket by the limit of another
-		row.Request.Descriptors = []descriptors.Descriptor{one("slow", e["seen"]), one("slot", e["seen"])}
+		row.Request.Descriptors = []descriptors.Descriptor{one("slow", e["seen"]), one("tenant", e["size"])}
 	case "quotas":
 		row.Request.Descriptors = []descriptors.Descriptor{one("plan", "free"), one("paid", e["seen"])}
 	case "class", "job":
