@@ -113,9 +113,9 @@ var rules = []rule{
 		"who uses the library in a program of his own wants no rule files, settings or servers of weir in it",
 	},
 	{
-		"only service, envoy, ads, internal/app, limiter/grpclimit, the load generator and, to trace calls, internal/telemetry import gRPC",
+		"only service, envoy, ads, internal/app, limiter/grpclimit, the load generator and, to trace or count calls, internal/telemetry and ratelimit/stats import gRPC",
 		only(prefixes("google.golang.org/grpc", "google.golang.org/protobuf", "google.golang.org/genproto"),
-			"service", "envoy", "ads", "internal/app", "internal/telemetry", "limiter/grpclimit", "internal/bench"),
+			"service", "envoy", "ads", "internal/app", "internal/telemetry", "limiter/grpclimit", "internal/bench", "ratelimit/stats"),
 		"a wire format that leaks inwards becomes the model of the domain; and who limits an HTTP server with the library wants no gRPC in it",
 	},
 	{
@@ -124,9 +124,20 @@ var rules = []rule{
 		"a wire format that leaks inwards becomes the model of the domain, and every change of Envoy's API a change of everything",
 	},
 	{
-		"only internal/telemetry imports Prometheus and OpenTelemetry",
-		only(prefixes("github.com/prometheus/", "go.opentelemetry.io/"), "internal/telemetry"),
+		"only internal/telemetry imports Prometheus and OpenTelemetry, and ratelimit/stats Prometheus",
+		func(dir, path string) bool {
+			return only(prefixes("github.com/prometheus/", "go.opentelemetry.io/"), "internal/telemetry", "ratelimit/stats")(dir, path) ||
+				dir == "ratelimit/stats" && strings.HasPrefix(path, "go.opentelemetry.io/")
+		},
 		"names and labels in one place stay bounded and few; everyone else calls observer functions",
+	},
+	{
+		"ratelimit/stats imports nothing of weir, and nothing else imports clients of statsd",
+		func(dir, path string) bool {
+			return roomImportsOnly("ratelimit/stats")(dir, path) ||
+				only(prefixes("github.com/cactus/go-statsd-client/", "github.com/DataDog/datadog-go/"), "ratelimit/stats")(dir, path)
+		},
+		"it counts under the reference's names what it is told; who tells it, it does not know",
 	},
 	{
 		"only cmd/weir imports internal/cli",
@@ -329,6 +340,10 @@ func TestImportRules_CatchWhatTheyForbid(t *testing.T) {
 		{"internal/app", "github.com/redis/go-redis/v9", false},
 		{"internal/app", "google.golang.org/grpc", true},
 		{"internal/app", "github.com/prometheus/client_golang/prometheus", false},
+		{"ratelimit/stats", "github.com/prometheus/client_golang/prometheus", true},
+		{"ratelimit/stats", "go.opentelemetry.io/otel", false},
+		{"ratelimit/stats", module + "descriptors", false},
+		{"ratelimit", "github.com/DataDog/datadog-go/v5/statsd", false},
 		{"internal/cli", "github.com/spf13/viper", false},
 		{"internal/cli", "google.golang.org/grpc/health", false},
 		{"internal/cli", module + "internal/app", true},
