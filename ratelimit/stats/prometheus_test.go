@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/weir-rls/weir/ratelimit/stats"
 )
@@ -301,6 +303,28 @@ func TestPrometheus_ShowsExtraTagsAsLabels(t *testing.T) {
 	s.Limit("d", "k").TotalHits.Add(1)
 	if diff := cmp.Diff([]string{`ratelimit_service_rate_limit_total_hits{domain="d",key1="k",team_name="shop"} 1`}, scrape(t, s)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestPrometheus_ServesWeirsOwnSeriesBesideThoseOfTheReferenceOrAlone(t *testing.T) {
+	own := prometheus.NewRegistry()
+	seen := prometheus.NewCounter(prometheus.CounterOpts{Name: "weir_seen_total"})
+	own.MustRegister(seen, collectors.NewGoCollector())
+	for only, want := range map[bool][]string{
+		false: {`ratelimit_service_config_load_success 1`, `weir_seen_total 0`},
+		true:  {`weir_seen_total 0`},
+	} {
+		o := prometheusOptions()
+		o.Own, o.OwnOnly = own, only
+		s := newStats(t, o)
+		run(t, s)
+		s.ConfigLoadSuccess.Add(1)
+		if diff := cmp.Diff(want, scrape(t, s)); diff != "" {
+			t.Errorf("only those: %v: %s", only, diff)
+		}
+		if _, text := get(t, s, "/metrics"); strings.Count(text, "\ngo_goroutines ") != 1 {
+			t.Errorf("only those: %v: the process's own series are not there once", only)
+		}
 	}
 }
 
