@@ -138,6 +138,9 @@ func (n *node) addPattern(r *rule, child *node, in Dialect) {
 	if in == Reference && r.kind != regexValue {
 		joined := newGlob(r.statText())
 		p.joined = &joined
+		if !r.shared {
+			p.sign = plainStep // the bucket is that of the entries, whatever they met
+		}
 	}
 	if !p.key.starless || p.joined != nil {
 		n.globs = append(n.globs, p)
@@ -182,7 +185,7 @@ func (c *choices) next() (*node, step) {
 	}
 	if p := c.nextPattern(); p != nil {
 		taken := step{e.Key, e.Value, p.sign, false, p.node}
-		if p.sign != patternStep {
+		if p.shared != "" {
 			taken.value = p.shared
 		}
 		return p.node, taken
