@@ -132,15 +132,12 @@ func (n *node) add(r *rule, child *node, in Dialect, t *texts) {
 func (n *node) addPattern(r *rule, child *node, in Dialect) {
 	p := pattern{key: newGlob(r.key), values: r.values, node: child, order: n.special().count, sign: patternStep}
 	n.count++
-	if r.shared {
-		p.shared, p.sign = r.sharedStep()
-	}
 	if in == Reference && r.kind != regexValue {
 		joined := newGlob(r.statText())
-		p.joined = &joined
-		if !r.shared {
-			p.sign = plainStep // the bucket is that of the entries, whatever they met
-		}
+		p.joined, p.sign = &joined, plainStep // an override of these entries has this bucket, too
+	}
+	if r.shared {
+		p.shared, p.sign = r.sharedStep()
 	}
 	if !p.key.starless || p.joined != nil {
 		n.globs = append(n.globs, p)
