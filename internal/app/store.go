@@ -143,8 +143,8 @@ type storeWatch struct {
 	spell   guard.Spell
 }
 
-func (w *storeWatch) observe(took time.Duration, err error) {
-	w.metrics.Store(took, kindOf(err))
+func (w *storeWatch) observe(ctx context.Context, took time.Duration, err error) {
+	w.metrics.Store(took, kindOf(err), telemetry.TraceOf(ctx))
 	if err != nil {
 		w.traffic.StoreFailed()
 	}
