@@ -70,7 +70,7 @@ func TestSchema_HasEachFieldOfTheParser(t *testing.T) {
 		properties := m.schema()["properties"].(schema)
 		for field, s := range m.table.fields {
 			described, _ := properties[field].(schema)
-			if text, _ := described["description"].(string); (s == works || s == onlyFalse) && (text == "" || !strings.HasSuffix(text, ".")) {
+			if text, _ := described["description"].(string); s == works && (text == "" || !strings.HasSuffix(text, ".")) {
 				t.Errorf("%s of %s says nothing of itself: name it in schemafields.go", field, m.table.what)
 			}
 		}
@@ -277,7 +277,10 @@ func refusesJunk(t *testing.T, c *jsonschema.Compiler, name, field string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	junk := []any{[]any{map[string]any{"zz": []any{}}}, map[string]any{"zz": []any{[]any{}}}}
+	junk := []any{[]any{map[string]any{"zz": []any{}}}}
+	if field != "metadata" { // which is any map
+		junk = append(junk, map[string]any{"zz": []any{[]any{}}})
+	}
 	if compiled.Enum != nil {
 		junk = append(junk, "zz")
 	}
