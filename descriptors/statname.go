@@ -31,12 +31,16 @@ func (l *Limit) StatName(entries []Entry) string {
 	switch s := l.stat; {
 	case s == nil:
 		return l.Name
-	case s.levels == nil && !s.whole:
+	case !l.StatNameSent():
 		return s.plain
 	default:
 		return s.of(entries)
 	}
 }
+
+// StatNameSent tells whether [Limit.StatName] has what a client sent in it, and not rules
+// alone.
+func (l *Limit) StatNameSent() bool { return l.stat != nil && (l.stat.levels != nil || l.stat.whole) }
 
 func (s *statName) of(entries []Entry) string {
 	var b strings.Builder

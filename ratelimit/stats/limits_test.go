@@ -138,6 +138,7 @@ func TestLimit_AFloodOfNamesIsCountedUnderOther(t *testing.T) {
 		s.DomainNotFound(fmt.Sprintf("unknown%d", i))
 	}
 	s.Limit("e", "late").OverLimit.Add(1)
+	s.RuleLimit("e", "rule").OverLimit.Add(1)
 	s.Limit("d", "before").TotalHits.Add(1)
 	s.DomainNotFound(strings.Repeat("x", 1001))
 
@@ -147,6 +148,7 @@ func TestLimit_AFloodOfNamesIsCountedUnderOther(t *testing.T) {
 		"ratelimit.service.rate_limit.d.k_9998.total_hits":    1,
 		"ratelimit.service.rate_limit.d.other.total_hits":     flood - 9_999,
 		"ratelimit.service.rate_limit.e.other.over_limit":     1,
+		"ratelimit.service.rate_limit.e.rule.over_limit":      1, // what is named by rules alone keeps its name
 		"ratelimit.service.rate_limit.other.domain_not_found": flood - 1_000 + 1,
 	} {
 		if got[name] != want {
