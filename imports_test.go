@@ -113,20 +113,46 @@ var rules = []rule{
 		"who uses the library in a program of his own wants no rule files, settings or servers of weir in it",
 	},
 	{
-		"only service, envoy, ads, internal/app, limiter/grpclimit, the load generator and, to trace calls, internal/telemetry import gRPC",
+		"only service, envoy, ads, internal/app, the drop-in, limiter/grpclimit, the load generator, what ends servers and, to trace calls, internal/telemetry import gRPC",
 		only(prefixes("google.golang.org/grpc", "google.golang.org/protobuf", "google.golang.org/genproto"),
-			"service", "envoy", "ads", "internal/app", "internal/telemetry", "limiter/grpclimit", "internal/bench"),
+			"service", "envoy", "ads", "internal/app", "internal/serving", "internal/telemetry", "limiter/grpclimit", "internal/bench",
+			"ratelimit", "ratelimit/decide", "ratelimit/stats"),
 		"a wire format that leaks inwards becomes the model of the domain; and who limits an HTTP server with the library wants no gRPC in it",
 	},
 	{
-		"only service, envoy, ads, internal/app and the load generator import Envoy's API",
-		only(prefixes("github.com/envoyproxy/", "github.com/cncf/xds"), "service", "envoy", "ads", "internal/app", "internal/bench"),
+		"only service, envoy, ads, internal/app, the drop-in and the load generator import Envoy's API",
+		only(prefixes("github.com/envoyproxy/", "github.com/cncf/xds"), "service", "envoy", "ads", "internal/app", "internal/bench", "ratelimit", "ratelimit/decide"),
 		"a wire format that leaks inwards becomes the model of the domain, and every change of Envoy's API a change of everything",
 	},
 	{
-		"only internal/telemetry imports Prometheus and OpenTelemetry",
-		only(prefixes("github.com/prometheus/", "go.opentelemetry.io/"), "internal/telemetry"),
+		"only internal/telemetry imports Prometheus and OpenTelemetry, and ratelimit/stats Prometheus",
+		func(dir, path string) bool {
+			return only(prefixes("github.com/prometheus/", "go.opentelemetry.io/"), "internal/telemetry", "ratelimit/stats")(dir, path) ||
+				dir == "ratelimit/stats" && strings.HasPrefix(path, "go.opentelemetry.io/")
+		},
 		"names and labels in one place stay bounded and few; everyone else calls observer functions",
+	},
+	{
+		"the drop-in imports no other program of weir, and only internal/cli imports it",
+		func(dir, path string) bool {
+			target := strings.TrimPrefix(path, module)
+			other := slices.Contains([]string{"admin", "overrides", "capacity", "traffic", "named", "line", "limiter", "internal/app"}, target)
+			return within(dir, "ratelimit") && other || ours(path) && within(target, "ratelimit") && !within(dir, "ratelimit") && dir != "internal/cli"
+		},
+		"what envoyproxy/ratelimit's users need is one room, so that the rest of the house does not know of it and can change without it",
+	},
+	{
+		"what the drop-in decides imports no settings, servers or sources",
+		roomImportsOnly("ratelimit/decide", "descriptors", "buckets", "ratelimit/stats"),
+		"decisions are compared with the reference's by tests that start nothing else",
+	},
+	{
+		"ratelimit/stats imports nothing of weir, and nothing else imports clients of statsd",
+		func(dir, path string) bool {
+			return roomImportsOnly("ratelimit/stats")(dir, path) ||
+				only(prefixes("github.com/cactus/go-statsd-client/", "github.com/DataDog/datadog-go/"), "ratelimit/stats")(dir, path)
+		},
+		"it counts under the reference's names what it is told; who tells it, it does not know",
 	},
 	{
 		"only cmd/weir imports internal/cli",
@@ -329,6 +355,10 @@ func TestImportRules_CatchWhatTheyForbid(t *testing.T) {
 		{"internal/app", "github.com/redis/go-redis/v9", false},
 		{"internal/app", "google.golang.org/grpc", true},
 		{"internal/app", "github.com/prometheus/client_golang/prometheus", false},
+		{"ratelimit/stats", "github.com/prometheus/client_golang/prometheus", true},
+		{"ratelimit/stats", "go.opentelemetry.io/otel", false},
+		{"ratelimit/stats", module + "descriptors", false},
+		{"ratelimit", "github.com/DataDog/datadog-go/v5/statsd", false},
 		{"internal/cli", "github.com/spf13/viper", false},
 		{"internal/cli", "google.golang.org/grpc/health", false},
 		{"internal/cli", module + "internal/app", true},
@@ -366,6 +396,16 @@ func TestImportRules_CatchWhatTheyForbid(t *testing.T) {
 		{"internal/stage", module + "buckets", false},
 		{"internal/app", module + "internal/stage", false},
 		{"examples/demo", module + "internal/stage/stagetest", false},
+		{"ratelimit", module + "ratelimit/decide", true},
+		{"ratelimit", module + "ads", true},
+		{"ratelimit", module + "internal/app", false},
+		{"ratelimit/settings", "google.golang.org/grpc", false},
+		{"internal/cli", module + "ratelimit/settings", true},
+		{"internal/app", module + "ratelimit", false},
+		{"service", module + "ratelimit/decide", false},
+		{"ratelimit/decide", module + "ratelimit/settings", false},
+		{"ratelimit/decide", module + "buckets", true},
+		{"internal/serving", "google.golang.org/grpc", true},
 		{"envoy", module + "descriptors", true},
 		{"envoy", module + "service", false},
 		{"envoy/generate", module + "descriptors", true},
