@@ -71,6 +71,8 @@ type metadataReader struct {
 func (m *metadataReader) mapping(n *yaml.Node, depth int) map[string]any {
 	fields, read := map[string]field{}, map[string]any{}
 	m.collect(n, table{}, fields)
+	m.open[n] = true
+	defer m.leave(n)
 	for name, f := range fields {
 		m.left -= len(name)
 		read[name] = m.value(f.value, depth)
@@ -87,6 +89,9 @@ func (m *metadataReader) value(n *yaml.Node, depth int) any {
 		return nil
 	}
 	switch {
+	case m.open[n]:
+		m.enter(n) // which tells so
+		return nil
 	case n.Kind == yaml.MappingNode && n.Tag == "!!map":
 		return m.mapping(n, depth+1)
 	case n.Kind == yaml.SequenceNode && n.Tag == "!!seq":
@@ -100,9 +105,10 @@ func (m *metadataReader) value(n *yaml.Node, depth int) any {
 
 func (m *metadataReader) list(n *yaml.Node, depth int) []any {
 	read := []any{}
-	if !m.count(n, 1+len(n.Content)) || !m.enter(n) {
+	if !m.count(n, 1+len(n.Content)) {
 		return read
 	}
+	m.open[n] = true
 	defer m.leave(n)
 	for _, item := range n.Content {
 		read = append(read, m.value(resolved(item), depth))
