@@ -5,11 +5,8 @@ import "strings"
 // counting reads what a rule says of the series and the buckets that it is counted in,
 // and what it has responses repeat.
 func (w *walker) counting(fields map[string]field, r *rule) {
-	detailed, on := w.stated("detailed_metric", fields)
-	_, r.valueToMetric = w.stated("value_to_metric", fields)
-	if r.detailed = on; on && len(r.limits) == 0 {
-		w.warn(detailed.key, "write it where the limit is", "detailed_metric means nothing on a descriptor without a limit")
-	}
+	r.detailed = w.stated("detailed_metric", fields)
+	r.valueToMetric = w.stated("value_to_metric", fields)
 	if f, ok := fields["share_threshold"]; ok {
 		on, _ := w.boolean(f)
 		r.shared = on && r.isPattern()
@@ -31,12 +28,13 @@ func (w *walker) counting(fields map[string]field, r *rule) {
 }
 
 // stated is a field that is true or false, and false where it is not there.
-func (w *walker) stated(name string, fields map[string]field) (f field, on bool) {
+func (w *walker) stated(name string, fields map[string]field) bool {
 	f, ok := fields[name]
-	if ok {
-		on, _ = w.boolean(f)
+	if !ok {
+		return false
 	}
-	return f, on
+	on, _ := w.boolean(f)
+	return on
 }
 
 // isPattern tells that values, or keys, of a pattern meet r.
