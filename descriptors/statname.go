@@ -38,6 +38,10 @@ func (l *Limit) StatName(entries []Entry) string {
 	}
 }
 
+// Detailed tells that [Limit.StatName] is different for values that clients send, because a
+// rule asks for that: detailed_metric or value_to_metric.
+func (l *Limit) Detailed() bool { return l.stat != nil && l.stat.levels != nil }
+
 func (s *statName) of(entries []Entry) string {
 	var b strings.Builder
 	part := func(text string) {

@@ -12,12 +12,13 @@ import (
 )
 
 // Metrics is weir's Prometheus registry. Every label has a bounded set of
-// values: names from the rule files or words from the code, nothing a client
-// sends.
+// values: names from the rule files or words from the code. What a client sends is in
+// those of details alone, where a rule asks for it.
 type Metrics struct {
 	registry *prometheus.Registry
 
 	decisions     *decisions
+	details       *details
 	abandoned     *prometheus.CounterVec
 	requests      *prometheus.HistogramVec
 	unmatched     *prometheus.CounterVec
@@ -69,9 +70,10 @@ func NewMetrics(version string) *Metrics {
 		traceSpans:    counters("trace_spans_total", "Spans of traces, by what became of them.", "result"),
 		live:          newLive(),
 	}
+	m.details = newDetails(m.decisions)
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "weir", Name: "build_info", Help: "Version of weir; always 1."}, []string{"version"})
 	info.WithLabelValues(version).Set(1)
-	m.registry.MustRegister(m.decisions, m.requests, m.unmatched, m.badOverrides, m.unknownDomain, m.excess, m.panics,
+	m.registry.MustRegister(m.decisions, m.details, m.requests, m.unmatched, m.badOverrides, m.unknownDomain, m.excess, m.panics,
 		m.abandoned, m.waits, m.writtenOff, m.receipts,
 		m.store, m.storeErrors, m.degraded, m.reloads, m.faults, m.lastReload, m.breakers, m.traceSpans, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -88,12 +90,7 @@ func (m *Metrics) Handler() http.Handler {
 // Request records one answer to ShouldRateLimit; result is one of a few words. A trace's id
 // that is not empty is kept as an exemplar.
 func (m *Metrics) Request(result string, took time.Duration, traceID string) {
-	o := m.requests.WithLabelValues(result)
-	if traceID == "" {
-		o.Observe(took.Seconds())
-		return
-	}
-	o.(prometheus.ExemplarObserver).ObserveWithExemplar(took.Seconds(), prometheus.Labels{traceLabel: traceID})
+	observe(m.requests.WithLabelValues(result), took, traceID)
 }
 
 // Decision records what became of one limit that a request met, and the tokens that
@@ -104,6 +101,12 @@ func (m *Metrics) Decision(l *descriptors.Limit, outcome string, tokens int64, t
 	if traceID != "" {
 		m.decisions.exemplars.note(limit{l.Domain, l.Name}, outcome, traceID)
 	}
+}
+
+// Detailed records what [Metrics.Decision] was told of a limit, by the values that a client
+// sent: detail may be any text.
+func (m *Metrics) Detailed(l *descriptors.Limit, detail, outcome string, tokens int64) {
+	m.details.count(l, detail, outcome, tokens)
 }
 
 // BreakerMoved records that a circuit breaker came to a state, one of a few words.
@@ -157,14 +160,14 @@ func (m *Metrics) Waiting(count func() int) {
 }
 
 // Store records one call to the bucket store; kind names the error, if any:
-// one of a few words.
-func (m *Metrics) Store(took time.Duration, kind string) {
+// one of a few words. A trace's id that is not empty is kept as an exemplar.
+func (m *Metrics) Store(took time.Duration, kind, traceID string) {
 	result := "ok"
 	if kind != "" {
 		result = "error"
 		m.storeErrors.WithLabelValues(kind).Inc()
 	}
-	m.store.WithLabelValues(result).Observe(took.Seconds())
+	observe(m.store.WithLabelValues(result), took, traceID)
 }
 
 // Degraded counts a limit that was decided without the bucket store; by is a word of
