@@ -54,9 +54,9 @@ func (s *server) open(o Options, with Files, named string, local buckets.Store) 
 }
 
 // observe logs when the Redis begins to fail and ceases to.
-func (s *server) observe() func(time.Duration, error) {
+func (s *server) observe() func(context.Context, time.Duration, error) {
 	var spell guard.Spell
-	return func(_ time.Duration, err error) {
+	return func(_ context.Context, _ time.Duration, err error) {
 		switch began, ceased := spell.Note(err); {
 		case began:
 			s.log.Error("Redis fails; calls that need it do, too", "error", err.Error())
