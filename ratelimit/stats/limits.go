@@ -55,23 +55,7 @@ func (s *Stats) beyond(domain string) *Limit {
 			"counted_as", other, "first_domain", domain, "most_names", maxNames, "most_bytes", maxNameLength,
 			"remedy", "detailed_metric, value_to_metric and limits that come with requests make a name of each value: use fewer of them")
 	})
-	if len(domain) > maxNameLength {
-		domain = other
-	}
-	if found, ok := s.others.get(domain); ok {
-		return found
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.others.len() >= maxDomains {
-		domain = other
-	}
-	if found, ok := s.others.get(domain); ok {
-		return found
-	}
-	found := s.named(domain, other)
-	s.others.add(strings.Clone(domain), found)
-	return found
+	return obtain(s, &s.others, domain, maxDomains, func(domain string) *Limit { return s.named(domain, other) })
 }
 
 // named returns the limit with a name as it is shown, under the lock: several names can be
@@ -90,34 +74,9 @@ func (s *Stats) named(domain, name string) *Limit {
 // DomainNotFound counts a request for a domain that no rules are of. Domains beyond the
 // first 1,000 are counted as one.
 func (s *Stats) DomainNotFound(domain string) {
-	if len(domain) > maxNameLength {
-		domain = other
-	}
-	c, ok := s.unknown.get(domain)
-	if !ok {
-		c = s.addUnknown(domain)
-	}
-	c.Add(1)
-}
-
-func (s *Stats) addUnknown(domain string) *Counter {
-	if s.unknown.len() >= maxDomains {
-		domain = other
-		if c, ok := s.unknown.get(domain); ok {
-			return c
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.unknown.len() >= maxDomains {
-		domain = other
-	}
-	if c, ok := s.unknown.get(domain); ok {
+	obtain(s, &s.unknown, domain, maxDomains, func(domain string) *Counter {
+		c := &Counter{}
+		s.counters = append(s.counters, counted{limitScope + clean(domain), "." + notFound, c})
 		return c
-	}
-	base := limitScope + clean(domain)
-	c := &Counter{}
-	s.unknown.add(strings.Clone(domain), c)
-	s.counters = append(s.counters, counted{base, "." + notFound, c})
-	return c
+	}).Add(1)
 }
