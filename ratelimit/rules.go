@@ -2,10 +2,8 @@ package ratelimit
 
 import (
 	"cmp"
-	"context"
 	"crypto/tls"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -14,6 +12,7 @@ import (
 	"github.com/weir-rls/weir/internal/files"
 	"github.com/weir-rls/weir/internal/telemetry"
 	"github.com/weir-rls/weir/ratelimit/settings"
+	"github.com/weir-rls/weir/ratelimit/sources"
 )
 
 // waits tells whether the gRPC and the HTTP port are closed until there are rules.
@@ -24,7 +23,7 @@ func (p *Program) waits() bool {
 // openRules reads the rules, if they are files, and finds out how they are followed.
 func (p *Program) openRules(Options) error {
 	s := p.settings
-	p.rules = descriptors.NewSource(filepath.Join(s.Rules.Root, s.Rules.Subdirectory, s.Rules.AppDirectory), descriptors.Options{
+	p.rules = descriptors.NewSource("", descriptors.Options{
 		Dialect: descriptors.Reference, KeyPrefix: s.Limits.KeyPrefix, MergeDomains: s.Rules.MergeDomains, AllOrNothing: s.Weir.AllOrNothing,
 	})
 	if s.Rules.Type == settings.FromXDS {
@@ -118,10 +117,18 @@ func (p *Program) xdsFiles(s settings.XDS) files.Client {
 
 // openFiles reads the rule files.
 func (p *Program) openFiles() error {
-	p.reloaded(p.rules.Reload())
+	s := p.settings.Rules
+	tree := sources.NewTree(sources.TreeOptions{
+		Root: s.Root, Subdirectory: s.Subdirectory, App: s.AppDirectory, WatchRoot: s.WatchRoot, IgnoreDotFiles: s.IgnoreDotFiles,
+	}, p.rules, p.reloaded)
+	tree.First()
 	p.begin()
-	p.follow = func(ctx context.Context) error { return p.rules.Watch(ctx, p.reloaded) }
+	p.follow = tree.Run
 	return nil
 }
 
-func (p *Program) serveRules(http.ResponseWriter, *http.Request) {}
+// serveRules answers /rlconfig.
+func (p *Program) serveRules(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_ = sources.WriteRules(w, p.rules.Rules()) // fails where the client has gone
+}
