@@ -115,7 +115,7 @@ func TestAnswersAreWhatTheirMessagesWouldBe(t *testing.T) {
 		style := rapid.SampledFrom([]HeaderStyle{HeadersOff, HeadersLegacy, HeadersDraft10}).Draw(t, "style")
 		if rapid.IntRange(0, 4).Draw(t, "down") == 0 {
 			w.use(guard.New(guard.Options{
-				Store: failingStore{context.DeadlineExceeded}, Local: w.store, Timeout: time.Second, Observe: func(time.Duration, error) {},
+				Store: failingStore{context.DeadlineExceeded}, Local: w.store, Timeout: time.Second, Observe: func(context.Context, time.Duration, error) {},
 			}))
 		}
 		var c call
