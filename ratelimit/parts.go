@@ -34,7 +34,8 @@ func (p *Program) openStats(Options) (err error) {
 		Disabled: s.Disable, Statsd: s.UseStatsd, DogStatsd: s.UseDogStatsd, StatsdAddress: net.JoinHostPort(s.StatsdHost, strconv.Itoa(s.StatsdPort)),
 		FlushInterval: s.FlushInterval, ExtraTags: s.ExtraTags,
 		Prometheus: s.UsePrometheus, PrometheusAddr: s.PrometheusAddr, PrometheusPath: s.PrometheusPath, MapperYAML: s.Mapper, ResponseTimeAsMilliseconds: s.Milliseconds,
-		Own: p.metrics.Gatherer(), OwnOnly: !p.settings.Weir.ReferenceMetrics, Log: p.log,
+		Own: p.metrics.Gatherer(), OwnOnly: !p.settings.Weir.ReferenceMetrics,
+		Log: p.log,
 	}
 	for _, m := range s.Mogrifiers {
 		options.Mogrifiers = append(options.Mogrifiers, stats.Mogrifier(m))
