@@ -39,10 +39,11 @@ func cloned(v any) any {
 }
 
 // Bounds of metadata, which is part of every response: the bytes of its keys and texts,
-// and how deep it nests.
+// with some for each value, and how deep it nests. They let pass what comes over ADS.
 const (
-	maxMetadata      = 16 << 10
-	maxMetadataDepth = 32
+	maxMetadata      = 64 << 10
+	maxMetadataDepth = 64
+	metadataValue    = 4
 )
 
 // metadata reads a map of anything.
@@ -58,7 +59,7 @@ func (w *walker) metadata(f field) *Metadata {
 	m := metadataReader{walker: w, left: maxMetadata}
 	fields := m.mapping(f.value, 1)
 	if m.left < 0 {
-		w.fail(f.value, "", "metadata has more than %d bytes of keys and texts", maxMetadata)
+		w.fail(f.value, "", "metadata has more than %d bytes of keys and values", maxMetadata)
 	}
 	return &Metadata{fields}
 }
@@ -81,7 +82,7 @@ func (m *metadataReader) mapping(n *yaml.Node, depth int) map[string]any {
 }
 
 func (m *metadataReader) value(n *yaml.Node, depth int) any {
-	if m.left -= 8; m.left < 0 {
+	if m.left -= metadataValue; m.left < 0 {
 		return nil
 	}
 	if depth == maxMetadataDepth && n.Kind != yaml.ScalarNode {

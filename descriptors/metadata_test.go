@@ -72,9 +72,9 @@ func TestMetadata_IsBounded(t *testing.T) {
 	for i := range 20 {
 		bomb = fmt.Sprintf("&a%d {l: %s, r: *a%d}", i+1, bomb, i)
 	}
-	for _, metadata := range []string{"{k: " + strings.Repeat("x", maxMetadata) + "}", bomb, "{k: [" + strings.Repeat("1,", maxMetadata/8) + "]}"} {
+	for _, metadata := range []string{"{k: " + strings.Repeat("x", maxMetadata) + "}", bomb, "{k: [" + strings.Repeat("1,", maxMetadata/metadataValue) + "]}"} {
 		f := parse(newText("x.yaml", []byte("domain: d\ndescriptors: [{key: a, metadata: "+metadata+", rate_limit: {unit: day, requests_per_unit: 1}}]")))
-		if !strings.Contains(f.faults.Text(), "metadata has more than 16384 bytes") {
+		if !strings.Contains(f.faults.Text(), "metadata has more than 65536 bytes") {
 			t.Errorf("%.40s is taken: %s", metadata, f.faults.Text())
 		}
 	}

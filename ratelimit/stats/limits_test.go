@@ -137,7 +137,6 @@ func TestLimit_AFloodOfNamesIsCountedUnderOther(t *testing.T) {
 		s.Limit("d", fmt.Sprintf("k_%d", i)).TotalHits.Add(1)
 		s.DomainNotFound(fmt.Sprintf("unknown%d", i))
 	}
-	s.Limit("d", strings.Repeat("x", 1001)).TotalHits.Add(1)
 	s.Limit("e", "late").OverLimit.Add(1)
 	s.Limit("d", "before").TotalHits.Add(1)
 	s.DomainNotFound(strings.Repeat("x", 1001))
@@ -146,7 +145,7 @@ func TestLimit_AFloodOfNamesIsCountedUnderOther(t *testing.T) {
 	for name, want := range map[string]uint64{
 		"ratelimit.service.rate_limit.d.before.total_hits":    2,
 		"ratelimit.service.rate_limit.d.k_9998.total_hits":    1,
-		"ratelimit.service.rate_limit.d.other.total_hits":     flood - 9_999 + 1,
+		"ratelimit.service.rate_limit.d.other.total_hits":     flood - 9_999,
 		"ratelimit.service.rate_limit.e.other.over_limit":     1,
 		"ratelimit.service.rate_limit.other.domain_not_found": flood - 1_000 + 1,
 	} {
@@ -159,6 +158,17 @@ func TestLimit_AFloodOfNamesIsCountedUnderOther(t *testing.T) {
 	}
 	if n := strings.Count(log.String(), "counted_as=other"); n != 1 {
 		t.Errorf("the flood was told %d times, want once: %s", n, log.String())
+	}
+}
+
+// A few long names would take what ten thousand of the usual length do.
+func TestLimit_ANameThatIsTooLongIsCountedUnderOther(t *testing.T) {
+	s := newStats(t, stats.Options{})
+	s.Limit("d", strings.Repeat("x", 1000)).TotalHits.Add(1)
+	s.Limit(strings.Repeat("d", 1001), "k").TotalHits.Add(2)
+	got := counted(t, s)
+	if got["ratelimit.service.rate_limit.d.other.total_hits"] != 1 || got["ratelimit.service.rate_limit.other.other.total_hits"] != 2 {
+		t.Errorf("they are shown as %v", got)
 	}
 }
 

@@ -72,9 +72,7 @@ func newExposition(o Options) (*exposition, error) {
 	for key, value := range o.ExtraTags {
 		e.extra[mapper.EscapeMetricName(key)] = value
 	}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(e, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	e.handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+	e.handler = promhttp.HandlerFor(e.gatherers(o), promhttp.HandlerOpts{
 		// One bad series of a mapping must not hide the others.
 		ErrorHandling: promhttp.ContinueOnError,
 		ErrorLog:      slog.NewLogLogger(o.Log.Handler(), slog.LevelError),
@@ -85,6 +83,19 @@ func newExposition(o Options) (*exposition, error) {
 	}
 	e.listener = listener
 	return e, nil
+}
+
+// gatherers are what is served together.
+func (e *exposition) gatherers(o Options) (all prometheus.Gatherers) {
+	registry := prometheus.NewRegistry()
+	if o.Own == nil {
+		registry.MustRegister(e, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		return prometheus.Gatherers{registry}
+	}
+	if !o.OwnOnly {
+		registry.MustRegister(e)
+	}
+	return prometheus.Gatherers{registry, o.Own}
 }
 
 // ServeHTTP serves the path that is set.

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Options say where the numbers go. At most one of Statsd, DogStatsd and Prometheus may be
@@ -32,6 +34,10 @@ type Options struct {
 	// ResponseTimeAsMilliseconds is PROMETHEUS_RESPONSE_TIME_AS_MILLISECONDS. It concerns
 	// the default mapping alone.
 	ResponseTimeAsMilliseconds bool
+	// Own are weir's own series, which Prometheus gets too unless it is nil, and OwnOnly
+	// has it get nothing else. They bring the process's own with them.
+	Own     prometheus.Gatherer
+	OwnOnly bool
 
 	Log *slog.Logger
 }

@@ -158,9 +158,8 @@ func TestStatsd_CountsAgainWhatCouldNotBeSent(t *testing.T) {
 
 	_ = server.Close()
 	_ = (<-server.conns).Close()
-	time.Sleep(30 * time.Millisecond) // some flushes fail
 	l.TotalHits.Add(5)
-	time.Sleep(30 * time.Millisecond)
+	time.Sleep(50 * time.Millisecond) // some flushes fail
 	l.TotalHits.Add(6)
 	var sum int
 	for server = serveStatsd(t, address); sum < 11; {
@@ -170,6 +169,57 @@ func TestStatsd_CountsAgainWhatCouldNotBeSent(t *testing.T) {
 	}
 	if sum != 11 {
 		t.Errorf("%d hits came, want the 11 that were counted meanwhile", sum)
+	}
+}
+
+// A server that stops to read breaks the connection in the middle of what is written.
+func TestStatsd_SendsAgainWhatAServerDidNotRead(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	o := statsdOptions(l.Addr().String())
+	s := newStats(t, o)
+	const names = 8_000 // 7 MB, more than the buffers of a connection take
+	for i := range names / 2 {
+		limit := s.Limit("d", strings.Repeat("x", 900)+strconv.Itoa(i))
+		limit.TotalHits.Add(1)
+		limit.OverLimit.Add(1)
+	}
+	run(t, s)
+	got := map[string]int{}
+	read := func() {
+		conn, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+		if len(got) == 0 {
+			time.Sleep(1200 * time.Millisecond) // until the client has given up
+		}
+		for in := bufio.NewReader(conn); len(got) < names; {
+			line, err := in.ReadString('\n')
+			if err != nil {
+				return // what is not a whole line does not count
+			}
+			if strings.Contains(line, ".d.x") {
+				got[line]++
+			}
+		}
+	}
+	read()
+	if len(got) == 0 || len(got) >= names {
+		t.Fatalf("of %d counters the first connection brought %d: the connection did not break", names, len(got))
+	}
+	read()
+	again := 0
+	for _, n := range got {
+		again += n - 1
+	}
+	if len(got) != names || again > 50 {
+		t.Errorf("%d counters came, want %d; %d came again, want no more than fit into one write", len(got), names, again)
 	}
 }
 
