@@ -73,8 +73,10 @@ func TestTree_EveryFileCountsWhateverItIsCalled(t *testing.T) {
 		watchRoot, ignoreDotFiles bool
 		want                      string
 	}{
-		{true, false, "a=1 b=2 c=3 d=4 e=5 f=6 g=7 h=8"}, {true, true, "a=1 b=2 c=3 d=4 g=7 h=8"},
-		{false, false, "a=1 b=2 c=3 d=4 e=5 f=6"}, {false, true, "a=1 b=2 c=3 d=4"},
+		{true, false, "a=1 b=2 c=3 d=4 e=5 f=6 g=7 h=8"},
+		{true, true, "a=1 b=2 c=3 d=4 g=7 h=8"},
+		{false, false, "a=1 b=2 c=3 d=4 e=5 f=6"},
+		{false, true, "a=1 b=2 c=3 d=4"},
 	} {
 		o := below(dir, c.watchRoot)
 		o.IgnoreDotFiles = c.ignoreDotFiles
@@ -111,7 +113,9 @@ func TestTree_AFaultNamesItsFileByDotsAndKeepsToItsDomain(t *testing.T) {
 		}
 	}
 	s, r, _ := read(t, below(dir, true), descriptors.Options{AllOrNothing: true})
-	if limits(s) != "" || !slices.ContainsFunc(r.Domains, func(d descriptors.DomainReport) bool { return d == descriptors.DomainReport{Name: "a", State: descriptors.Refused} }) {
+	if limits(s) != "" || !slices.ContainsFunc(r.Domains, func(d descriptors.DomainReport) bool {
+		return d == descriptors.DomainReport{Name: "a", State: descriptors.Refused}
+	}) {
 		t.Errorf("all or nothing: limits %q, domains %v", limits(s), r.Domains)
 	}
 }
