@@ -32,14 +32,20 @@ func TestPause_DoublesUpToTheLongestAndIsSpread(t *testing.T) {
 		{slow, 9, false, 3 * time.Second, 0.75},
 		{Backoff{Spread: -1}, 1, true, time.Second, 1},
 		{Backoff{Spread: 7, First: time.Hour}, 1, true, time.Hour, 0},
-		{Backoff{First: 1}, 0, true, leastPause, 1},
+		{Backoff{First: 1}, 0, true, leastPause, 0.5},
 		{Backoff{Longest: always, Spread: -1}, 1 << 40, true, always, 1},
 	} {
 		b := c.of.whole()
 		if got := b.pause(c.failures, c.connected, 0); got != c.most {
 			t.Errorf("%+v: after %d failures, connected %v: %v, want %v", c.of, c.failures, c.connected, got, c.most)
 		}
-		if got, want := b.pause(c.failures, c.connected, 1), max(time.Duration(c.least*float64(c.most)), leastPause); got != want {
+		least := leastPause
+		if c.least < 1 {
+			least = max(time.Duration(c.least*float64(c.most)), least)
+		} else {
+			least = max(c.most, least)
+		}
+		if got, want := b.pause(c.failures, c.connected, 1), least; got != want {
 			t.Errorf("%+v: after %d failures, connected %v: at least %v, want %v", c.of, c.failures, c.connected, got, want)
 		}
 	}
@@ -49,7 +55,9 @@ func TestPause_DoublesUpToTheLongestAndIsSpread(t *testing.T) {
 func TestPause_IsThatOfWhatHappened(t *testing.T) {
 	plane := partstest.StartControlPlane(t, loopback, "weir", nil)
 	plane.Set("1", perMinute("r", "shop", 5))
-	f := follow(t, plane.Addr, func(o *Options) { o.Backoff = Backoff{First: 50 * time.Millisecond, Refused: 20 * time.Millisecond, Spread: -1} }, descriptors.Options{})
+	f := follow(t, plane.Addr, func(o *Options) {
+		o.Backoff = Backoff{First: 50 * time.Millisecond, Refused: 20 * time.Millisecond, Spread: -1}
+	}, descriptors.Options{})
 	f.inForce("shop/user:5")
 	plane.Stop()
 	f.logged(`"retry_in":"50ms"`)

@@ -21,11 +21,12 @@ type walker struct {
 
 	// defaults is a limit with what the file's defaults say: what becomes of a
 	// request when the store fails, and what a refused caller sees.
-	defaults Settings
-	dates    dates
-	zones    map[string]*time.Location // read so far
-	declared map[string]*Response
-	keys     map[string]string // of entries, see once
+	defaults         Settings
+	storeErrorStated bool // by the defaults
+	dates            dates
+	zones            map[string]*time.Location // read so far
+	declared         map[string]*Response
+	keys             map[string]string // of entries, see once
 
 	discreet bool                // the file says `keys`: faults do not repeat values of entries
 	plain    bool                // no node has a name, so each is reached once
@@ -97,24 +98,21 @@ func (w *walker) count(n *yaml.Node, more int) bool {
 }
 
 // fields reads a mapping, with what merge keys (<<) bring, and reports the
-// fields that t does not know or does not support. ok is false if n is no
+// fields that t does not know or the file's dialect lacks. ok is false if n is no
 // mapping.
 func (w *walker) fields(n *yaml.Node, t table) (fields map[string]field, ok bool) {
 	if n.Kind != yaml.MappingNode || n.Tag != "!!map" {
-		w.fail(n, "known here: "+strings.Join(t.working(), ", "), "%s must be a mapping, not %s", t.what, kindOf(n))
+		w.fail(n, "known here: "+strings.Join(t.names(), ", "), "%s must be a mapping, not %s", t.what, kindOf(n))
 		return nil, false
 	}
 	fields = map[string]field{}
 	w.collect(n, t, fields)
 	for name, f := range fields {
-		s, known := t.fields[name]
-		switch {
-		case !known:
+		known := t.fields[name]
+		if !known {
 			w.fail(f.key, t.suggest(name), "unknown field %s in %s", quote(name), t.what)
-		case s != works:
-			w.fail(f.key, "remove it", "%s is not supported yet", name)
 		}
-		if !known || s != works || w.lacks(name, f) {
+		if !known || w.lacks(name, f) {
 			delete(fields, name)
 		}
 	}

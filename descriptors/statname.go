@@ -31,12 +31,16 @@ func (l *Limit) StatName(entries []Entry) string {
 	switch s := l.stat; {
 	case s == nil:
 		return l.Name
-	case s.levels == nil && !s.whole:
+	case !l.StatNameSent():
 		return s.plain
 	default:
 		return s.of(entries)
 	}
 }
+
+// StatNameSent tells whether [Limit.StatName] has what a client sent in it, and not rules
+// alone.
+func (l *Limit) StatNameSent() bool { return l.stat != nil && (l.stat.levels != nil || l.stat.whole) }
 
 // StatPath is what the limit is called there before anybody sent a value: by the keys of
 // the rules on its way and the values that they state.
@@ -46,6 +50,10 @@ func (l *Limit) StatPath() string {
 	}
 	return l.stat.plain
 }
+
+// Detailed tells that [Limit.StatName] is different for values that clients send, because a
+// rule asks for that: detailed_metric or value_to_metric.
+func (l *Limit) Detailed() bool { return l.stat != nil && l.stat.levels != nil }
 
 func (s *statName) of(entries []Entry) string {
 	var b strings.Builder
@@ -102,7 +110,10 @@ func (c *compiler) statName(s *limitSpec, way path, several bool) *statName {
 		n.plain += "." + limitWord(s)
 	}
 	// Entries of a first_of do not stand one by one for the rules of a way.
-	if slices.ContainsFunc(way.rules, func(r *rule) bool { return r.firstOf != nil }) || !n.whole && !slices.ContainsFunc(n.levels, func(l statLevel) bool { return l.value }) {
+	switch first := slices.ContainsFunc(way.rules, func(r *rule) bool { return r.firstOf != nil }); {
+	case n.whole && first:
+		n.levels = n.levels[:0]
+	case !n.whole && (first || !slices.ContainsFunc(n.levels, func(l statLevel) bool { return l.value })):
 		n.levels = nil
 	}
 	return n

@@ -50,7 +50,7 @@ type Store struct {
 	queue   *queue
 	traced  func(Flight) (landed func()) // nil: nobody wants to know
 	probe   []buckets.Charge
-	now     func() int64                 // microseconds since the epoch, nil: the server's clock; only tests set it
+	now     func() int64 // microseconds since the epoch, nil: the server's clock; only tests set it
 }
 
 var (
