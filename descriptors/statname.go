@@ -31,7 +31,7 @@ func (l *Limit) StatName(entries []Entry) string {
 	switch s := l.stat; {
 	case s == nil:
 		return l.Name
-	case s.levels == nil && !s.whole:
+	case !l.StatNameSent():
 		return s.plain
 	default:
 		return s.of(entries)
@@ -41,6 +41,10 @@ func (l *Limit) StatName(entries []Entry) string {
 // Detailed tells that [Limit.StatName] is different for values that clients send, because a
 // rule asks for that: detailed_metric or value_to_metric.
 func (l *Limit) Detailed() bool { return l.stat != nil && l.stat.levels != nil }
+
+// StatNameSent tells whether [Limit.StatName] has what a client sent in it, and not rules
+// alone.
+func (l *Limit) StatNameSent() bool { return l.stat != nil && (l.stat.levels != nil || l.stat.whole) }
 
 func (s *statName) of(entries []Entry) string {
 	var b strings.Builder

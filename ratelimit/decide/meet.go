@@ -46,7 +46,11 @@ func (s *Service) meet(request *descriptors.Request, matches []descriptors.Match
 		}
 		m.charge = chargeOf(m.Match)
 		m.cost = m.charge.Cost
-		m.stats = s.options.Stats.Limit(m.Limit.Domain, m.Limit.StatName(d.Entries))
+		if name := m.Limit.StatName(d.Entries); m.Limit.StatNameSent() {
+			m.stats = s.options.Stats.Limit(m.Limit.Domain, name)
+		} else {
+			m.stats = s.options.Stats.RuleLimit(m.Limit.Domain, name)
+		}
 		if m.gives() {
 			m.stats.TotalNegativeHits.Add(m.hits)
 		} else {
