@@ -203,7 +203,7 @@ func (o *outliner) limit(s outlinedSite) OutlinedLimit {
 	}
 	if l.Metadata != nil {
 		text, _ := json.Marshal(l.Metadata.Map()) // of what JSON has too
-		shown.Metadata = string(text)
+		shown.Metadata = printable(string(text), 5*maxShown)
 	}
 	if l.Detailed() {
 		shown.Detail = map[bool]string{true: "detailed_metric", false: "value_to_metric"}[s.rules[len(s.rules)-1].detailed]
