@@ -85,6 +85,13 @@ descriptors:
 		named("weir", weir, text, want)
 		named("reference", reference, text, want)
 	}
+	for field, want := range map[string]string{"detailed_metric": "g_vip.user_u", "value_to_metric": "g|h_vip.user"} {
+		r := rulesOf(t, "domain: llm\ndescriptors: [{first_of: [g, h], value: vip, descriptors: [{key: user, "+field+": true, rate_limit: {unit: minute, requests_per_unit: 1}}]}]")
+		named(field, r, "g=vip user=u", want)
+		if l := r.Limits()[0]; l.Detailed() != (field == "detailed_metric") {
+			t.Errorf("%s below a first_of makes details: %v", field, l.Detailed())
+		}
+	}
 	for text, want := range map[string]string{"plain=p": "plain", "plain=p below=v1": "plain.below_v*"} {
 		named("reference", reference, text, want)
 	}

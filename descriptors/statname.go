@@ -110,7 +110,10 @@ func (c *compiler) statName(s *limitSpec, way path, several bool) *statName {
 		n.plain += "." + limitWord(s)
 	}
 	// Entries of a first_of do not stand one by one for the rules of a way.
-	if slices.ContainsFunc(way.rules, func(r *rule) bool { return r.firstOf != nil }) || !n.whole && !slices.ContainsFunc(n.levels, func(l statLevel) bool { return l.value }) {
+	switch first := slices.ContainsFunc(way.rules, func(r *rule) bool { return r.firstOf != nil }); {
+	case n.whole && first:
+		n.levels = n.levels[:0]
+	case !n.whole && (first || !slices.ContainsFunc(n.levels, func(l statLevel) bool { return l.value })):
 		n.levels = nil
 	}
 	return n
