@@ -95,6 +95,7 @@ func (p *Program) openServers(Options) error {
 	})
 	pages := http.NewServeMux()
 	pages.Handle("/healthcheck", p.vitals)
+	pages.Handle("/readyz", p.vitals) // which weir health asks, the image's own check
 	pages.Handle("/json", service.JSON())
 	p.httpServer = newHTTP(pages, 30*time.Second, p.log)
 	p.debug = newHTTP(newDebug(map[string]page{

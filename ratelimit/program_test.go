@@ -217,6 +217,7 @@ func TestEndpoints_AnswerByteForByte(t *testing.T) {
 	}{
 		{r.HTTPAddr(), "GET", "/healthcheck", "", 200, textType, "OK"},
 		{r.HTTPAddr(), "POST", "/healthcheck", "x", 200, textType, "OK"},
+		{r.HTTPAddr(), "GET", "/readyz", "", 200, textType, "OK"},
 		{r.HTTPAddr(), "GET", "/", "", 404, textType, "404 page not found\n"},
 		{r.HTTPAddr(), "POST", "/json", asked, 200, jsonType, `{"overallCode":"OK","statuses":[{"code":"OK","currentLimit":{"requestsPerUnit":2,"unit":"MINUTE"},"durationUntilReset":"...`},
 		{r.HTTPAddr(), "GET", "/json", asked, 429, jsonType, `{"overallCode":"OVER_LIMIT","statuses":[{"code":"OVER_LIMIT","currentLimit":{"requestsPerUnit":2,"unit":"MINUTE"},"durationUntilReset":"...`},
