@@ -32,6 +32,7 @@ type Options struct {
 	Headers   map[string]string // of the request that opens a stream, by their names in lower case
 	TLS       func() (*tls.Config, error)
 	MaxBytes  int           // of a response
+	Bound     string        // the setting of MaxBytes, for messages
 	Keepalive time.Duration // silence after which the server is pinged, 10 s or more
 	Backoff   Backoff
 
@@ -90,7 +91,7 @@ func (c *Client) Run(ctx context.Context) error {
 		pause := c.options.Backoff.pause(failures, came > nothingCame, rand.Float64())
 		fields := []any{"server", c.options.Address, "error", shown(err), "retry_in", pause.Round(time.Millisecond).String()}
 		if status.Code(err) == codes.ResourceExhausted {
-			fields = append(fields, "remedy", "raise --rules-ads-max-bytes, or send fewer rules")
+			fields = append(fields, "remedy", "raise "+c.options.Bound+", or send fewer rules")
 		}
 		c.options.Log.Warn("no rules come from the control plane; those in force stay", fields...)
 		select {

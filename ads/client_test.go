@@ -282,10 +282,10 @@ func TestRules_ABrokenResourceWithoutANameRemovesNothing(t *testing.T) {
 func TestRules_AResponseThatIsTooLargeChangesNothing(t *testing.T) {
 	plane := partstest.StartControlPlane(t, loopback, "weir", nil)
 	plane.Set("1", perMinute("r", "shop", 5))
-	f := follow(t, plane.Addr, func(o *Options) { o.MaxBytes = 10_000 }, descriptors.Options{})
+	f := follow(t, plane.Addr, func(o *Options) { o.MaxBytes, o.Bound = 10_000, "--most" }, descriptors.Options{})
 	f.inForce("shop/user:5")
 	plane.Set("2", perMinute("r", "shop", 6), perMinute("s", strings.Repeat("x", 20_000), 6))
-	f.await("the remedy is told", func() bool { return strings.Contains(f.log.String(), "--rules-ads-max-bytes") })
+	f.await("the remedy is told", func() bool { return strings.Contains(f.log.String(), "raise --most,") })
 	f.inForce("shop/user:5")
 	plane.Set("3", perMinute("r", "shop", 7))
 	f.inForce("shop/user:7")

@@ -34,6 +34,14 @@ func TestMetrics_AreTheReferencesBesideWeirsOwnUnlessSwitchedOff(t *testing.T) {
 			if status != http.StatusOK || !strings.Contains(text, "\nweir_build_info{") || strings.Count(text, "\ngo_goroutines ") != 1 {
 				t.Fatalf("weir's own series are not there: %d %s", status, text)
 			}
+			for _, own := range []string{
+				`weir_decisions_total{domain="d",limit="user",outcome="allowed"} 2`, `weir_decisions_total{domain="d",limit="user",outcome="denied"} 1`,
+				`weir_request_duration_seconds_count{result="over_limit"} 1`,
+			} {
+				if !strings.Contains(text, own) {
+					t.Errorf("%s is not there: %s", own, text)
+				}
+			}
 			var got []string
 			for _, line := range regexp.MustCompile(`(?m)^ratelimit_.*`).FindAllString(text, -1) {
 				if !regexp.MustCompile(`^ratelimit_(go|localcache|service_response_time)_`).MatchString(line) {

@@ -3,7 +3,6 @@ package ratelimit_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -313,69 +312,5 @@ func TestSocket_OneThatAKilledProcessLeftIsNoHindrance(t *testing.T) {
 	defer conn.Close()
 	if _, err := rls.NewRateLimitServiceClient(conn).ShouldRateLimit(t.Context(), hit("d", "user")); err != nil {
 		t.Errorf("%v:\n%s", err, r.log)
-	}
-}
-
-func TestWhatHasNoEffectIsToldOnce(t *testing.T) {
-	var log safeBuffer
-	s, ignored, err := settings.Read(environ(tree(t, perMinute), "REDIS_PIPELINE_LIMIT=5"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := ratelimit.New(s, ratelimit.Options{Log: ratelimit.NewLogger(&log, s.Log), Ignored: ignored, Args: []string{"--quotaRateLimitServiceAddr=a:1", "x\ny"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Close(); err != nil {
-		t.Error(err)
-	}
-	for _, want := range []string{
-		`level=warning msg="a setting has no effect" variable=REDIS_PIPELINE_LIMIT why=`,
-		`level=info msg="arguments have no effect: settings are environment variables" arguments="[--quotaRateLimitServiceAddr=a:1 x\ny]"`,
-	} {
-		if strings.Count(log.String(), want) != 1 {
-			t.Errorf("not once %s:\n%s", want, log.String())
-		}
-	}
-}
-
-// Fields and words are those that collectors of the reference's log look for.
-func TestLogForms(t *testing.T) {
-	for format, want := range map[string][]string{
-		"json": {`{"@timestamp":"20`, `","level":"warning","@message":"a\nb","error":"c\nd"}` + "\n"},
-		"text": {"time=20", ` level=warning msg="a\nb" error="c\nd"` + "\n"},
-	} {
-		var log bytes.Buffer
-		l := ratelimit.NewLogger(&log, settings.Log{Level: "WARN", Format: format})
-		l.Info("not shown")
-		l.Warn("a\nb", "error", errors.New("c\nd"))
-		if text := log.String(); !strings.HasPrefix(text, want[0]) || !strings.HasSuffix(text, want[1]) {
-			t.Errorf("%s: %s", format, text)
-		}
-	}
-}
-
-// The reference's series are there beside weir's own, or those alone.
-func TestMetrics_TheReferencesNamesCanBeSwitchedOff(t *testing.T) {
-	for keep, both := range map[string]bool{"": true, "WEIR_REFERENCE_METRICS=false": false} {
-		r := start(t, environ(tree(t, perMinute), "USE_PROMETHEUS=true", "PROMETHEUS_ADDR=127.0.0.1:0", keep)...)
-		for range 3 {
-			if _, err := r.ask(insecure.NewCredentials()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		code, _, text := get(t, "GET", r.MetricsAddr().String(), "/metrics", "")
-		for want, there := range map[string]bool{
-			`ratelimit_service_rate_limit_over_limit{domain="d",key1="user"} 1`: both,
-			`ratelimit_service_total_requests{grpc_method="ShouldRateLimit"} 3`: both,
-			`weir_decisions_total{domain="d",limit="user",outcome="denied"} 1`:  true,
-			`weir_decisions_total{domain="d",limit="user",outcome="allowed"} 2`: true,
-			`weir_request_duration_seconds_count{result="over_limit"} 1`:        true,
-			"go_goroutines ": true,
-		} {
-			if strings.Contains(text, want) != there || code != 200 {
-				t.Errorf("%q: %d, %s is there %v:\n%s", keep, code, want, !there, text)
-			}
-		}
 	}
 }

@@ -61,7 +61,7 @@ func NewTracing(o TracingOptions) (*Tracing, error) {
 	}
 	exporter, err := otlptrace.New(context.Background(), client(o.HTTP, stated))
 	if err != nil {
-		return nil, fmt.Errorf("open the exporter of traces (--tracing): %w", err)
+		return nil, fmt.Errorf("open the exporter of traces: %w", err)
 	}
 	about, err := resource.New(context.Background(),
 		resource.WithAttributes(o.service()...),
@@ -71,6 +71,13 @@ func NewTracing(o TracingOptions) (*Tracing, error) {
 	}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { o.Log.Debug("tracing", "error", err.Error()) }))
 	return newTracing(exporter, about, o), nil
+}
+
+func (o TracingOptions) protocol() string {
+	if o.HTTP {
+		return "HTTP"
+	}
+	return "gRPC"
 }
 
 func (o TracingOptions) service() []attribute.KeyValue {
@@ -191,7 +198,7 @@ func (e *watchedExporter) ExportSpans(ctx context.Context, spans []sdktrace.Read
 		e.options.Metrics.Spans("failed", len(spans))
 		if !e.failing.Swap(true) {
 			e.options.Log.Warn("traces cannot be sent; those that do not fit the queue are dropped", "error", err.Error(),
-				"remedy", "check OTEL_EXPORTER_OTLP_ENDPOINT, and that a collector listens there for the protocol of --tracing")
+				"remedy", "check OTEL_EXPORTER_OTLP_ENDPOINT, and that a collector listens there for OTLP over "+e.options.protocol())
 		}
 		return nil
 	}
