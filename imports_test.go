@@ -147,6 +147,11 @@ var rules = []rule{
 		"decisions are compared with the reference's by tests that start nothing else",
 	},
 	{
+		"the drop-in's sources import only the rules",
+		roomImportsOnly("ratelimit/sources", "descriptors"),
+		"where files are is no matter of decisions or settings, and a walk through directories is tested alone",
+	},
+	{
 		"ratelimit/stats imports nothing of weir, and nothing else imports clients of statsd",
 		func(dir, path string) bool {
 			return roomImportsOnly("ratelimit/stats")(dir, path) ||
@@ -405,6 +410,8 @@ func TestImportRules_CatchWhatTheyForbid(t *testing.T) {
 		{"service", module + "ratelimit/decide", false},
 		{"ratelimit/decide", module + "ratelimit/settings", false},
 		{"ratelimit/decide", module + "buckets", true},
+		{"ratelimit/sources", module + "descriptors", true},
+		{"ratelimit/sources", module + "ratelimit/settings", false},
 		{"internal/serving", "google.golang.org/grpc", true},
 		{"envoy", module + "descriptors", true},
 		{"envoy", module + "service", false},
