@@ -353,3 +353,28 @@ func TestLogForms(t *testing.T) {
 		}
 	}
 }
+
+// The reference's series are there beside weir's own, or those alone.
+func TestMetrics_TheReferencesNamesCanBeSwitchedOff(t *testing.T) {
+	for keep, both := range map[string]bool{"": true, "WEIR_REFERENCE_METRICS=false": false} {
+		r := start(t, environ(tree(t, perMinute), "USE_PROMETHEUS=true", "PROMETHEUS_ADDR=127.0.0.1:0", keep)...)
+		for range 3 {
+			if _, err := r.ask(insecure.NewCredentials()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		code, _, text := get(t, "GET", r.MetricsAddr().String(), "/metrics", "")
+		for want, there := range map[string]bool{
+			`ratelimit_service_rate_limit_over_limit{domain="d",key1="user"} 1`: both,
+			`ratelimit_service_total_requests{grpc_method="ShouldRateLimit"} 3`: both,
+			`weir_decisions_total{domain="d",limit="user",outcome="denied"} 1`:  true,
+			`weir_decisions_total{domain="d",limit="user",outcome="allowed"} 2`: true,
+			`weir_request_duration_seconds_count{result="over_limit"} 1`:        true,
+			"go_goroutines ": true,
+		} {
+			if strings.Contains(text, want) != there || code != 200 {
+				t.Errorf("%q: %d, %s is there %v:\n%s", keep, code, want, !there, text)
+			}
+		}
+	}
+}
