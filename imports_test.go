@@ -113,20 +113,35 @@ var rules = []rule{
 		"who uses the library in a program of his own wants no rule files, settings or servers of weir in it",
 	},
 	{
-		"only service, envoy, ads, internal/app, limiter/grpclimit, the load generator and, to trace calls, internal/telemetry import gRPC",
+		"only service, envoy, ads, internal/app, the drop-in, limiter/grpclimit, the load generator, what ends servers and, to trace calls, internal/telemetry import gRPC",
 		only(prefixes("google.golang.org/grpc", "google.golang.org/protobuf", "google.golang.org/genproto"),
-			"service", "envoy", "ads", "internal/app", "internal/telemetry", "limiter/grpclimit", "internal/bench"),
+			"service", "envoy", "ads", "internal/app", "internal/serving", "internal/telemetry", "limiter/grpclimit", "internal/bench",
+			"ratelimit", "ratelimit/decide", "ratelimit/stats"),
 		"a wire format that leaks inwards becomes the model of the domain; and who limits an HTTP server with the library wants no gRPC in it",
 	},
 	{
-		"only service, envoy, ads, internal/app and the load generator import Envoy's API",
-		only(prefixes("github.com/envoyproxy/", "github.com/cncf/xds"), "service", "envoy", "ads", "internal/app", "internal/bench"),
+		"only service, envoy, ads, internal/app, the drop-in and the load generator import Envoy's API",
+		only(prefixes("github.com/envoyproxy/", "github.com/cncf/xds"), "service", "envoy", "ads", "internal/app", "internal/bench", "ratelimit", "ratelimit/decide"),
 		"a wire format that leaks inwards becomes the model of the domain, and every change of Envoy's API a change of everything",
 	},
 	{
 		"only internal/telemetry imports Prometheus and OpenTelemetry",
 		only(prefixes("github.com/prometheus/", "go.opentelemetry.io/"), "internal/telemetry"),
 		"names and labels in one place stay bounded and few; everyone else calls observer functions",
+	},
+	{
+		"the drop-in imports no other program of weir, and only internal/cli imports it",
+		func(dir, path string) bool {
+			target := strings.TrimPrefix(path, module)
+			other := slices.Contains([]string{"admin", "overrides", "capacity", "traffic", "named", "line", "limiter", "internal/app"}, target)
+			return within(dir, "ratelimit") && other || ours(path) && within(target, "ratelimit") && !within(dir, "ratelimit") && dir != "internal/cli"
+		},
+		"what envoyproxy/ratelimit's users need is one room, so that the rest of the house does not know of it and can change without it",
+	},
+	{
+		"what the drop-in decides imports no settings, servers or sources",
+		roomImportsOnly("ratelimit/decide", "descriptors", "buckets", "ratelimit/stats"),
+		"decisions are compared with the reference's by tests that start nothing else",
 	},
 	{
 		"only cmd/weir imports internal/cli",
@@ -366,6 +381,16 @@ func TestImportRules_CatchWhatTheyForbid(t *testing.T) {
 		{"internal/stage", module + "buckets", false},
 		{"internal/app", module + "internal/stage", false},
 		{"examples/demo", module + "internal/stage/stagetest", false},
+		{"ratelimit", module + "ratelimit/decide", true},
+		{"ratelimit", module + "ads", true},
+		{"ratelimit", module + "internal/app", false},
+		{"ratelimit/settings", "google.golang.org/grpc", false},
+		{"internal/cli", module + "ratelimit/settings", true},
+		{"internal/app", module + "ratelimit", false},
+		{"service", module + "ratelimit/decide", false},
+		{"ratelimit/decide", module + "ratelimit/settings", false},
+		{"ratelimit/decide", module + "buckets", true},
+		{"internal/serving", "google.golang.org/grpc", true},
 		{"envoy", module + "descriptors", true},
 		{"envoy", module + "service", false},
 		{"envoy/generate", module + "descriptors", true},
