@@ -116,7 +116,9 @@ func (w *walker) ratedBucket(n *yaml.Node, fields map[string]field, s *limitSpec
 	}
 	if f, stated := fields["count"]; stated {
 		word, _ := w.word(f, countWords, nil)
-		s.limit.CountSuccess = word == "success"
+		if s.limit.CountSuccess = word == "success"; s.limit.CountSuccess && w.text.dialect == Reference {
+			w.fail(f.value, otherwise, "count: success has no meaning here: in the form of envoyproxy/ratelimit nobody tells how a request ends")
+		}
 	}
 	if !w.terms(fields, &s.terms) {
 		return false

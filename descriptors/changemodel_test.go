@@ -201,7 +201,7 @@ func TestM20_ChangesAreAsIfTheFilesSaidSo(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		model := rapid.Custom(drawFile).Filter(func(f modelFile) bool { return f.rules() != nil }).Draw(t, "file")
 		list := rapid.SliceOfNDistinct(rapid.Custom(drawChange), 0, 8, func(c Change) string { return c.what() }).Draw(t, "changes")
-		made := compileChanged("llm", []*file{parse(newText("model.yaml", []byte(model.yaml())))}, list)
+		made := compileChanged("llm", []*file{parse(newText("model.yaml", []byte(model.yaml())))}, Options{}, list)
 		refused := map[int]bool{}
 		for _, f := range made.faults {
 			refused[f.Change] = true

@@ -9,7 +9,9 @@ import (
 // domain is what is compiled of one domain, from one file or several.
 type domain struct {
 	name          string
-	head          []byte // of every bucket key, see keyHead
+	dialect       Dialect
+	stat          *statName // of what comes with requests
+	head          []byte    // of every bucket key, see keyHead
 	tag           int
 	byEntity      bool // a bucket's hash tag names whose it is, not the domain alone
 	root          node
@@ -29,10 +31,11 @@ type domain struct {
 // compiler builds one domain and collects what is wrong with its files
 // together.
 type compiler struct {
-	domain *domain
-	names  map[string]place    // of `limits`, unique in the domain
-	shared map[kind]*Settings  // of limits that are alike
-	ids    map[string]struct{} // Limit.id, unique too where names are not
+	domain  *domain
+	dialect Dialect
+	names   map[string]place    // of `limits`, unique in the domain
+	shared  map[kind]*Settings  // of limits that are alike
+	ids     map[string]struct{} // Limit.id, unique too where names are not
 
 	replaced []replacing         // each entry of replaces, and whose it is
 	poolings map[string]*pooling // by name
@@ -49,12 +52,16 @@ type compiler struct {
 
 // compile builds a domain from its files, with what g changes of them. They may
 // have faults of their own: those found here come beside them.
-func compile(name string, files []*file, g *changing) (*domain, Faults) {
+func compile(name string, files []*file, opts Options, g *changing) (*domain, Faults) {
 	d := &domain{name: name, passive: map[string]struct{}{endKey: {}, ReceiptKey: {}}, defaults: files[0].defaults, dates: files[0].dates}
 	d.root.uncommon = nothing
-	c := compiler{domain: d, names: map[string]place{}, shared: map[kind]*Settings{}, ids: map[string]struct{}{}, poolings: map[string]*pooling{}, changing: g}
+	if d.dialect = opts.Dialect; d.dialect == Reference {
+		d.passive = map[string]struct{}{}
+	}
+	d.stat = &statName{whole: true, bare: true, passive: d.passive}
+	c := compiler{domain: d, dialect: opts.Dialect, names: map[string]place{}, shared: map[kind]*Settings{}, ids: map[string]struct{}{}, poolings: map[string]*pooling{}, changing: g}
 	matching := c.settings(files)
-	d.head, d.tag = keyHead(name, d.byEntity)
+	d.head, d.tag = keyHead(opts.KeyPrefix, name, d.byEntity)
 	var rules []*rule
 	for _, f := range files {
 		rules = append(rules, f.rules...)
@@ -159,7 +166,7 @@ func (c *compiler) level(n *node, rules []*rule, way path) {
 			seen[alone.exact] = r.at
 		}
 		for _, key := range r.keys() {
-			if isReserved(key) {
+			if c.dialect == Weir && isReserved(key) {
 				c.fail(r.at, "the key "+quote(key)+" is weir's own", "choose another key")
 			} else if _, passive := c.domain.passive[key]; passive {
 				c.fail(r.at, quote(key)+" is passive, so no descriptor can meet it", "take it off passive, or remove this")
@@ -167,7 +174,7 @@ func (c *compiler) level(n *node, rules []*rule, way path) {
 		}
 		child := &nodes[i]
 		child.uncommon, child.states = nothing, len(r.limits) > 0
-		n.add(r, child, &c.texts)
+		n.add(r, child, c.dialect, &c.texts)
 		to := way.to(r)
 		c.limits(child, r, to)
 		c.level(child, r.children, to)
@@ -192,10 +199,11 @@ func (c *compiler) limits(n *node, r *rule, way path) {
 			}
 			unnamed[s.algorithm] = s.at
 		}
-		n.limits = append(n.limits, Limit{Settings: c.settingsOf(s), key: limitID(s.name, s.algorithm)})
+		n.limits = append(n.limits, Limit{Settings: c.settingsOf(s), key: s.id()})
 		l := &n.limits[len(n.limits)-1]
 		several := plain > 1 || s.algorithm == breaker || s.algorithm == draw && plain > 0
 		l.Name = cmp.Or(s.name, c.defaultName(way, s.algorithm, several))
+		l.stat = c.statName(s, way, several)
 		if s.draw != nil {
 			c.draw(s, l, way)
 		} else if !s.reference && !repeated {

@@ -27,7 +27,7 @@ func Expand(paths []string, opts Options) ([]Expanded, Faults) {
 	for _, path := range paths {
 		names, _ := list(path)
 		for _, name := range names {
-			f := readFile(name)
+			f := readFile(name, Weir)
 			content, err := f.expand()
 			if err != nil {
 				return nil, append(faults, place{text: f.text}.fault(Error, "cannot be written: "+printable(err.Error(), maxShown), ""))

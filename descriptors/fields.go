@@ -10,10 +10,8 @@ import (
 type support uint8
 
 const (
-	works      support = iota
-	notYet             // refused, never ignored
-	onlyFalse          // a field of the reference service that is refused unless it states its default, false
-	notYetTree         // refused, and what it holds is free: nothing in it is looked at
+	works  support = iota
+	notYet         // refused, never ignored
 )
 
 // table names the fields of one kind of mapping.
@@ -33,8 +31,8 @@ var (
 	}}
 	ruleFields = table{"a descriptor", map[string]support{
 		"key": works, "first_of": works, "value": works, "value_cidr": works, "value_regex": works, "rate_limit": works, "limits": works, "descriptors": works, "shadow_mode": works,
-		"quota_mode": works, "detailed_metric": onlyFalse, "value_to_metric": onlyFalse, "share_threshold": onlyFalse,
-		"metadata": notYetTree, "draw": works, "breaker": works,
+		"quota_mode": works, "detailed_metric": works, "value_to_metric": works, "share_threshold": works,
+		"metadata": works, "draw": works, "breaker": works,
 	}}
 	rateLimitFields = table{"rate_limit", map[string]support{
 		"unit": works, "requests_per_unit": works, "unlimited": works, "name": works, "replaces": works,

@@ -13,6 +13,9 @@ import (
 
 // Options are the choices of whoever runs weir about rule files as a whole.
 type Options struct {
+	Dialect   Dialect
+	KeyPrefix string // of all bucket keys, any text
+
 	MergeDomains bool // several files may state one domain; their descriptors are joined
 	// AllOrNothing has a [Source] keep all rules as they are while anything has an error;
 	// otherwise only the domains that have one.
@@ -31,7 +34,7 @@ const largeFile = 1 << 20
 // nil rules if no domain could be compiled, because of errors or because there
 // is no rule file.
 func Load(paths []string, opts Options) (*Rules, Faults) {
-	files, faults := readFiles(paths)
+	files, faults := readFiles(paths, opts.Dialect)
 	set := assemble(files, opts)
 	if faults = append(faults, set.faults...).tidy(); len(set.domains) == 0 {
 		return nil, faults
@@ -40,7 +43,7 @@ func Load(paths []string, opts Options) (*Rules, Faults) {
 }
 
 // readFiles reads all files of paths.
-func readFiles(paths []string) (files []*file, faults Faults) {
+func readFiles(paths []string, d Dialect) (files []*file, faults Faults) {
 	var names []string
 	for _, path := range paths {
 		found, err := list(path)
@@ -54,7 +57,7 @@ func readFiles(paths []string) (files []*file, faults Faults) {
 	}
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
-		files = append(files, readFile(name))
+		files = append(files, readFile(name, d))
 	}
 	return files, faults
 }
@@ -95,12 +98,12 @@ func list(path string) ([]string, error) {
 }
 
 // readFile reads and parses a rule file; that it cannot be read is a fault too.
-func readFile(name string) *file {
+func readFile(name string, d Dialect) *file {
 	content, err := readBounded(name, nil)
 	if err != nil {
 		return unreadable(name, err)
 	}
-	return parseFile(newText(name, content))
+	return parseFile(d.text(name, content))
 }
 
 func parseFile(t *text) *file {
@@ -236,7 +239,7 @@ func newGroup(name string, files []*file, opts Options) *group {
 	}
 	remember(files)
 	for _, files := range together {
-		d, found := compile(name, files, &changing{})
+		d, found := compile(name, files, opts, &changing{})
 		g.domain, g.faults = d, append(g.faults, found...)
 	}
 	for _, f := range files {

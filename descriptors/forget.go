@@ -25,7 +25,7 @@ func remember(files []*file) {
 
 // again is the file read once more, from its content.
 func (f *file) again() *file {
-	return parseFile(&text{file: f.text.file, content: f.raw, path: f.text.path})
+	return parseFile(&text{file: f.text.file, content: f.raw, dialect: f.text.dialect, path: f.text.path})
 }
 
 // forget lets go of the rules of all files, but for those of domains that changes are

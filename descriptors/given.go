@@ -58,7 +58,7 @@ func (s *Source) given(g Given) *file {
 	if len(g.Content) >= largeFile {
 		s.begin()
 	}
-	t := newText(g.Name, g.Content)
+	t := s.options.Dialect.text(g.Name, g.Content)
 	t.path = g.Path
 	return parseFile(t)
 }

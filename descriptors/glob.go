@@ -7,10 +7,14 @@ import "strings"
 type glob struct {
 	prefix, suffix string
 	between        []string
+	starless       bool // only prefix is met
 }
 
 func newGlob(pattern string) glob {
 	parts := strings.Split(pattern, "*")
+	if len(parts) == 1 {
+		return glob{prefix: pattern, starless: true}
+	}
 	g := glob{prefix: parts[0], suffix: parts[len(parts)-1]}
 	for _, part := range parts[1 : len(parts)-1] {
 		if part != "" {
@@ -23,6 +27,9 @@ func newGlob(pattern string) glob {
 // matches takes each part where it first occurs; a later place would only leave
 // less for the parts that follow.
 func (g glob) matches(s string) bool {
+	if g.starless {
+		return s == g.prefix
+	}
 	if len(s) < len(g.prefix)+len(g.suffix) || !strings.HasPrefix(s, g.prefix) || !strings.HasSuffix(s, g.suffix) {
 		return false
 	}

@@ -37,7 +37,10 @@ const (
 
 // keyHead is the part of a domain's keys that all of them begin with, but for what an
 // entity writes over, and the length of its tag.
-func keyHead(domain string, byEntity bool) (head []byte, tag int) {
+func keyHead(prefix, domain string, byEntity bool) (head []byte, tag int) {
+	if prefix != "" {
+		head = appendTag(head, prefix)
+	}
 	head = append(head, '{')
 	head = appendTag(head, domain)
 	if byEntity {
@@ -144,6 +147,14 @@ func limitID(name, algorithm string) string {
 		return marks[algorithm] + name
 	}
 	return unnamed[algorithm]
+}
+
+// id is the limit's in bucket keys.
+func (s *limitSpec) id() string {
+	if s.limit.Reference {
+		return referenceID(s.limit.Unit, 1)
+	}
+	return limitID(s.name, s.algorithm)
 }
 
 // unnamed are the ids of limits without a name, the same text for all.

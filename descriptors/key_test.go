@@ -18,7 +18,7 @@ func keyOf(name string, es []Entry, id string) string {
 
 func keyOfSteps(name string, way []step, id string) string {
 	d := &domain{name: name}
-	d.head, d.tag = keyHead(name, false)
+	d.head, d.tag = keyHead("", name, false)
 	return d.bucketKey(way, id)
 }
 

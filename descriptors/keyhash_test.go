@@ -49,7 +49,7 @@ type hiddenBucket struct {
 func (b hiddenBucket) key() string {
 	d := &domain{name: b.domain, hash: newKeyHash([]byte(b.secret))} // a new one, as on another replica
 	d.hash.only = b.only
-	d.head, d.tag = keyHead(b.domain, false)
+	d.head, d.tag = keyHead("", b.domain, false)
 	way := d.whole(b.entries, nil)
 	if i := b.effective(); i > 0 {
 		way[i-1].sign = patternStep

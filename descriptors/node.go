@@ -111,14 +111,10 @@ func (w *walker) fields(n *yaml.Node, t table) (fields map[string]field, ok bool
 		switch {
 		case !known:
 			w.fail(f.key, t.suggest(name), "unknown field %s in %s", quote(name), t.what)
-		case s == onlyFalse:
-			if v, ok := w.boolean(f); ok && v {
-				w.fail(f.key, "remove it", "%s is not supported yet", name)
-			}
 		case s != works:
 			w.fail(f.key, "remove it", "%s is not supported yet", name)
 		}
-		if !known || s != works {
+		if !known || s != works || w.lacks(name, f) {
 			delete(fields, name)
 		}
 	}

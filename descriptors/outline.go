@@ -76,7 +76,7 @@ func (s *Source) wholeOutline(domain string) *Outline {
 	}
 	g := newChanging(changes)
 	g.survey = out.note
-	d, _ := compile(domain, g.presets(files), g)
+	d, _ := compile(domain, g.presets(files), s.options, g)
 	out.domain = d
 	o.Matching, o.Unmatched = map[bool]string{false: "exact", true: "best"}[d.matchBest], map[bool]string{false: "allow", true: "deny"}[d.denyUnmatched]
 	o.Disabled, o.Hashed = d.disabled, d.hash != nil

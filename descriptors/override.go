@@ -42,6 +42,11 @@ func (d *domain) override(o *Override) (l *Limit, ok bool) {
 	limit.Settings = &both.settings
 	limit.Name, limit.Domain = OverrideName, d.name
 	limit.Requests, limit.Period = int64(o.Requests), period
+	limit.stat = d.stat
+	if d.dialect == Reference {
+		d.referenceOverride(o, limit)
+		return limit, true
+	}
 	algorithm := defaultAlgorithm(period)
 	if algorithm == tokenBucket {
 		terms := buckets.Terms{Tokens: limit.Requests, Period: period, Capacity: limit.Requests, MaxDebt: limit.Requests}

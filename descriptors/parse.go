@@ -46,9 +46,12 @@ type rule struct {
 	key     string   // a pattern if it has a *; of a first_of its name
 	firstOf []string // the keys of one, else nil
 	values
-	at       place // of the value, else of the key
-	limits   []*limitSpec
-	children []*rule
+	shared        bool  // share_threshold: a pattern has one bucket
+	detailed      bool  // detailed_metric
+	valueToMetric bool  // value_to_metric
+	at            place // of the value, else of the key
+	limits        []*limitSpec
+	children      []*rule
 }
 
 // parse reads a rule file and all its faults.
@@ -185,6 +188,7 @@ func (w *walker) rule(n *yaml.Node, depth int) *rule {
 	r := &rule{at: at(w.text, n)}
 	sound := w.entry(n, fields, r)
 	w.ruleLimits(fields, r)
+	w.counting(fields, r)
 	below, nested := fields["descriptors"]
 	if nested {
 		r.children = w.rules(below, depth+1)

@@ -165,7 +165,7 @@ descriptors:
 // Texts that try to be taken for a part of a key.
 func TestKey_NoValueOfADescriptorIsAPool(t *testing.T) {
 	d := &domain{name: "d"}
-	d.head, d.tag = keyHead(d.name, false)
+	d.head, d.tag = keyHead("", d.name, false)
 	key := func(name string, b buckets.Bucket, values ...string) string {
 		spec, req := &poolSpec{name: name, limit: Settings{Bucket: b}}, &Request{Descriptors: []Descriptor{{}}}
 		for i, v := range values {
@@ -229,7 +229,7 @@ func TestKey_PoolsAndDescriptorsNeverShareOne(t *testing.T) {
 			}
 		}
 		d := &domain{name: n.domain}
-		d.head, d.tag = keyHead(n.domain, false)
+		d.head, d.tag = keyHead("", n.domain, false)
 		drawn.key = d.poolKey(newPool(d.name, spec), req, 0)
 		if rapid.Bool().Draw(t, "class") {
 			n.suffix = "/n:" + text.Draw(t, "class name")

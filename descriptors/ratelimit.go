@@ -23,6 +23,7 @@ func (w *walker) rateLimit(f field) *limitSpec {
 		return nil
 	}
 	s := &limitSpec{meaning: &meaning{algorithm: tokenBucket, reference: true, limit: w.defaults, heaviest: 1}, at: at(w.text, f.key)}
+	s.limit.Reference = w.text.dialect == Reference
 	if name, ok := fields["name"]; ok && !name.null() {
 		s.name, s.at = w.name(name), at(w.text, name.value)
 	}
@@ -63,7 +64,10 @@ func (w *walker) perUnit(n *yaml.Node, unit field, fields map[string]field, s *l
 		w.fail(unit.value, "use second, minute, hour, day, week, month or year", "unit cannot be %s", kindOf(unit.value))
 		return
 	}
-	if sound {
+	switch {
+	case sound && s.limit.Reference:
+		s.referenceUnit(requests, u)
+	case sound:
 		period, _ := u.period(1)
 		w.ratedBucket(unit.value, nil, s, rate{requests, period, u})
 	}

@@ -67,6 +67,7 @@ type Limit struct {
 	Name string // unique in its domain for `limits`; of a draw its class's; what metrics, headers and metadata call it
 	id   string // of buckets.Charge.Limit, see ID
 	key  string // of bucket keys, see limitID
+	stat *statName
 }
 
 // Settings are what a limit is, whatever it is called. They never change.
@@ -80,6 +81,12 @@ type Settings struct {
 	Period   time.Duration
 	Bucket   buckets.Bucket // nil if Unlimited
 	Class    *buckets.Class // of the pool that Bucket is, nil if it is none or has only one class
+
+	// Reference tells that the limit is one of the Reference dialect's: a rate_limit, or
+	// an override. Unit is then the unit that it states, if it is limited.
+	Reference bool
+	Unit      Unit
+	Metadata  *Metadata // that the rule states; nil if none
 
 	Unlimited      bool
 	Shadow         bool

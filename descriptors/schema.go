@@ -35,8 +35,6 @@ func (k mapping) schema() schema {
 	properties := schema{}
 	for name, s := range k.table.fields {
 		switch {
-		case s == onlyFalse:
-			properties[name] = onlyOff.about("Not supported yet: false alone is taken.")
 		case s == works && k.fields[name] != nil:
 			properties[name] = k.fields[name]
 		case s == works:

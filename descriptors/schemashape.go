@@ -44,9 +44,6 @@ var (
 	// always is a toggle that nothing does not turn off by an oversight.
 	always = schema{"anyOf": []schema{{"type": "boolean"}, toggle["anyOf"].([]schema)[2]}}
 
-	// onlyOff is what of a toggle is false.
-	onlyOff = schema{"anyOf": []schema{{"const": false}, {"type": "null"}, {"pattern": anyCase("n", "no", "off"), "type": "string"}}}
-
 	rateForm     = schema{"type": "string", "pattern": `^(0|[1-9][0-9]{0,9})/(month|year|([1-9][0-9]*)?(ms|s|min|hour|day|week))$`, "examples": []string{"10/s", "60/min", "10000/day"}}
 	durationForm = schema{"type": "string", "pattern": `^[+-]?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$`, "examples": []string{"500ms", "30s", "10m"}}
 )

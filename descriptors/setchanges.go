@@ -63,7 +63,7 @@ func (s *Source) change(changes []Change) (map[string]*changed, []ChangeFault) {
 		case s.domains[name] == nil:
 			made = &changed{faults: unknownDomain(own)}
 		case made == nil || !slices.Equal(made.members, members) || !reflect.DeepEqual(made.changes, own):
-			made = compileChanged(name, members, own)
+			made = compileChanged(name, members, s.options, own)
 			now[name] = made
 		default:
 			now[name] = made
@@ -79,7 +79,7 @@ func (s *Source) change(changes []Change) (map[string]*changed, []ChangeFault) {
 
 // compileChanged compiles a domain with changes. Those of presets whose limits do
 // not go with the other rules are left out, the last first.
-func compileChanged(name string, members []*file, changes []Change) *changed {
+func compileChanged(name string, members []*file, opts Options, changes []Change) *changed {
 	remember(members)
 	without := map[int]ChangeFault{}
 	for {
@@ -88,7 +88,7 @@ func compileChanged(name string, members []*file, changes []Change) *changed {
 			g.fail(i, []ChangeFault{f})
 			g.unmet[i] = false
 		}
-		d, faults := compile(name, g.presets(members), g)
+		d, faults := compile(name, g.presets(members), opts, g)
 		bad := slices.IndexFunc(faults, func(f Fault) bool { return f.Severity == Error })
 		if bad < 0 || len(g.expands) == 0 {
 			return &changed{changes: changes, members: members, domain: d, faults: g.finish(name)}

@@ -128,7 +128,7 @@ func TestM20_ChangesCostARequestNothing(t *testing.T) {
 
 func BenchmarkResolve_Changes(b *testing.B) {
 	for _, count := range []int{0, 10_000} {
-		d := compileChanged("llm", []*file{parse(newText("test.yaml", []byte(changedRules)))}, thousands(count))
+		d := compileChanged("llm", []*file{parse(newText("test.yaml", []byte(changedRules)))}, Options{}, thousands(count))
 		r, req := newRules(map[string]*domain{"llm": d.domain}), request("user=a")
 		b.Run(fmt.Sprint(count), func(b *testing.B) {
 			for b.Loop() {
@@ -142,7 +142,7 @@ func BenchmarkResolve_Changes(b *testing.B) {
 func BenchmarkSetChanges_10000(b *testing.B) {
 	files, changes := []*file{parse(newText("test.yaml", []byte(changedRules)))}, thousands(10_000)
 	for b.Loop() {
-		if c := compileChanged("llm", files, changes); len(c.faults) > 0 {
+		if c := compileChanged("llm", files, Options{}, changes); len(c.faults) > 0 {
 			b.Fatal(c.faults)
 		}
 	}

@@ -175,7 +175,7 @@ func (s *Source) read(names []string) (files map[string]*file, changed bool) {
 			if len(content) >= largeFile {
 				s.begin()
 			}
-			files[name] = parseFile(newText(name, content))
+			files[name] = parseFile(s.options.Dialect.text(name, content))
 		}
 		changed = changed || files[name] != before
 	}

@@ -48,7 +48,7 @@ type Step struct {
 
 // Examine loads rule files as [Load] does.
 func Examine(paths []string, opts Options) (*Survey, Faults) {
-	files, faults := readFiles(paths)
+	files, faults := readFiles(paths, opts.Dialect)
 	s, found := surveyOf(files, opts)
 	return s, append(faults, found...).tidy()
 }
@@ -58,7 +58,7 @@ func surveyOf(files []*file, opts Options) (*Survey, Faults) {
 	s := &Survey{domains: map[string]*surveyed{}, bad: set.bad}
 	for name, members := range set.members {
 		d := &surveyed{at: members[0].domainAt, of: map[*node]*Stated{}}
-		d.domain, _ = compile(name, members, &changing{survey: d.note})
+		d.domain, _ = compile(name, members, opts, &changing{survey: d.note})
 		for _, r := range d.rules {
 			r.Breaks = true
 			for _, l := range r.Limits {

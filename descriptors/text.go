@@ -13,6 +13,7 @@ import (
 type text struct {
 	file    string
 	content []byte
+	dialect Dialect
 	starts  []int // offset of each line
 
 	path func(line, column int) string // of what no reader ever sees as lines, nil for files; see Given

@@ -118,7 +118,7 @@ func (d *domain) compare(n *node, e *Entry, won *node) (all []Comparison, rule s
 		several(ByNetwork, len(t.nodes))
 	}
 	for _, p := range n.patternsOf(e.Key) {
-		add(ByPattern, p.text(), p.values.meet(e.Value), p.node)
+		add(ByPattern, p.text(), c.meets(&p.pattern), p.node)
 	}
 	if to := n.any.get(e.Key); to != nil {
 		add(ByKey, e.Key, true, to)
@@ -161,7 +161,7 @@ func (n *node) patternsOf(key string) (all []called) {
 		all = append(all, called{p, key})
 	}
 	for _, p := range n.globs {
-		if p.key.matches(key) {
+		if p.joined != nil || p.key.matches(key) {
 			all = append(all, called{p, p.key.String()})
 		}
 	}
@@ -203,6 +203,9 @@ func (n *node) onward() iter.Seq[string] {
 
 // String is a glob as a rule may write it.
 func (g glob) String() string {
+	if g.starless {
+		return g.prefix
+	}
 	parts := append(append([]string{g.prefix}, g.between...), g.suffix)
 	return strings.Join(parts, "*")
 }

@@ -20,7 +20,7 @@ type node struct {
 type uncommon struct {
 	networks map[string]*networks // by key
 	patterns map[string][]pattern // by key, where it has no *
-	globs    []pattern            // where the key has one
+	globs    []pattern            // of several keys
 	first    *firstOf             // before all others; nil if there is none
 	count    int                  // of patterns and globs
 }
@@ -76,9 +76,12 @@ func (k *byKey) each(visit func(key string, n *node)) {
 // pattern is a rule that is tried in the order of the file.
 type pattern struct {
 	order  int
-	key    glob // of a key with a *
+	key    glob
 	values values
+	joined *glob // of key_value, which alone counts in the Reference dialect
 	node   *node
+	shared string // instead of a value in a bucket's key
+	sign   byte
 }
 
 // step is one entry that a rule consumed, as it stands in a bucket's key: sign
@@ -94,15 +97,19 @@ type step struct {
 const (
 	plainStep   = '='
 	patternStep = '~'
+
+	sharedStep      = '*' // the pattern itself, under share_threshold
+	sharedRegexStep = '%'
+	sharedKeyStep   = '+' // of a key with a *
 )
 
 // add makes child the node that r's entry leads to.
-func (n *node) add(r *rule, child *node, t *texts) {
+func (n *node) add(r *rule, child *node, in Dialect, t *texts) {
 	switch {
 	case r.firstOf != nil:
 		n.addFirstOf(r, child)
 	case r.kind == globValue || r.kind == regexValue || strings.Contains(r.key, "*"):
-		n.addPattern(r, child)
+		n.addPattern(r, child, in)
 	case r.kind == networkValue:
 		if n.special().networks == nil {
 			n.networks = map[string]*networks{}
@@ -122,11 +129,17 @@ func (n *node) add(r *rule, child *node, t *texts) {
 	}
 }
 
-func (n *node) addPattern(r *rule, child *node) {
-	p := pattern{values: r.values, node: child, order: n.special().count}
+func (n *node) addPattern(r *rule, child *node, in Dialect) {
+	p := pattern{key: newGlob(r.key), values: r.values, node: child, order: n.special().count, sign: patternStep}
 	n.count++
-	if strings.Contains(r.key, "*") {
-		p.key = newGlob(r.key)
+	if r.shared {
+		p.shared, p.sign = r.sharedStep()
+	}
+	if in == Reference && r.kind != regexValue {
+		joined := newGlob(r.statText())
+		p.joined = &joined
+	}
+	if !p.key.starless || p.joined != nil {
 		n.globs = append(n.globs, p)
 		return
 	}
@@ -148,6 +161,7 @@ type choices struct {
 	network     netip.Prefix
 	lengths     []int
 	own, shared []pattern // left, of the key itself and of keys with a *
+	joined      string    // key_value, once it was needed
 }
 
 // next is the next choice, nil if there is none.
@@ -166,8 +180,12 @@ func (c *choices) next() (*node, step) {
 	if child := c.nextNetwork(); child != nil {
 		return child, step{e.Key, networkText(c.network), patternStep, false, child}
 	}
-	if child := c.nextPattern(); child != nil {
-		return child, step{e.Key, e.Value, patternStep, false, child}
+	if p := c.nextPattern(); p != nil {
+		taken := step{e.Key, e.Value, p.sign, false, p.node}
+		if p.sign != patternStep {
+			taken.value = p.shared
+		}
+		return p.node, taken
 	}
 	if c.stage == 2 {
 		c.stage = 3
@@ -200,18 +218,29 @@ func (c *choices) nextNetwork() *node {
 	return nil
 }
 
+// meets tells whether the entry meets a pattern of its key or of any.
+func (c *choices) meets(p *pattern) bool {
+	switch {
+	case p.joined == nil:
+		return p.key.matches(c.entry.Key) && p.values.meet(c.entry.Value)
+	case c.joined == "":
+		c.joined = c.entry.Key + "_" + c.entry.Value
+	}
+	return p.joined.matches(c.joined)
+}
+
 // nextPattern takes the patterns of the key itself and those of keys with a * as
 // one list.
-func (c *choices) nextPattern() *node {
+func (c *choices) nextPattern() *pattern {
 	for len(c.own)+len(c.shared) > 0 {
 		var p *pattern
 		if len(c.shared) == 0 || len(c.own) > 0 && c.own[0].order < c.shared[0].order {
 			p, c.own = &c.own[0], c.own[1:]
-		} else if p, c.shared = &c.shared[0], c.shared[1:]; !p.key.matches(c.entry.Key) {
-			continue
+		} else {
+			p, c.shared = &c.shared[0], c.shared[1:]
 		}
-		if p.values.meet(c.entry.Value) {
-			return p.node
+		if c.meets(p) {
+			return p
 		}
 	}
 	return nil

@@ -1,0 +1,62 @@
+package descriptors
+
+import "strings"
+
+// counting reads what a rule says of the series and the buckets that it is counted in,
+// and what it has responses repeat.
+func (w *walker) counting(fields map[string]field, r *rule) {
+	_, r.detailed = w.series("detailed_metric", fields)
+	_, r.valueToMetric = w.series("value_to_metric", fields)
+	if f, ok := fields["detailed_metric"]; ok && r.detailed && len(r.limits) == 0 {
+		w.warn(f.key, "write it where the limit is", "detailed_metric means nothing on a descriptor without a limit")
+	}
+	if f, ok := fields["share_threshold"]; ok {
+		on, _ := w.boolean(f)
+		r.shared = on && r.isPattern()
+		if on && !r.shared {
+			w.fail(f.key, `remove it, or state a pattern, as in value: "a*"`, "share_threshold needs a pattern: the descriptor has no * in its key or value")
+		}
+	}
+	f, ok := fields["metadata"]
+	if !ok {
+		return
+	}
+	m := w.metadata(f)
+	for _, s := range r.limits {
+		s.limit.Metadata = m
+	}
+	if m != nil && len(r.limits) == 0 {
+		w.warn(f.key, "write it where the limit is", "metadata means nothing on a descriptor without a limit")
+	}
+}
+
+// series reads whether values that clients send name series of metrics.
+func (w *walker) series(name string, fields map[string]field) (f field, on bool) {
+	f, ok := fields[name]
+	if !ok {
+		return f, false
+	}
+	if on, _ = w.boolean(f); on && w.text.dialect == Weir {
+		w.warn(f.key, "remove it, unless weir ratelimit reads the file, too", "%s means nothing for weir's metrics: no value that a client sends is part of them", name)
+	}
+	return f, on
+}
+
+// isPattern tells that values, or keys, of a pattern meet r.
+func (r *rule) isPattern() bool {
+	return r.kind == globValue || r.kind == regexValue || r.firstOf == nil && strings.Contains(r.key, "*")
+}
+
+// sharedStep is the step of every entry that meets r: what is the same for all values,
+// signed as no entry's own value is.
+func (r *rule) sharedStep() (text string, sign byte) {
+	switch {
+	case r.kind == regexValue && !strings.Contains(r.key, "*"):
+		return r.text, sharedRegexStep
+	case !strings.Contains(r.key, "*"):
+		return r.text, sharedStep
+	case r.kind == regexValue:
+		return r.key + "=~" + r.text, sharedKeyStep
+	}
+	return r.statText(), sharedKeyStep
+}
