@@ -144,6 +144,11 @@ var rules = []rule{
 		"decisions are compared with the reference's by tests that start nothing else",
 	},
 	{
+		"what rewrites rules and settings of the reference imports only descriptors and the reference's settings",
+		roomImportsOnly("ratelimit/migrate", "descriptors", "ratelimit/settings"),
+		"it turns text into text: what is served, and by whom, it does not need to know",
+	},
+	{
 		"only cmd/weir imports internal/cli",
 		only(exactly(module+"internal/cli"), "cmd/weir"),
 		"the command line is the outermost shell; code that is wanted elsewhere belongs further in",

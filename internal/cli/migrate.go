@@ -41,7 +41,12 @@ weir ratelimit serves the old files and variables as they are: nobody has to mig
   weir migrate runtime/ --out rules/ --env deployment.yaml
   weir migrate config.yaml --keep-windows
   weir migrate --env ratelimit.env`,
-		Args: cobra.MaximumNArgs(1),
+		Args: func(command *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return fmt.Errorf("%s takes one runtime directory, got %d", command.CommandPath(), len(args))
+			}
+			return nil
+		},
 	}
 	var flags migrateFlags
 	config.AddFlags(command.Flags(), "merge-domains")
@@ -74,7 +79,11 @@ weir ratelimit serves the old files and variables as they are: nobody has to mig
 		if err := flags.write(world, rules.Files, flags.told(serve)); err != nil {
 			return failureError{err}
 		}
-		if _, err := fmt.Fprint(world.Stderr, rules.Summary()); err != nil {
+		summary := rules.Summary()
+		if flags.out == "" && len(rules.Files) > 1 {
+			summary += "These are several files, and weir serve wants each domain in one: --out DIR writes them.\n"
+		}
+		if _, err := fmt.Fprint(world.Stderr, summary); err != nil {
 			return failureError{err}
 		}
 		return nil
@@ -128,12 +137,15 @@ func (f *migrateFlags) told(serve migrate.Serve) string {
 		command += " \\\n  " + flag
 	}
 	for _, n := range serve.Without {
-		notes += "\n# " + n.Variable + ": " + n.Why
+		notes += "# " + n.Variable + ": " + n.Why + "\n"
+	}
+	if notes != "" {
+		notes = "\n" + notes
 	}
 	if f.out == "" {
 		command = "# " + strings.ReplaceAll(command, "\n", "\n# ")
 	}
-	return command + "\n" + notes + "\n"
+	return command + "\n" + notes
 }
 
 // write writes the rules and what is told of the environment.

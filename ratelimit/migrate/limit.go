@@ -4,11 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v4"
-
-	"github.com/weir-rls/weir/buckets"
 )
 
 // change is a way in which limits are otherwise under weir serve.
@@ -19,42 +16,39 @@ const (
 	mondays
 	months
 	years
-	windowed
+	unmeasured
 	renamed
 )
 
 // changes are what the summary says of each.
 var changes = [...]string{
-	refills:  "token buckets in place of fixed windows: they refill all the time, so twice the amount never passes around the end of a window; --keep-windows keeps the windows",
-	mondays:  "weeks that begin on Monday, in place of Thursday",
-	months:   "months as in the calendar, in place of 30 days from 1 January 1970",
-	years:    "years as in the calendar, in place of 365 days from 1 January 1970",
-	windowed: "fixed windows, because a token bucket of so many could not be counted exactly",
-	renamed:  "limits with a new name, because another one has theirs",
+	refills:    "token buckets in place of fixed windows: they refill all the time, so twice the amount never passes around the end of a window; --keep-windows keeps the windows",
+	mondays:    "weeks that begin on Monday, in place of Thursday",
+	months:     "months as in the calendar, in place of 30 days from 1 January 1970",
+	years:      "years as in the calendar, in place of 365 days from 1 January 1970",
+	unmeasured: "rules without detailed_metric or value_to_metric: weir's metrics have labels, and no value that a client sends is one",
+	renamed:    "limits with a new name, because theirs is taken: names are unique",
 }
 
 // unit is a unit of the reference and how weir states it.
 type unit struct {
-	length  time.Duration
 	rate    string // the period of a rate
 	exact   string // the period whose windows are the reference's
 	changes change
 	beside  string // what is told beside a limit
 }
 
-const day = 24 * time.Hour
-
 // unchanged is the change of a limit that has none.
 const unchanged change = 255
 
 var units = map[string]unit{
-	"second": {time.Second, "s", "s", refills, "was a fixed window of a second"},
-	"minute": {time.Minute, "min", "min", refills, "was a fixed window of a minute"},
-	"hour":   {time.Hour, "hour", "hour", refills, "was a fixed window of an hour"},
-	"day":    {day, "day", "day", unchanged, ""},
-	"week":   {7 * day, "week", "7day", mondays, "weeks from Monday, were from Thursday"},
-	"month":  {30 * day, "month", "30day", months, "months of the calendar, were of 30 days"},
-	"year":   {365 * day, "year", "365day", years, "years of the calendar, were of 365 days"},
+	"second": {"s", "s", refills, "was a fixed window of a second"},
+	"minute": {"min", "min", refills, "was a fixed window of a minute"},
+	"hour":   {"hour", "hour", refills, "was a fixed window of an hour"},
+	"day":    {"day", "day", unchanged, ""},
+	"week":   {"week", "7day", mondays, "weeks from Monday, were from Thursday"},
+	"month":  {"month", "30day", months, "months of the calendar, were of 30 days"},
+	"year":   {"year", "365day", years, "years of the calendar, were of 365 days"},
 }
 
 // limit rewrites a rule's rate_limit as its limits.
@@ -81,7 +75,7 @@ func (m *migration) limit(d *domain, r rule, limit *yaml.Node) {
 		if name, named := d.names.of[limit]; named {
 			put(made, "name", called(name))
 			if before := text(limit, "name"); before != name {
-				m.count(r, renamed, fmt.Sprintf("was named %q, as another limit is", before))
+				m.count(r, renamed, fmt.Sprintf("was named %q, which is taken", before))
 			}
 		}
 		m.rate(r, limit, made)
@@ -101,21 +95,14 @@ func (m *migration) limit(d *domain, r rule, limit *yaml.Node) {
 func (m *migration) rate(r rule, limit, made *yaml.Node) {
 	u := units[strings.ToLower(text(limit, "unit"))]
 	requests, _ := strconv.ParseInt(strings.ReplaceAll(text(limit, "requests_per_unit"), "_", ""), 0, 64)
-	terms := buckets.Terms{Tokens: requests, Period: u.length, Capacity: requests}
-	_, inexact := terms.TokenBucket()
-	period, window := u.rate, false
-	switch {
-	case m.options.KeepWindows:
-		period, window = u.exact, true
-	case u.changes == refills && requests > 0 && inexact != nil:
-		window = true
-		m.count(r, windowed, "still a fixed window: such a token bucket could not be counted exactly")
-	case u.changes != unchanged:
-		m.count(r, u.changes, u.beside)
-	}
-	put(made, "rate", scalar("!!str", fmt.Sprintf("%d/%s", requests, period)))
-	if window {
+	if m.options.KeepWindows {
+		put(made, "rate", scalar("!!str", fmt.Sprintf("%d/%s", requests, u.exact)))
 		put(made, "algorithm", scalar("!!str", "fixed_window"))
+		return
+	}
+	put(made, "rate", scalar("!!str", fmt.Sprintf("%d/%s", requests, u.rate)))
+	if u.changes != unchanged {
+		m.count(r, u.changes, u.beside)
 	}
 }
 

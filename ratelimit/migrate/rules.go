@@ -44,10 +44,12 @@ type Change struct {
 func Rules(paths []string, o Options) (Result, descriptors.Faults) {
 	paths = slices.Clone(paths)
 	slices.Sort(paths)
-	_, faults := descriptors.Load(paths, descriptors.Options{MergeDomains: o.MergeDomains})
+	_, faults := descriptors.Load(paths, descriptors.Options{MergeDomains: o.MergeDomains, Dialect: descriptors.Reference})
 	if faults.Failed() {
 		return Result{}, faults
 	}
+	// What else there is to tell is told of what is written: much of it is put right.
+	faults = slices.DeleteFunc(faults, func(f descriptors.Fault) bool { return f.Severity == descriptors.Warning })
 	m := migration{options: o, faults: faults, counts: map[change]int{}}
 	for _, path := range paths {
 		doc, fault := descriptors.ReadDocument(path)
@@ -63,19 +65,14 @@ func Rules(paths []string, o Options) (Result, descriptors.Faults) {
 	return result, append(m.faults, loads(result.Files)...)
 }
 
-// loads tells why what was written is no rule file, which is a fault of this package, or
-// of a bound that files of the reference do not have.
-func loads(files []File) (faults descriptors.Faults) {
+// loads tells the faults of what was written. An error is one of this package, or of a
+// bound that files of the reference do not have.
+func loads(files []File) descriptors.Faults {
 	var given []descriptors.Given
 	for _, f := range files {
 		given = append(given, descriptors.Given{Name: f.Name, Content: f.Content})
 	}
-	for _, f := range descriptors.NewSource("", descriptors.Options{}).Replace(given, true).Faults {
-		if f.Severity == descriptors.Error {
-			faults = append(faults, f)
-		}
-	}
-	return faults
+	return descriptors.NewSource("", descriptors.Options{}).Replace(given, true).Faults
 }
 
 // migration is one run of [Rules].
@@ -94,6 +91,7 @@ type domain struct {
 	sources []string
 	rules   []rule
 	names   names
+	keys    []string // see keysOf
 }
 
 // rule is a descriptor, and the file that states it.
@@ -152,7 +150,7 @@ func (m *migration) tell(r rule, s descriptors.Severity, message, remedy string)
 func (m *migration) write() (r Result) {
 	taken := map[string]int{}
 	for _, d := range m.domains {
-		d.names = d.named()
+		d.names, d.keys = d.named(), keysOf(d.rules)
 		m.level(d, d.rules, "")
 		d.list(d.root, d.rules)
 		quote(field(d.root, "domain"))
@@ -210,8 +208,8 @@ func fileName(domain string, taken map[string]int) string {
 
 // level rewrites the rules of one level, to which way leads.
 func (m *migration) level(d *domain, rules []rule, way string) {
-	m.apart(rules)
 	for _, r := range rules {
+		m.apart(r, d.keys)
 		below := r.below()
 		m.level(d, below, wayTo(way, r.Node))
 		d.list(r.Node, below)
@@ -221,8 +219,14 @@ func (m *migration) level(d *domain, rules []rule, way string) {
 		if text(r.Node, "value") == "" {
 			drop(r.Node, "value")
 		}
-		for _, name := range []string{"shadow_mode", "quota_mode", "detailed_metric", "value_to_metric", "share_threshold"} {
+		for _, name := range []string{"shadow_mode", "quota_mode", "share_threshold"} {
 			truth(field(r.Node, name))
+		}
+		for _, name := range []string{"detailed_metric", "value_to_metric"} {
+			if truth(field(r.Node, name)) {
+				m.count(r, unmeasured, "without "+name+", which means nothing for weir's metrics")
+			}
+			drop(r.Node, name)
 		}
 		if limit := field(r.Node, "rate_limit"); limit != nil {
 			m.limit(d, r, limit)

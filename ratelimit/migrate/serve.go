@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/weir-rls/weir/ratelimit/settings"
@@ -89,7 +90,7 @@ func without(e Environment, said map[*counterpart]bool) (notes []Note) {
 	for name, value := range e.Values {
 		c, known := counterparts[name]
 		switch {
-		case !known || value == "":
+		case !known || idle(value):
 		case said[c] && c.more != "":
 			notes = append(notes, Note{name, c.more})
 		case !said[c] && c.why != "":
@@ -110,6 +111,12 @@ func without(e Environment, said map[*counterpart]bool) (notes []Note) {
 	}
 	slices.SortStableFunc(notes, func(a, b Note) int { return cmp.Compare(a.Variable, b.Variable) })
 	return slices.Compact(notes)
+}
+
+// idle tells that a variable is set to nothing, or to off.
+func idle(value string) bool {
+	on, err := strconv.ParseBool(value)
+	return value == "" || err == nil && !on
 }
 
 // flag is a flag and its value as a shell takes them.

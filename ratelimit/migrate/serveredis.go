@@ -89,7 +89,7 @@ func redisURL(s *settings.Settings) string {
 	if r.PoolSize != 10 && r.PoolSize > 0 {
 		query.Set("pool_size", strconv.Itoa(r.PoolSize))
 	}
-	at.RawQuery = query.Encode()
+	at.RawQuery = strings.ReplaceAll(query.Encode(), "%3A", ":")
 	if at.RawQuery == "" && at.Path == "/" {
 		at.Path = ""
 	}
