@@ -49,19 +49,22 @@ func (w *walker) lacks(name string, f field) bool {
 	return lacks
 }
 
-// referenceUnit makes s what the reference service makes of a rate_limit. A settlement
-// may take so much beyond the limit that it always counts, and numbers stay exact.
+// referenceDebt is how far settlements may go beyond a limit: as far as numbers stay
+// exact, so that what is refused counts, too.
+const referenceDebt = buckets.MaxTicks - 2*maxTokens
+
+// referenceUnit makes s what the reference service makes of a rate_limit.
 func (s *limitSpec) referenceUnit(requests int64, u Unit) {
 	s.algorithm, s.limit.Unit = fixedWindow, u
 	period, _ := u.period(1)
-	s.terms = terms{rate: rate{tokens: requests, period: period}, debt: maxDebt, debtStated: true}
+	s.terms = terms{rate: rate{tokens: requests, period: period}, debt: referenceDebt, debtStated: true}
 	s.make()
 }
 
 // referenceOverride is [domain.override] in the Reference dialect.
 func (d *domain) referenceOverride(o *Override, limit *Limit) {
 	limit.Reference, limit.Unit = true, o.Unit
-	limit.Bucket = buckets.FixedWindow{Limit: limit.Requests, Debt: maxDebt, Calendar: buckets.Calendar{Unit: buckets.Aligned, Length: limit.Period}}
+	limit.Bucket = buckets.FixedWindow{Limit: limit.Requests, Debt: referenceDebt, Calendar: buckets.Calendar{Unit: buckets.Aligned, Length: limit.Period}}
 	limit.id = d.name + "\x00\x00" + overrideID(o, fixedWindow)
 	limit.key = referenceID(o.Unit, o.Multiplier)
 }

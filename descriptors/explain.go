@@ -258,7 +258,7 @@ func (d *domain) explain(req *Request, i int, found *Resolution, replacers map[s
 // leftOut are the limits of a rule that a descriptor met and that are not among those
 // that were found.
 func (d *domain) leftOut(req *Request, i int, n *node, found *Resolution, replacers map[string]string) (out []LeftOut) {
-	_, mode := req.Descriptors[i].hits(req.Hits)
+	_, mode := d.hits(req, i)
 	for k := range n.limits {
 		l := &n.limits[k]
 		if slices.ContainsFunc(found.Matches, func(m Match) bool { return m.Descriptor == i && m.Limit.id == l.id }) {
@@ -280,7 +280,7 @@ func (d *domain) leftOut(req *Request, i int, n *node, found *Resolution, replac
 // explainLimit tells what a match costs, and where.
 func (d *domain) explainLimit(req *Request, m *Match) ExplainedLimit {
 	l := m.Limit
-	hits, mode := req.Descriptors[m.Descriptor].hits(req.Hits)
+	hits, mode := d.hits(req, m.Descriptor)
 	e := ExplainedLimit{
 		Limit: l.Name, Requests: l.Requests, Period: l.PeriodText(), Hits: hits, Weight: d.weight(l.Weight, req, m.Descriptor),
 		Role: [...]string{buckets.Enforce: "enforce", buckets.Shadow: "shadow", buckets.Quota: "quota"}[m.Charge.Role],

@@ -24,29 +24,43 @@ func FuzzParse(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
-		a := assemble([]*file{parseFile(newText("fuzz.yaml", content))}, Options{})
-		if !a.faults.Failed() && len(a.domains) != 1 {
-			t.Errorf("neither rules nor faults")
-		}
-		for _, fault := range a.faults {
-			checkPlace(t, content, fault)
-			for _, r := range fault.Text() {
-				if r != '\n' && !unicode.IsPrint(r) {
-					t.Fatalf("the text of a fault has %U: %q", r, fault.Text())
-				}
-			}
-		}
-		for _, d := range a.domains {
-			r := newRules(map[string]*domain{d.name: d})
-			r.Resolve(&Request{Domain: d.name, Descriptors: []Descriptor{{Entries: []Entry{{"a", "b"}, {"c", ""}}}}})
-			for _, l := range r.Limits() {
-				checkLimit(t, l)
-				for _, desc := range []Descriptor{{}, {HasHits: true}, {Negative: true, Hits: 3, HasHits: true}, {Entries: []Entry{{endKey, "1"}}}} {
-					d.meet(&Request{Domain: d.name, Descriptors: []Descriptor{desc}}, 0, l, nil, &Resolution{})
-				}
-			}
+		for _, dialect := range []Dialect{Weir, Reference} {
+			fuzzDialect(t, content, dialect)
 		}
 	})
+}
+
+func fuzzDialect(t *testing.T, content []byte, dialect Dialect) {
+	t.Helper()
+	a := assemble([]*file{parseFile(dialect.text("fuzz.yaml", content))}, Options{Dialect: dialect})
+	if !a.faults.Failed() && len(a.domains) != 1 {
+		t.Errorf("neither rules nor faults")
+	}
+	for _, fault := range a.faults {
+		checkPlace(t, content, fault)
+		for _, r := range fault.Text() {
+			if r != '\n' && !unicode.IsPrint(r) {
+				t.Fatalf("the text of a fault has %U: %q", r, fault.Text())
+			}
+		}
+	}
+	for _, d := range a.domains {
+		r := newRules(map[string]*domain{d.name: d})
+		met := []Entry{{"a", "b"}, {"c", ""}}
+		r.Resolve(&Request{Domain: d.name, Descriptors: []Descriptor{{Entries: met}}})
+		for _, l := range r.Limits() {
+			checkLimit(t, l)
+			l.StatName(met)
+			l.StatName(nil)
+			l.Metadata.Map()
+			if l.Reference != (dialect == Reference && l.Unit != UnknownUnit) && !l.Unlimited {
+				t.Fatalf("%q of the dialect %v is %+v", l.Name, dialect, l.Settings)
+			}
+			for _, desc := range []Descriptor{{}, {HasHits: true}, {Negative: true, Hits: 3, HasHits: true}, {Entries: []Entry{{endKey, "1"}}}} {
+				d.meet(&Request{Domain: d.name, Descriptors: []Descriptor{desc}}, 0, l, nil, &Resolution{})
+			}
+		}
+	}
 }
 
 func checkPlace(t *testing.T, content []byte, fault Fault) {

@@ -8,16 +8,20 @@ import (
 	"github.com/weir-rls/weir/buckets"
 )
 
-// hits is how many hits a descriptor counts for and what they do: its own, 0
+// hits is how many hits descriptor i counts for and what they do: its own, 0
 // included, which is a look that is judged as one hit; else the request's; else
 // one. Negative hits are given back. Those of an end are settled, 0 of them at no
 // cost.
-func (desc *Descriptor) hits(ofRequest uint64) (hits uint64, mode buckets.Mode) {
-	hits = max(ofRequest, 1)
+func (d *domain) hits(req *Request, i int) (hits uint64, mode buckets.Mode) {
+	desc := &req.Descriptors[i]
+	hits = max(req.Hits, 1)
 	if desc.HasHits {
 		hits = desc.Hits
 	}
-	_, ended := lookup(desc.Entries, endKey)
+	ended := false
+	if d.dialect == Weir {
+		_, ended = lookup(desc.Entries, endKey)
+	}
 	switch {
 	case desc.Negative:
 		return hits, buckets.Refund

@@ -54,7 +54,7 @@ func (d *domain) meet(req *Request, i int, l *Limit, way []step, res *Resolution
 	if l.apart == nil && l.frees(i, res) {
 		return
 	}
-	hits, mode := req.Descriptors[i].hits(req.Hits)
+	hits, mode := d.hits(req, i)
 	if !l.takes(mode) {
 		return
 	}

@@ -39,10 +39,11 @@ func cloned(v any) any {
 }
 
 // Bounds of metadata, which is part of every response: the bytes of its keys and texts,
-// and how deep it nests.
+// with some for each value, and how deep it nests. They let pass what comes over ADS.
 const (
-	maxMetadata      = 16 << 10
-	maxMetadataDepth = 32
+	maxMetadata      = 64 << 10
+	maxMetadataDepth = 64
+	metadataValue    = 4
 )
 
 // metadata reads a map of anything.
@@ -58,7 +59,7 @@ func (w *walker) metadata(f field) *Metadata {
 	m := metadataReader{walker: w, left: maxMetadata}
 	fields := m.mapping(f.value, 1)
 	if m.left < 0 {
-		w.fail(f.value, "", "metadata has more than %d bytes of keys and texts", maxMetadata)
+		w.fail(f.value, "", "metadata has more than %d bytes of keys and values", maxMetadata)
 	}
 	return &Metadata{fields}
 }
@@ -71,6 +72,8 @@ type metadataReader struct {
 func (m *metadataReader) mapping(n *yaml.Node, depth int) map[string]any {
 	fields, read := map[string]field{}, map[string]any{}
 	m.collect(n, table{}, fields)
+	m.open[n] = true
+	defer m.leave(n)
 	for name, f := range fields {
 		m.left -= len(name)
 		read[name] = m.value(f.value, depth)
@@ -79,7 +82,7 @@ func (m *metadataReader) mapping(n *yaml.Node, depth int) map[string]any {
 }
 
 func (m *metadataReader) value(n *yaml.Node, depth int) any {
-	if m.left -= 8; m.left < 0 {
+	if m.left -= metadataValue; m.left < 0 {
 		return nil
 	}
 	if depth == maxMetadataDepth && n.Kind != yaml.ScalarNode {
@@ -87,6 +90,9 @@ func (m *metadataReader) value(n *yaml.Node, depth int) any {
 		return nil
 	}
 	switch {
+	case m.open[n]:
+		m.enter(n) // which tells so
+		return nil
 	case n.Kind == yaml.MappingNode && n.Tag == "!!map":
 		return m.mapping(n, depth+1)
 	case n.Kind == yaml.SequenceNode && n.Tag == "!!seq":
@@ -100,9 +106,10 @@ func (m *metadataReader) value(n *yaml.Node, depth int) any {
 
 func (m *metadataReader) list(n *yaml.Node, depth int) []any {
 	read := []any{}
-	if !m.count(n, 1+len(n.Content)) || !m.enter(n) {
+	if !m.count(n, 1+len(n.Content)) {
 		return read
 	}
+	m.open[n] = true
 	defer m.leave(n)
 	for _, item := range n.Content {
 		read = append(read, m.value(resolved(item), depth))

@@ -35,8 +35,10 @@ func (w *walker) rateLimit(f field) *limitSpec {
 	unit, unitStated := fields["unit"]
 	if unlimited {
 		s.limit.Unlimited = true
-		if unitStated {
+		if _, known := units[strings.ToLower(unit.text())]; known {
 			w.fail(unit.value, "remove unit or unlimited", "an unlimited rate_limit has a unit")
+		} else if unitStated {
+			w.warn(unit.key, "remove it", "unit means nothing beside unlimited: true")
 		}
 		if n, ok := fields["requests_per_unit"]; ok {
 			w.warn(n.key, "remove it", "requests_per_unit means nothing beside unlimited: true")
@@ -59,8 +61,8 @@ func (w *walker) perUnit(n *yaml.Node, unit field, fields map[string]field, s *l
 	} else {
 		w.warn(n, "write requests_per_unit: 0 if that is meant", "the rate_limit has no requests_per_unit and refuses everything")
 	}
-	u, known := units[strings.ToLower(unit.value.Value)]
-	if unit.value.Kind != yaml.ScalarNode || !known {
+	u, known := units[strings.ToLower(unit.text())]
+	if !known {
 		w.fail(unit.value, "use second, minute, hour, day, week, month or year", "unit cannot be %s", kindOf(unit.value))
 		return
 	}
@@ -71,4 +73,13 @@ func (w *walker) perUnit(n *yaml.Node, unit field, fields map[string]field, s *l
 		period, _ := u.period(1)
 		w.ratedBucket(unit.value, nil, s, rate{requests, period, u})
 	}
+}
+
+// text is what a field states in one word, empty for a list, a map or a field that is
+// not there.
+func (f field) text() string {
+	if f.value == nil || f.value.Kind != yaml.ScalarNode {
+		return ""
+	}
+	return f.value.Value
 }

@@ -5,11 +5,8 @@ import "strings"
 // counting reads what a rule says of the series and the buckets that it is counted in,
 // and what it has responses repeat.
 func (w *walker) counting(fields map[string]field, r *rule) {
-	_, r.detailed = w.series("detailed_metric", fields)
-	_, r.valueToMetric = w.series("value_to_metric", fields)
-	if f, ok := fields["detailed_metric"]; ok && r.detailed && len(r.limits) == 0 {
-		w.warn(f.key, "write it where the limit is", "detailed_metric means nothing on a descriptor without a limit")
-	}
+	r.detailed = w.series("detailed_metric", fields)
+	r.valueToMetric = w.series("value_to_metric", fields)
 	if f, ok := fields["share_threshold"]; ok {
 		on, _ := w.boolean(f)
 		r.shared = on && r.isPattern()
@@ -31,15 +28,15 @@ func (w *walker) counting(fields map[string]field, r *rule) {
 }
 
 // series reads whether values that clients send name series of metrics.
-func (w *walker) series(name string, fields map[string]field) (f field, on bool) {
+func (w *walker) series(name string, fields map[string]field) (on bool) {
 	f, ok := fields[name]
 	if !ok {
-		return f, false
+		return false
 	}
 	if on, _ = w.boolean(f); on && w.text.dialect == Weir {
 		w.warn(f.key, "remove it, unless weir ratelimit reads the file, too", "%s means nothing for weir's metrics: no value that a client sends is part of them", name)
 	}
-	return f, on
+	return on
 }
 
 // isPattern tells that values, or keys, of a pattern meet r.

@@ -86,13 +86,14 @@ func (c *compiler) statName(s *limitSpec, way path, several bool) *statName {
 	var texts []string
 	for _, r := range way.rules {
 		texts = append(texts, r.statText())
-		n.levels = append(n.levels, statLevel{r.statText(), r.valueToMetric && r.kind != oneValue, r.shared})
+		n.levels = append(n.levels, statLevel{r.statText(), r.valueToMetric && (r.kind != oneValue || r.isPattern()), r.shared})
 		n.bare = n.bare || r.shared
 	}
 	if n.plain = strings.Join(texts, "."); !s.reference && (s.name != "" || several) {
 		n.plain += "." + limitWord(s)
 	}
-	if !n.whole && !slices.ContainsFunc(n.levels, func(l statLevel) bool { return l.value }) {
+	// Entries of a first_of do not stand one by one for the rules of a way.
+	if slices.ContainsFunc(way.rules, func(r *rule) bool { return r.firstOf != nil }) || !n.whole && !slices.ContainsFunc(n.levels, func(l statLevel) bool { return l.value }) {
 		n.levels = nil
 	}
 	return n

@@ -132,12 +132,12 @@ func (n *node) add(r *rule, child *node, in Dialect, t *texts) {
 func (n *node) addPattern(r *rule, child *node, in Dialect) {
 	p := pattern{key: newGlob(r.key), values: r.values, node: child, order: n.special().count, sign: patternStep}
 	n.count++
-	if r.shared {
-		p.shared, p.sign = r.sharedStep()
-	}
 	if in == Reference && r.kind != regexValue {
 		joined := newGlob(r.statText())
-		p.joined = &joined
+		p.joined, p.sign = &joined, plainStep // an override of these entries has this bucket, too
+	}
+	if r.shared {
+		p.shared, p.sign = r.sharedStep()
 	}
 	if !p.key.starless || p.joined != nil {
 		n.globs = append(n.globs, p)
@@ -182,7 +182,7 @@ func (c *choices) next() (*node, step) {
 	}
 	if p := c.nextPattern(); p != nil {
 		taken := step{e.Key, e.Value, p.sign, false, p.node}
-		if p.sign != patternStep {
+		if p.shared != "" {
 			taken.value = p.shared
 		}
 		return p.node, taken
