@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/structpb"
 
@@ -28,9 +29,11 @@ type Options struct {
 	Address   string            // host:port of the control plane
 	Node      string            // what weir calls itself
 	Metadata  map[string]string // of the node
+	Headers   map[string]string // of the request that opens a stream, by their names in lower case
 	TLS       func() (*tls.Config, error)
 	MaxBytes  int           // of a response
 	Keepalive time.Duration // silence after which the server is pinged, 10 s or more
+	Backoff   Backoff
 
 	// Replace makes rules live, see [descriptors.Source.Replace], and Changed is told what
 	// it found, where that is news.
@@ -47,6 +50,7 @@ type Options struct {
 type Client struct {
 	options Options
 	node    *core.Node
+	headers metadata.MD
 
 	faults   descriptors.Faults // of the last response
 	rejected string             // version of the last response that was rejected
@@ -54,7 +58,8 @@ type Client struct {
 
 // New makes a client. It does nothing before [Client.Run].
 func New(o Options) *Client {
-	c := &Client{options: o, node: &core.Node{Id: o.Node, Cluster: o.Node, UserAgentName: "weir"}}
+	c := &Client{options: o, node: &core.Node{Id: o.Node, Cluster: o.Node, UserAgentName: "weir"}, headers: metadata.New(o.Headers)}
+	c.options.Backoff = o.Backoff.whole()
 	if len(o.Metadata) > 0 {
 		c.node.Metadata = &structpb.Struct{Fields: map[string]*structpb.Value{}}
 		for key, value := range o.Metadata {
@@ -65,8 +70,6 @@ func New(o Options) *Client {
 }
 
 const (
-	firstPause   = 500 * time.Millisecond
-	longestPause = 30 * time.Second
 	// connectWithin bounds an attempt to connect, which a network that swallows packets
 	// would hold for minutes.
 	connectWithin = 5 * time.Second
@@ -77,14 +80,14 @@ const (
 // at first soon and then ever more seldom; the rules stay as they are meanwhile.
 func (c *Client) Run(ctx context.Context) error {
 	for failures := 0; ; failures++ {
-		answered, err := c.connect(ctx)
+		came, err := c.connect(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if answered {
+		if came == rulesCame {
 			failures = 0
 		}
-		pause := pauseAfter(failures, rand.Float64())
+		pause := c.options.Backoff.pause(failures, came > nothingCame, rand.Float64())
 		fields := []any{"server", c.options.Address, "error", shown(err), "retry_in", pause.Round(time.Millisecond).String()}
 		if status.Code(err) == codes.ResourceExhausted {
 			fields = append(fields, "remedy", "raise --rules-ads-max-bytes, or send fewer rules")
@@ -98,25 +101,22 @@ func (c *Client) Run(ctx context.Context) error {
 	}
 }
 
-// pauseAfter is how long to wait after so many failures before the last one: twice as long
-// each time, less up to a half by chance (in [0, 1)), so that the replicas of a fleet do not
-// come back together.
-func pauseAfter(failures int, chance float64) time.Duration {
-	pause := longestPause
-	if failures < 10 {
-		pause = min(firstPause<<failures, longestPause)
-	}
-	return pause - time.Duration(chance*float64(pause)/2)
-}
+// reached is how far a connection came.
+type reached uint8
 
-// connect connects and follows the server until one of the two fails; answered tells
-// whether any rules came.
-func (c *Client) connect(ctx context.Context) (answered bool, err error) {
+const (
+	nothingCame reached = iota // nobody could be connected to
+	streamCame                 // a stream was opened
+	rulesCame                  // and had a response
+)
+
+// connect connects and follows the server until one of the two fails.
+func (c *Client) connect(ctx context.Context) (came reached, err error) {
 	secure := insecure.NewCredentials()
 	if c.options.TLS != nil {
 		config, err := c.options.TLS() // each time, as the files may have been replaced
 		if err != nil {
-			return false, err
+			return nothingCame, err
 		}
 		secure = credentials.NewTLS(config)
 	}
@@ -131,10 +131,10 @@ func (c *Client) connect(ctx context.Context) (answered bool, err error) {
 		grpc.WithDisableServiceConfig(),
 	)
 	if err != nil {
-		return false, err
+		return nothingCame, err
 	}
 	defer conn.Close()
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(metadata.NewOutgoingContext(ctx, c.headers))
 	defer cancel()
 	return c.follow(ctx, conn)
 }

@@ -89,6 +89,11 @@ func (f *follower) await(what string, met func() bool) {
 	}
 }
 
+func (f *follower) logged(what string) {
+	f.t.Helper()
+	f.await("the log has "+what, func() bool { return strings.Contains(f.log.String(), what) })
+}
+
 // limits are all limits in force, with their requests.
 func (f *follower) limits() string {
 	var all []string
@@ -112,6 +117,33 @@ func perMinute(name, domain string, n uint32) *rules.RateLimitConfig {
 		policy.Unit = rules.RateLimitUnit_UNKNOWN
 	}
 	return &rules.RateLimitConfig{Name: name, Domain: domain, Descriptors: []*rules.RateLimitDescriptor{{Key: "user", RateLimit: policy}}}
+}
+
+// A control plane that asks who calls gets the headers that it asks for with each stream.
+func TestHeaders_AreSentWithEachStream(t *testing.T) {
+	plane := partstest.StartControlPlane(t, loopback, "weir", nil)
+	plane.Set("1", perMinute("r", "shop", 5))
+	f := follow(t, plane.Addr, func(o *Options) {
+		o.Headers = map[string]string{"x-tenant": "a", "authorization": "Bearer t"}
+		o.Backoff.First = 20 * time.Millisecond
+	}, descriptors.Options{})
+	f.inForce("shop/user:5")
+	check := func() {
+		t.Helper()
+		h := plane.Headers()
+		if strings.Join(h.Get("x-tenant"), ",") != "a" || strings.Join(h.Get("authorization"), ",") != "Bearer t" {
+			t.Errorf("the stream was opened with %v", h)
+		}
+	}
+	check()
+	plane.Stop()
+	plane = partstest.StartControlPlane(t, plane.Addr, "weir", nil)
+	plane.Set("2", perMinute("r", "shop", 6))
+	f.inForce("shop/user:6")
+	check()
+
+	bad := follow(t, plane.Addr, func(o *Options) { o.Headers = map[string]string{"bad name": "x"} }, descriptors.Options{})
+	bad.logged("bad name")
 }
 
 // mutual are the files of a connection on which both sides show a certificate.
@@ -257,15 +289,4 @@ func TestRules_AResponseThatIsTooLargeChangesNothing(t *testing.T) {
 	f.inForce("shop/user:5")
 	plane.Set("3", perMinute("r", "shop", 7))
 	f.inForce("shop/user:7")
-}
-
-func TestPause_DoublesUpToHalfAMinuteAndIsSpread(t *testing.T) {
-	for failures, want := range map[int]time.Duration{0: 500 * time.Millisecond, 1: time.Second, 5: 16 * time.Second, 6: 30 * time.Second, 1 << 40: 30 * time.Second} {
-		if got := pauseAfter(failures, 0); got != want {
-			t.Errorf("after %d failures %v, want %v", failures, got, want)
-		}
-		if got := pauseAfter(failures, 1); got != want/2 {
-			t.Errorf("after %d failures at least %v, want %v", failures, got, want/2)
-		}
-	}
 }

@@ -21,27 +21,28 @@ const rejectedAgain = time.Second
 // follow asks for rules on a stream of its own, and answers each response, until one side
 // fails. It begins with no version, so that the server sends all it has: what it calls a
 // version may be another one after a restart.
-func (c *Client) follow(ctx context.Context, conn grpc.ClientConnInterface) (answered bool, err error) {
+func (c *Client) follow(ctx context.Context, conn grpc.ClientConnInterface) (came reached, err error) {
 	stream, err := discovery.NewAggregatedDiscoveryServiceClient(conn).StreamAggregatedResources(ctx)
 	if err != nil {
-		return false, err
+		return nothingCame, err
 	}
+	came = streamCame
 	c.options.Connected(true)
 	defer c.options.Connected(false)
 	request := &discovery.DiscoveryRequest{Node: c.node, TypeUrl: TypeURL}
 	for {
 		if err := stream.Send(request); err != nil {
 			_, err = stream.Recv() // says why, where Send has io.EOF
-			return answered, err
+			return came, err
 		}
 		response, err := stream.Recv()
 		if err != nil {
-			return answered, err
+			return came, err
 		}
 		if response.GetTypeUrl() != TypeURL {
-			return answered, fmt.Errorf("the server sent resources of the type %.200q, which were not asked for", response.GetTypeUrl())
+			return came, fmt.Errorf("the server sent resources of the type %.200q, which were not asked for", response.GetTypeUrl())
 		}
-		answered = true
+		came = rulesCame
 		request = &discovery.DiscoveryRequest{Node: c.node, TypeUrl: TypeURL, VersionInfo: request.GetVersionInfo(), ResponseNonce: response.GetNonce()}
 		if request.ErrorDetail = c.take(ctx, response); request.ErrorDetail == nil {
 			request.VersionInfo = response.GetVersionInfo()

@@ -44,7 +44,7 @@ func connect(t *testing.T, server *parts.Redis) (s shared, closed func()) {
 	}
 	t.Cleanup(func() { _ = store.Close() })
 	guarded := guard.New(guard.Options{
-		Store: store, Local: memory.New(memory.Options{}), Timeout: 500 * time.Millisecond, Observe: func(time.Duration, error) {},
+		Store: store, Local: memory.New(memory.Options{}), Timeout: 500 * time.Millisecond, Observe: func(context.Context, time.Duration, error) {},
 	})
 	return shared{guarded, store.Records("weir:live"), store.Records("weir:sizes"), store}, func() { _ = store.Close() }
 }

@@ -4,12 +4,16 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"go.yaml.in/yaml/v4"
 )
 
 // Metadata is a map that a rule states and a response repeats. It never changes.
-type Metadata struct{ fields map[string]any }
+type Metadata struct {
+	fields map[string]any
+	wire   atomic.Pointer[[]byte]
+}
 
 // Map is the map, of values that a google.protobuf.Struct has: nil, bool, float64, string,
 // []any and map[string]any. It is the caller's own.
@@ -18,6 +22,18 @@ func (m *Metadata) Map() map[string]any {
 		return nil
 	}
 	return cloned(m.fields).(map[string]any)
+}
+
+// Wire is what form makes of the map, once: as nothing changes, it is made for the first
+// caller.
+func (m *Metadata) Wire(form func(map[string]any) []byte) []byte {
+	made := m.wire.Load()
+	if made == nil {
+		content := form(m.fields)
+		made = &content
+		m.wire.Store(made)
+	}
+	return *made
 }
 
 func cloned(v any) any {
@@ -61,7 +77,7 @@ func (w *walker) metadata(f field) *Metadata {
 	if m.left < 0 {
 		w.fail(f.value, "", "metadata has more than %d bytes of keys and values", maxMetadata)
 	}
-	return &Metadata{fields}
+	return &Metadata{fields: fields}
 }
 
 type metadataReader struct {

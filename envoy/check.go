@@ -10,9 +10,11 @@ import (
 
 // Check reads Envoy's configuration from files and tells what in it does not go with
 // the rules: bootstraps, resources, snippets of them, Istio's EnvoyFilters and Envoy
-// Gateway's BackendTrafficPolicies, all of which make one fleet.
-func Check(rules *descriptors.Survey, files []string) descriptors.Faults {
+// Gateway's BackendTrafficPolicies, all of which make one fleet. oldest is the oldest
+// Envoy of it; if it is not known, any may be.
+func Check(rules *descriptors.Survey, files []string, oldest Version) descriptors.Faults {
 	c := newChecker(rules)
+	c.envoy, c.stated = oldest, oldest != Version{}
 	for _, name := range files {
 		doc, fault := descriptors.ReadDocument(name)
 		if fault != nil {
@@ -29,7 +31,9 @@ func Check(rules *descriptors.Survey, files []string) descriptors.Faults {
 // checker collects what the files say and what is wrong with it.
 type checker struct {
 	rules    *descriptors.Survey
-	patches  *chain // of EnvoyFilters and snippets
+	envoy    Version // the oldest that reads the files
+	stated   bool    // which that is
+	patches  *chain  // of EnvoyFilters and snippets
 	chains   []*chain
 	clusters map[string]value
 	routes   map[string]value // route configurations, by name

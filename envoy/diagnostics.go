@@ -38,6 +38,7 @@ var Diagnostics = []Diagnostic{
 	{"vhost-limits-hidden", warning, "The route's own rate_limits hide those of its virtual host."},
 	{"hits-ignored", failure, "Envoy sends no hits_addend from here: each call counts 1."},
 	{"hits-too-early", failure, "The number of hits is not known yet when the request comes."},
+	{"hits-uncharged", warning, "An Envoy before 1.40 charges nothing by a response header: --envoy-version says which one reads the file."},
 	{"hits-from-client", warning, "The client says what it costs, and is not limited where it says nothing."},
 	{"hits-given-back-twice", warning, "Hits are given back at the end also for requests that were refused."},
 	{"field-unsupported", failure, "Envoy refuses the field here."},

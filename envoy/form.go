@@ -55,6 +55,10 @@ func (c *checker) amount(s *sent, hits value, atEnd bool) {
 	if !atEnd && later.MatchString(format.text()) {
 		c.tell(format, "hits-too-early", "write apply_on_stream_done: true, and an entry weir.end", "%s has no value yet when the request comes: Envoy sends 0 or leaves the descriptor out", quote(format.text()))
 	}
+	if atEnd && !c.envoy.AtLeast(Version{1, 40}) && strings.Contains(format.text(), "%RESP(") {
+		c.tell(format, "hits-uncharged", "take it from metadata that header_to_metadata writes, as in {format: \"%DYNAMIC_METADATA(costs:tokens)%\"}, or say --envoy-version 1.40",
+			"an Envoy before 1.40 has no response header any more when the stream has ended, and charges nothing, without a word")
+	}
 	if name := clientsHeader.FindStringSubmatch(format.text()); name != nil && !s.scene.supplied[strings.ToLower(name[1])] {
 		c.tell(format, "hits-from-client", "write the weight in the rule, or have a filter set the header",
 			"the header %s comes from the client: with a small number it pays little, and without a number Envoy leaves the descriptor out", quote(name[1]))

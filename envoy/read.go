@@ -136,6 +136,7 @@ func (c *checker) everywhere(root value) {
 			}
 		}
 		c.numberRules(v)
+		c.dumpOf(v)
 		return true
 	})
 }

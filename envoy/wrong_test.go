@@ -19,7 +19,7 @@ var update = flag.Bool("update", false, "write the golden file anew")
 // check holds an Envoy file against rules, and answers the faults of both.
 func check(rules string, files ...string) descriptors.Faults {
 	survey, faults := descriptors.Examine([]string{rules}, descriptors.Options{})
-	return append(faults, Check(survey, files)...).Tidy()
+	return append(faults, Check(survey, files, Version{})...).Tidy()
 }
 
 // wanted are the findings that a file names in comments at its lines.

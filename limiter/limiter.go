@@ -122,7 +122,7 @@ func (s steadfast) Take(ctx context.Context, charges []buckets.Charge) ([]bucket
 	return s.Store.Take(context.WithoutCancel(ctx), charges)
 }
 
-func (o Options) observe(_ time.Duration, err error) {
+func (o Options) observe(_ context.Context, _ time.Duration, err error) {
 	if err != nil && o.StoreFailed != nil {
 		o.StoreFailed(err)
 	}

@@ -10,9 +10,9 @@ import (
 )
 
 // appendTo appends the verdict as a RateLimitResponse in its wire form (field
-// numbers of envoy/service/ratelimit/v3/rls.proto). Body, content type and metadata
-// are for refusals alone: Envoy would append a content type to that of an admitted
-// request's response.
+// numbers of envoy/service/ratelimit/v3/rls.proto). Body and content type are for
+// refusals alone: Envoy would append a content type to that of an admitted request's
+// response.
 func (v *verdict) appendTo(b []byte, style HeaderStyle) []byte {
 	b = appendNumber(b, 1, code(v.over))
 	for i := range v.statuses {
@@ -30,7 +30,7 @@ func (v *verdict) appendTo(b []byte, style HeaderStyle) []byte {
 	if v.receipt != "" {
 		b = appendMetadata(b, metadata{"receipt", v.receipt})
 	}
-	return b
+	return v.appendStated(b)
 }
 
 func (v *verdict) appendRefusal(b []byte) []byte {
@@ -135,24 +135,6 @@ func appendLimit(b []byte, l *descriptors.Limit) []byte {
 		var wrapped int
 		b, wrapped = beginMessage(b, 4)
 		b = endMessage(appendNumber(b, 1, uint64(times)), wrapped)
-	}
-	return endMessage(b, at)
-}
-
-// metadata is an entry of Envoy's dynamic metadata.
-type metadata struct{ name, value string }
-
-// appendMetadata appends a Struct (google/protobuf/struct.proto) of texts: a map,
-// whose entries are messages of a key and a Value.
-func appendMetadata(b []byte, entries ...metadata) []byte {
-	b, at := beginMessage(b, 6)
-	for _, e := range entries {
-		var entry, value int
-		b, entry = beginMessage(b, 1)
-		b = appendText(b, 1, e.name)
-		b, value = beginMessage(b, 2)
-		b = appendText(b, 3, e.value)
-		b = endMessage(endMessage(b, value), entry)
 	}
 	return endMessage(b, at)
 }

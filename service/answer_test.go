@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,8 +59,11 @@ func modelAnswer(v *verdict, style HeaderStyle) *rls.RateLimitResponse {
 			answer.ResponseHeadersToAdd = append(answer.ResponseHeadersToAdd, &core.HeaderValue{Key: h.name, Value: h.value})
 		}
 	}
+	answer.DynamicMetadata = modelStated(v)
 	tell := func(entries ...string) {
-		answer.DynamicMetadata = &structpb.Struct{Fields: map[string]*structpb.Value{}}
+		if answer.DynamicMetadata == nil {
+			answer.DynamicMetadata = &structpb.Struct{Fields: map[string]*structpb.Value{}}
+		}
 		for i := 0; i < len(entries); i += 2 {
 			answer.DynamicMetadata.Fields[entries[i]] = structpb.NewStringValue(entries[i+1])
 		}
@@ -82,6 +86,40 @@ func modelAnswer(v *verdict, style HeaderStyle) *rls.RateLimitResponse {
 	return answer
 }
 
+// modelStated is the metadata of the rules whose descriptors pass, nil if there is none.
+func modelStated(v *verdict) *structpb.Struct {
+	var all *structpb.Struct
+	for i := range v.met {
+		m := &v.met[i]
+		if m.Limit.Metadata == nil || v.statuses[m.Descriptor].over {
+			continue
+		}
+		stated, err := structpb.NewStruct(m.Limit.Metadata.Map())
+		if err != nil {
+			panic(err)
+		}
+		if all == nil {
+			all = &structpb.Struct{Fields: map[string]*structpb.Value{}}
+		}
+		modelJoin(all, stated)
+	}
+	if all == nil {
+		return nil
+	}
+	return &structpb.Struct{Fields: map[string]*structpb.Value{"metadata": structpb.NewStructValue(all)}}
+}
+
+func modelJoin(to, from *structpb.Struct) {
+	for name, value := range from.Fields {
+		switch known := to.Fields[name]; {
+		case known == nil:
+			to.Fields[name] = value
+		case known.GetStructValue() != nil && value.GetStructValue() != nil:
+			modelJoin(known.GetStructValue(), value.GetStructValue())
+		}
+	}
+}
+
 const answerRules = `
 domain: d
 passive: [request_id]
@@ -99,23 +137,24 @@ descriptors:
   - {key: service, breaker: {failures: 1, open_for: 30s}}
   - {key: down, limits: [{name: denies, rate: 1/s, on_store_error: deny}, {name: allows, rate: 1/s, on_store_error: allow}]}
   - {key: none, limits: [{name: none, rate: 0/s}]}
-  - {key: quota, quota_mode: true, limits: [{name: quota, rate: 1/min}]}
-  - {key: free, rate_limit: {unlimited: true}}
+  - {key: quota, quota_mode: true, limits: [{name: quota, rate: 1/min}], metadata: {team: quota, empty: {}, of: {a: [1, {}, [], null], c: false}}}
+  - {key: free, rate_limit: {unlimited: true}, metadata: {team: search, "": "", of: {a: 1, b: {d: 0.5}, c: {e: 1}}}}
+  - {key: tagged, limits: [{name: tagged, rate: 1/s}, {name: twice, rate: 9/day}], metadata: {of: {a: x, b: {d: no, f: "\xE9"}}, long: LONG}}
 `
 
 // Whatever the verdict, its wire form is that of the message that says the same.
 func TestAnswersAreWhatTheirMessagesWouldBe(t *testing.T) {
 	texts := []string{
-		"user=u", "months=m", "slow=s", "slots=s", "api=a", "service=s", "down=d", "none=n", "quota=q", "free=f", "nobody=n", "user=v,request_id=r-1",
+		"user=u", "months=m", "slow=s", "slots=s", "api=a", "service=s", "down=d", "none=n", "quota=q", "free=f", "tagged=t", "nobody=n", "user=v,request_id=r-1",
 		"request_id=\"quoted\"",
 	}
-	rules, seen := loadRules(t, answerRules), map[string]bool{}
+	rules, seen := loadRules(t, strings.ReplaceAll(answerRules, "LONG", strings.Repeat("l", 300))), map[string]bool{}
 	rapid.Check(t, func(rt *rapid.T) {
 		w, t := worldOf(t, rules), rt
 		style := rapid.SampledFrom([]HeaderStyle{HeadersOff, HeadersLegacy, HeadersDraft10}).Draw(t, "style")
 		if rapid.IntRange(0, 4).Draw(t, "down") == 0 {
 			w.use(guard.New(guard.Options{
-				Store: failingStore{context.DeadlineExceeded}, Local: w.store, Timeout: time.Second, Observe: func(time.Duration, error) {},
+				Store: failingStore{context.DeadlineExceeded}, Local: w.store, Timeout: time.Second, Observe: func(context.Context, time.Duration, error) {},
 			}))
 		}
 		var c call
@@ -137,10 +176,14 @@ func TestAnswersAreWhatTheirMessagesWouldBe(t *testing.T) {
 				t.Fatalf("the answer says something else (-want +got):\n%s", diff)
 			}
 			seen[c.verdict.reason], seen["receipt"] = true, seen["receipt"] || c.verdict.receipt != ""
+			if _, stated := got.GetDynamicMetadata().GetFields()["metadata"]; stated {
+				seen["metadata"] = true
+				seen["metadata of a refusal"] = seen["metadata of a refusal"] || c.verdict.over
+			}
 			w.now = w.now.Add(time.Duration(rapid.IntRange(0, 2000).Draw(t, "pause")) * time.Millisecond)
 		}
 	})
-	for _, what := range []string{"", "limit", "unmatched", "receipt"} {
+	for _, what := range []string{"", "limit", "unmatched", "receipt", "metadata", "metadata of a refusal"} {
 		if !seen[what] {
 			t.Errorf("no answer had the reason %q: the property has shown less than it should", what)
 		}

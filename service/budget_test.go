@@ -44,6 +44,19 @@ descriptors:
 	}
 }
 
+// What a rule states for answers is encoded once.
+func TestBudget_MetadataOfOneRuleCostsNoAllocation(t *testing.T) {
+	w := newWorld(t, `
+domain: d
+descriptors:
+  - {key: a, limits: [{rate: 1000/s}]}
+  - {key: b, limits: [{rate: 1000/s}], metadata: {team: search, of: {a: [1, 2, 3], b: {c: d}}}}
+`)
+	if plain, stated := w.allocations("a=x"), w.allocations("b=x"); stated > plain {
+		t.Errorf("%v allocations, %v with metadata", plain, stated)
+	}
+}
+
 // Hashing the values of a descriptor costs one allocation, however many values and
 // limits it has.
 func TestBudget_HashedValuesCostOneAllocationForEachDescriptor(t *testing.T) {

@@ -35,7 +35,7 @@ func (w *world) outage() *brokenAtTimes {
 	shared := &brokenAtTimes{Store: w.store}
 	w.use(guard.New(guard.Options{
 		Store: shared, Local: memory.New(memory.Options{Now: func() time.Time { return w.now }}),
-		Timeout: time.Second, Observe: func(time.Duration, error) {},
+		Timeout: time.Second, Observe: func(context.Context, time.Duration, error) {},
 	}))
 	return shared
 }

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -180,7 +181,7 @@ descriptors:
 		t.Errorf("slots in use read %q", got)
 	}
 	w.use(guard.New(guard.Options{
-		Store: failingStore{errors.New("down")}, Local: w.store, Timeout: time.Second, Observe: func(time.Duration, error) {},
+		Store: failingStore{errors.New("down")}, Local: w.store, Timeout: time.Second, Observe: func(context.Context, time.Duration, error) {},
 	}))
 	if got := string(w.ask(request("user=v")).RawBody); got != "o limite \"per-user\" não pode ser verificado no momento\n" {
 		t.Errorf("without the store it reads %q", got)

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -276,7 +277,7 @@ descriptors:
 `)
 	w.options.Headers = HeadersLegacy
 	w.use(guard.New(guard.Options{
-		Store: failingStore{errors.New("down")}, Local: w.store, Timeout: time.Second, Observe: func(time.Duration, error) {},
+		Store: failingStore{errors.New("down")}, Local: w.store, Timeout: time.Second, Observe: func(context.Context, time.Duration, error) {},
 	}))
 	answer := w.ask(request("open=x"))
 	if s := answer.Statuses[0]; s.Code != rls.RateLimitResponse_OK || s.CurrentLimit != nil || len(answer.ResponseHeadersToAdd) != 0 {

@@ -58,7 +58,7 @@ func BenchmarkTake(b *testing.B) {
 				if guarded {
 					store = guard.New(guard.Options{
 						Store: store, Local: memory.New(memory.Options{}), Timeout: time.Second,
-						Observe: func(time.Duration, error) {},
+						Observe: func(context.Context, time.Duration, error) {},
 					})
 				}
 				charges := []buckets.Charge{charge("{a}", 1, buckets.Allow)}

@@ -46,7 +46,7 @@ func inFailing(t *testing.T, name string, run func(f *failing)) {
 					return ask(ctx, charges)
 				}),
 				Local: memory.New(memory.Options{}), Timeout: 10 * time.Millisecond,
-				Observe: func(_ time.Duration, err error) { f.last = err },
+				Observe: func(_ context.Context, _ time.Duration, err error) { f.last = err },
 				Probe: func(ctx context.Context) error {
 					f.probes.Add(1)
 					_, err := ask(ctx, []buckets.Charge{charge("{probe}", 1, buckets.Fail)})
@@ -182,7 +182,7 @@ func TestStoreBreaker_CallsThatFailTogetherAreOneFailure(t *testing.T) {
 				elapse(time.Millisecond)
 				return nil, errDown
 			}),
-			Local: memory.New(memory.Options{}), Timeout: 10 * time.Millisecond, Observe: func(time.Duration, error) {},
+			Local: memory.New(memory.Options{}), Timeout: 10 * time.Millisecond, Observe: func(context.Context, time.Duration, error) {},
 			Probe: func(context.Context) error { return errDown },
 		})
 		defer g.Close()

@@ -23,7 +23,7 @@ func (mute) Start([]buckets.Charge, buckets.Asker) {}
 func TestEachCallerLeavesWhenHisTimeIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const timeout, margin = 20 * time.Millisecond, 5 * time.Millisecond
-		g := guard.New(guard.Options{Store: mute{}, Local: memory.New(memory.Options{}), Timeout: timeout, Observe: func(time.Duration, error) {}})
+		g := guard.New(guard.Options{Store: mute{}, Local: memory.New(memory.Options{}), Timeout: timeout, Observe: func(context.Context, time.Duration, error) {}})
 		random := rand.New(rand.NewPCG(3, 4))
 		var callers sync.WaitGroup
 		for i := range 3000 {

@@ -26,7 +26,7 @@ func TestForgetReachesBothStores(t *testing.T) {
 	shared, local := memory.New(memory.Options{}), memory.New(memory.Options{})
 	away := false
 	g := guard.New(guard.Options{
-		Local: local, Timeout: time.Second, Observe: func(time.Duration, error) {},
+		Local: local, Timeout: time.Second, Observe: func(context.Context, time.Duration, error) {},
 		Store: forgetful{forget: shared.Forget, Store: storeFunc(func(ctx context.Context, c []buckets.Charge) ([]buckets.Outcome, error) {
 			if away {
 				return nil, errDown

@@ -44,10 +44,10 @@ var ErrBusy = errors.New("too many calls to the bucket store are under way")
 
 // Options are a guard's settings. All are required up to Observe.
 type Options struct {
-	Store   buckets.Store              // the shared store
-	Local   buckets.Store              // judges [buckets.Local] limits while the shared store does not answer
-	Timeout time.Duration              // how long a caller waits for the store
-	Observe func(time.Duration, error) // is told of every call whose caller did not leave
+	Store   buckets.Store                               // the shared store
+	Local   buckets.Store                               // judges [buckets.Local] limits while the shared store does not answer
+	Timeout time.Duration                               // how long a caller waits for the store
+	Observe func(context.Context, time.Duration, error) // is told of every call whose caller did not leave, with its context
 
 	// Probe asks the store whether it takes tokens. With it a store that failed five
 	// times in a row is not asked any more until three probes were answered in time.
@@ -111,7 +111,7 @@ func (g *Guard) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.O
 	}
 	trace := g.trace(ctx)
 	if err := g.breaker.err(); err != nil {
-		g.options.Observe(0, err)
+		g.options.Observe(ctx, 0, err)
 		failed(trace, err)
 		return g.decideAlone(ctx, charges, err)
 	}
@@ -124,7 +124,7 @@ func (g *Guard) Take(ctx context.Context, charges []buckets.Charge) ([]buckets.O
 	if gone := ctx.Err(); err != nil && gone != nil {
 		return nil, gone
 	}
-	g.options.Observe(time.Since(start), err)
+	g.options.Observe(ctx, time.Since(start), err)
 	if err == nil || wait == g.options.Timeout && !errors.Is(err, ErrBusy) && (g.options.Outage == nil || g.options.Outage(err)) {
 		g.breaker.saw(err, start)
 	}

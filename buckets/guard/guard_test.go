@@ -36,7 +36,7 @@ func elapse(d time.Duration) { <-time.After(d) }
 func newGuard(shared buckets.Store) *guard.Guard {
 	return guard.New(guard.Options{
 		Store: shared, Local: memory.New(memory.Options{}), Timeout: 10 * time.Millisecond,
-		Observe: func(time.Duration, error) {},
+		Observe: func(context.Context, time.Duration, error) {},
 	})
 }
 
@@ -126,7 +126,7 @@ func TestASilentStoreCostsNoMoreThanTheTimeout(t *testing.T) {
 func TestG24_TheVerdictComesBeforeTheCallersDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := guard.New(guard.Options{
-			Store: silent, Local: memory.New(memory.Options{}), Timeout: time.Second, Observe: func(time.Duration, error) {},
+			Store: silent, Local: memory.New(memory.Options{}), Timeout: time.Second, Observe: func(context.Context, time.Duration, error) {},
 		})
 		start := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -154,7 +154,7 @@ func TestACallerThatLeftIsNoFailureOfTheStore(t *testing.T) {
 						return silent(ctx, c)
 					}),
 					Local: memory.New(memory.Options{}), Timeout: 10 * time.Millisecond,
-					Observe: func(time.Duration, error) { observed = true },
+					Observe: func(context.Context, time.Duration, error) { observed = true },
 				})
 				ctx, cancel := context.WithCancel(t.Context())
 				if after == 0 {
@@ -212,7 +212,7 @@ func TestCallsUnderWayAreBoundedInNumberAndTime(t *testing.T) {
 				return silent(ctx, c)
 			}),
 			Local: memory.New(memory.Options{}), Timeout: 10 * time.Millisecond,
-			Observe: func(_ time.Duration, err error) { last.Store(&err) },
+			Observe: func(_ context.Context, _ time.Duration, err error) { last.Store(&err) },
 		})
 		const many = 5000
 		for range many {

@@ -63,7 +63,7 @@ func TestSlotsOfAnOutageComeBackInMemory(t *testing.T) {
 	local, broken := memory.New(memory.Options{}), true
 	shared := memory.New(memory.Options{})
 	g := guard.New(guard.Options{
-		Local: local, Timeout: time.Second, Observe: func(time.Duration, error) {},
+		Local: local, Timeout: time.Second, Observe: func(context.Context, time.Duration, error) {},
 		Store: storeFunc(func(ctx context.Context, c []buckets.Charge) ([]buckets.Outcome, error) {
 			if broken {
 				return nil, errDown
@@ -89,7 +89,7 @@ func TestSlotsOfACallerWhoWaitsStay(t *testing.T) {
 	held := memory.New(memory.Options{})
 	g := guard.New(guard.Options{
 		Store: held, Local: memory.New(memory.Options{}), Timeout: time.Second,
-		Observe: func(_ time.Duration, err error) {
+		Observe: func(_ context.Context, _ time.Duration, err error) {
 			if err != nil {
 				t.Error(err)
 			}

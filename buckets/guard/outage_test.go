@@ -46,7 +46,7 @@ func inOutage(t *testing.T, n int, run func(f *outage)) {
 		for range n {
 			f.replicas = append(f.replicas, guard.New(guard.Options{
 				Store: storeFunc(take), Local: memory.New(memory.Options{}), Timeout: 10 * time.Millisecond,
-				Observe: func(time.Duration, error) {},
+				Observe: func(context.Context, time.Duration, error) {},
 				Probe: func(ctx context.Context) error {
 					_, err := take(ctx, []buckets.Charge{charge("{probe}", 0, buckets.Fail)})
 					return err

@@ -28,7 +28,7 @@ func TestOverload_WhatIsGivenBackReachesABusyStore(t *testing.T) {
 				return silent(ctx, c)
 			}),
 			Local: memory.New(memory.Options{}), Timeout: 10 * time.Millisecond,
-			Observe: func(_ time.Duration, err error) {
+			Observe: func(_ context.Context, _ time.Duration, err error) {
 				if errors.Is(err, guard.ErrBusy) {
 					busy.Add(1)
 				}

@@ -26,7 +26,7 @@ type hangUp struct {
 // A call serves another caller once both have left it, so a caller who hangs up must
 // be gone from the deadlines before: else he takes the next one's deadline away.
 func TestWhoHangsUpLeavesNothingAmongTheDeadlines(t *testing.T) {
-	g := New(Options{Store: collides{}, Local: memory.New(memory.Options{}), Timeout: 50 * time.Millisecond, Observe: func(time.Duration, error) {}})
+	g := New(Options{Store: collides{}, Local: memory.New(memory.Options{}), Timeout: 50 * time.Millisecond, Observe: func(context.Context, time.Duration, error) {}})
 	var callers sync.WaitGroup
 	for range 8 {
 		callers.Go(func() {

@@ -24,7 +24,7 @@ func newLonely(t *testing.T, n int64) *lonely {
 	l := &lonely{T: t, clock: storetest.NewClock()}
 	for range n {
 		l.replicas = append(l.replicas, guard.New(guard.Options{
-			Store: down, Local: memory.New(memory.Options{Now: l.clock.Now}), Timeout: time.Second, Observe: func(time.Duration, error) {},
+			Store: down, Local: memory.New(memory.Options{Now: l.clock.Now}), Timeout: time.Second, Observe: func(context.Context, time.Duration, error) {},
 			Replicas: func() int64 { return n },
 		}))
 	}

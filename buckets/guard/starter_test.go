@@ -52,7 +52,7 @@ func TestAnAnswerIsOnlyToldToWhoAskedForIt(t *testing.T) {
 		}
 		g := guard.New(guard.Options{
 			Store: store, Local: memory.New(memory.Options{}), Timeout: timeout,
-			Observe: func(_ time.Duration, err error) {
+			Observe: func(_ context.Context, _ time.Duration, err error) {
 				mu.Lock()
 				defer mu.Unlock()
 				if err == nil {
@@ -115,7 +115,7 @@ func TestAPanicBeforeTheStoreIsAskedIsItsError(t *testing.T) {
 		var last error
 		g := guard.New(guard.Options{
 			Store: breaks{}, Local: memory.New(memory.Options{}), Timeout: time.Second,
-			Observe: func(_ time.Duration, err error) { last = err },
+			Observe: func(_ context.Context, _ time.Duration, err error) { last = err },
 		})
 		for range 5000 {
 			if got := admitted(t, g, charge("{a}", 1, buckets.Deny)); got[0] || errors.Is(last, guard.ErrBusy) {

@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -17,7 +18,7 @@ import (
 
 // guarded is a store as weir asks it.
 func guarded(tb testing.TB, s *redis.Store) buckets.Store {
-	g := guard.New(guard.Options{Store: s, Local: memory.New(memory.Options{}), Timeout: 5 * time.Second, Observe: func(_ time.Duration, err error) {
+	g := guard.New(guard.Options{Store: s, Local: memory.New(memory.Options{}), Timeout: 5 * time.Second, Observe: func(_ context.Context, _ time.Duration, err error) {
 		if err != nil {
 			tb.Error(err)
 		}

@@ -57,7 +57,7 @@ func startSteady(t *testing.T, s *redis.Store, together bool, keys ...string) *s
 		admitted: make([]atomic.Int64, len(keys)), failed: make([]atomic.Int64, len(keys)),
 	}
 	l.guard = guard.New(guard.Options{
-		Store: s, Local: memory.New(memory.Options{}), Timeout: 250 * time.Millisecond, Observe: func(time.Duration, error) {}, Outage: redis.Outage,
+		Store: s, Local: memory.New(memory.Options{}), Timeout: 250 * time.Millisecond, Observe: func(context.Context, time.Duration, error) {}, Outage: redis.Outage,
 		Probe: func(ctx context.Context) error { return l.note(s.Probe(ctx)) },
 	})
 	t.Cleanup(l.guard.Close)

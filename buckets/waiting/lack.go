@@ -55,10 +55,10 @@ func lacks(charges []buckets.Charge, outcomes []buckets.Outcome, waiting int, le
 	return worst, true
 }
 
-// restraint is the least time until somebody asks again to whom the store did not
+// Restraint is the least time until somebody asks again to whom the store did not
 // give what it had told him of. It never keeps him from the guarantee of his class,
 // which nobody else can take.
-func restraint(c *buckets.Charge, o *buckets.Outcome) time.Duration {
+func Restraint(c *buckets.Charge, o *buckets.Outcome) time.Duration {
 	if c.Class != nil {
 		if g, ok := c.Class.Guarantee.(buckets.TokenBucket); ok && c.Cost <= g.Capacity {
 			return min(beaten, g.Refill(o.ClassUsed+c.Ticks()-g.Full()))

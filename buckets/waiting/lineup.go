@@ -151,7 +151,7 @@ func (q *request) turn(ctx context.Context, next *time.Time, timed bool) (over b
 		return true, nil
 	}
 	if r.stand(&q.me, &q.charges[need.charge]); timed {
-		need.delay = max(need.delay, restraint(&q.charges[need.charge], &q.outcomes[need.charge]))
+		need.delay = max(need.delay, Restraint(&q.charges[need.charge], &q.outcomes[need.charge]))
 	}
 	*next = q.told.Add(need.delay)
 	return false, nil

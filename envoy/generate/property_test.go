@@ -97,7 +97,7 @@ func TestGenerate_ReachesEveryRuleOfRandomTrees(t *testing.T) {
 		reached++
 		name := filepath.Join(dir, files[0].Name)
 		write(t, name, files[0].Content)
-		for _, f := range envoy.Check(survey, []string{name}) {
+		for _, f := range envoy.Check(survey, []string{name}, envoy.Version{}) {
 			t.Errorf("seed %d: %s\n%s%s%s", seed, f.Text(), g.text.String(), stated, files[0].Content)
 		}
 		if t.Failed() {

@@ -16,7 +16,8 @@ func (a *App) ruleSource() (follow func(context.Context) error, err error) {
 		return func(ctx context.Context) error { return a.rules.Watch(ctx, a.reloaded) }, nil
 	}
 	o := ads.Options{
-		Address: s.RulesADS, Node: s.RulesADSNode, Metadata: config.Pairs(s.RulesADSMetadata), MaxBytes: s.RulesADSMaxBytes, Keepalive: s.RulesADSKeepalive,
+		Address: s.RulesADS, Node: s.RulesADSNode, Metadata: config.Pairs(s.RulesADSMetadata), Headers: config.Pairs(s.RulesADSHeaders.Reveal()),
+		MaxBytes: s.RulesADSMaxBytes, Keepalive: s.RulesADSKeepalive, Backoff: ads.Backoff{Longest: s.RulesADSLongestPause},
 		Replace: a.rules.Replace, Changed: a.reloaded,
 		Connected: a.metrics.ADSConnected, Updated: a.metrics.ADSUpdated, Rejected: a.metrics.ADSRejected, Log: a.log,
 	}

@@ -148,8 +148,8 @@ type storeWatch struct {
 	failed  atomic.Int64 // when it last did, in nanoseconds since the epoch; 0 while it is well
 }
 
-func (w *storeWatch) observe(took time.Duration, err error) {
-	w.metrics.Store(took, kindOf(err))
+func (w *storeWatch) observe(ctx context.Context, took time.Duration, err error) {
+	w.metrics.Store(took, kindOf(err), telemetry.TraceOf(ctx))
 	failed := w.failed.Load()
 	switch {
 	case err != nil:

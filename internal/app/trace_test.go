@@ -191,7 +191,9 @@ func TestTraces_ACollectorThatIsAwayCostsNothingButItsSpans(t *testing.T) {
 // A latency leads to a trace of it: where a scraper asks for OpenMetrics.
 func TestExemplars_AreThoseOfSampledRequests(t *testing.T) {
 	c := partstest.NewCollector(t)
-	r := start(t, oneRule, tracing(t, c.Addr, nil))
+	r := start(t, oneRule, tracing(t, c.Addr, func(s *config.Settings) {
+		s.Store, s.RedisURL, s.StoreTimeout = config.StoreRedis, config.RedisURL("redis://"+partstest.Redis(t, parts.RedisServer).Addr), 5*time.Second
+	}))
 	if _, err := r.callWith(metadata.AppendToOutgoingContext(t.Context(), "traceparent", "00-"+strings.Repeat("a", 32)+"-"+spanID+"-00"), wire("d", "user", "u")); err != nil {
 		t.Fatal(err)
 	}
@@ -204,6 +206,7 @@ func TestExemplars_AreThoseOfSampledRequests(t *testing.T) {
 	page := r.openMetrics()
 	for _, want := range []string{
 		`(?m)^weir_request_duration_seconds_bucket\{result="ok",le="[^"]+"\} \d+ # \{trace_id="` + traceID + `"\} `,
+		`(?m)^weir_store_duration_seconds_bucket\{result="ok",le="[^"]+"\} \d+ # \{trace_id="` + traceID + `"\} `,
 		`(?m)^weir_decisions_total\{domain="d",limit="per-user",outcome="allowed"\} \S+ # \{trace_id="` + traceID + `"\} `,
 	} {
 		if !regexp.MustCompile(want).MatchString(page) {

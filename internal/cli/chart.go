@@ -86,7 +86,10 @@ func clockLayout(length time.Duration) string {
 	case length < 48*time.Hour:
 		return "15:04:05"
 	}
-	return "Jan 2 15:04"
+	if length < 300*24*time.Hour {
+		return "Jan 2 15:04"
+	}
+	return "2006-01-02"
 }
 
 func rateText(perSecond float64) string {
@@ -97,8 +100,10 @@ func rateText(perSecond float64) string {
 		return grouped(int64(perSecond+0.5)) + "/s"
 	case perSecond >= 0.1:
 		return fmt.Sprintf("%.1f/s", perSecond)
+	case perSecond >= 0.1/3600:
+		return fmt.Sprintf("%.1f/h", perSecond*3600)
 	}
-	return fmt.Sprintf("%.1f/h", perSecond*3600)
+	return fmt.Sprintf("%.2g/day", perSecond*86400)
 }
 
 // spark draws refusals in one row.

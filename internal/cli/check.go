@@ -15,8 +15,9 @@ import (
 
 // checkFlags are the flags of weir check.
 type checkFlags struct {
-	envoy  []string
-	format string
+	envoy   []string
+	version string
+	format  string
 }
 
 func newCheck(world World) *cobra.Command {
@@ -36,6 +37,7 @@ a finding is meant.`,
 		Example: `  weir check rules.yaml
   weir check /etc/weir/rules --merge-domains
   weir check rules/ --envoy envoy.yaml
+  weir check rules/ --envoy envoy.yaml --envoy-version 1.38
   weir check rules/ --envoy filter.yaml --envoy routes.yaml --format sarif > weir.sarif`,
 		Args: someFiles,
 	}
@@ -51,7 +53,11 @@ a finding is meant.`,
 		if !known {
 			return fmt.Errorf("--format: %q is not text, json or sarif", flags.format)
 		}
-		faults, err := flags.check(files, descriptors.Options{MergeDomains: settings.MergeDomains})
+		oldest, err := flags.oldest()
+		if err != nil {
+			return err
+		}
+		faults, err := flags.check(files, descriptors.Options{MergeDomains: settings.MergeDomains}, oldest)
 		if err != nil {
 			return failureError{err}
 		}
@@ -72,19 +78,31 @@ a finding is meant.`,
 
 func (f *checkFlags) define(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.envoy, "envoy", nil, "Envoy configuration to hold against the rules; may be given several times.")
+	flags.StringVar(&f.version, "envoy-version", "", "The oldest Envoy that reads these files, as in 1.38: what only older ones do is not told then.")
 	flags.StringVar(&f.format, "format", "text", "How findings are told: text for people, json, or sarif for code hosts.")
-	config.GroupFlags(flags, "Envoy and output", map[string]string{"envoy": "FILE", "format": "text|json|sarif"})
+	config.GroupFlags(flags, "Envoy and output", map[string]string{"envoy": "FILE", "envoy-version": "X.Y", "format": "text|json|sarif"})
 	flags.Lookup("envoy").DefValue = ""
 }
 
+// oldest is the Envoy that is stated.
+func (f *checkFlags) oldest() (v envoy.Version, err error) {
+	if f.version == "" {
+		return v, nil
+	}
+	if v, err = envoy.ParseVersion(f.version); err != nil {
+		return v, fmt.Errorf("--envoy-version: %w", err)
+	}
+	return v, nil
+}
+
 // check tells the faults of rule files, and of Envoy's beside them.
-func (f *checkFlags) check(files []string, opts descriptors.Options) (descriptors.Faults, error) {
+func (f *checkFlags) check(files []string, opts descriptors.Options, oldest envoy.Version) (descriptors.Faults, error) {
 	survey, faults := descriptors.Examine(files, opts)
 	if len(survey.Domains()) == 0 && !faults.Failed() {
 		return nil, fmt.Errorf("no rule file in %s: their names end in .yaml or .yml", quoted(files))
 	}
 	if len(f.envoy) > 0 {
-		faults = append(faults, envoy.Check(survey, f.envoy)...).Tidy()
+		faults = append(faults, envoy.Check(survey, f.envoy, oldest)...).Tidy()
 	}
 	return faults, nil
 }

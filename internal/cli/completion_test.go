@@ -54,7 +54,7 @@ func TestCompletion_OffersWhatTheHelpSays(t *testing.T) {
 		"token ann --role ":        {"viewer operator", wordsOnly},
 		"completion ":              {"bash zsh fish powershell", noFile},
 		"serve --merge-domains=":   {"true false", noFile},
-		"check --merge-domains --": {"--config --envoy --format --help", noFile},
+		"check --merge-domains --": {"--config --envoy --envoy-version --format --help", noFile},
 		"check --format ":          {"text json sarif", wordsOnly},
 		"test --format ":           {"text json junit", wordsOnly},
 		"test ":                    {"yaml yml", byExtension},

@@ -142,10 +142,12 @@ func (f *simulateFlags) run(ctx context.Context, world World, files []string, me
 	switch {
 	case errors.As(err, &bad):
 		return failureError{fmt.Errorf("%w (--skip-bad-lines goes on)", err)}
+	case errors.Is(err, context.Canceled) && report.Requests.Requests == 0:
+		return failureError{fmt.Errorf("%s: stopped before a request was judged", t.format.File)}
 	case errors.Is(err, context.Canceled):
 		report.Stopped = true
 	case err != nil:
-		return failureError{fmt.Errorf("%s: %w", t.format.File, err)}
+		return failureError{packed(t.format.File, err)}
 	case report.Requests.Requests == 0 && report.Trace.NotAsked > 0:
 		return failureError{fmt.Errorf("%s: no request has a descriptor: do the fields that --map names exist? Or are they empty?", t.format.File)}
 	case report.Requests.Requests == 0:

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -136,7 +137,11 @@ func TestSimulate_SaysWhatIsWrong(t *testing.T) {
 	inFiles(t, map[string]string{
 		"rules.yaml": "domain: d\ndescriptors: [{key: user, limits: [{name: one, rate: 1/day}]}]\n", "faulty.yaml": "domain: d\ndescriptors: [{}]\n",
 		"bad.csv": "time,user\n1,a\nlater,b\n2,c\n", "empty": "", "none.csv": "time,user\n", "absent.json": `{"time":1}`,
+		"array.json": `[{"time":1,"user":"a"}]`, "text.log": "[2026-03-01T09:00:00.012Z] \"GET / HTTP/1.1\" 200\n", "short.gz": "\x1f\x8b\x08\x00\x00\x00",
 	})
+	if err := os.Mkdir("logs", 0o700); err != nil {
+		t.Fatal(err)
+	}
 	for line, want := range map[string]string{
 		"rules.yaml":                                                     "weir: no trace given: write --trace FILE, --trace - for the standard input, or --generate",
 		"rules.yaml --trace x --generate y":                              "weir: both --trace and --generate are given: keep one of them",
@@ -154,6 +159,11 @@ func TestSimulate_SaysWhatIsWrong(t *testing.T) {
 		"rules.yaml --trace bad.csv --trace-format xml":                  `weir: --trace-format: "xml" is none of auto, json, csv`,
 		"rules.yaml --trace bad.csv --assume-status 700 --limits 0":      "weir: --limits: 0 is below 1\nweir: --assume-status: 700 is no status of HTTP",
 		"rules.yaml --trace bad.csv --skip-bad-lines --html none/a.html": "weir: --html: open none/a.html: no such file",
+		"rules.yaml --trace array.json":                                  "weir: array.json:1: it is neither CSV nor one JSON object a line: have Envoy log with json_format, or make lines of an array, as with jq",
+		"rules.yaml --trace text.log":                                    "weir: text.log:1: it is neither CSV nor one JSON object a line: have Envoy log with json_format",
+		"rules.yaml --trace short.gz":                                    "weir: short.gz: the compressed file ends too early: copy it anew",
+		"rules.yaml --trace logs":                                        "weir: --trace: logs is a directory: name one file",
+		"rules.yaml --trace bad.csv --time-field when":                   `weir: bad.csv:1: there is no column "when": --time-field names one; there are time, user`,
 		"rules.yaml --generate rate=5":                                   "weir: --generate: rate=5 is no rate of up to 1000000/s",
 		"dir --trace bad.csv":                                            "dir: warning: there are no rule files in it: their names end in .yaml or .yml\nweir: no rule file in",
 	} {
@@ -196,5 +206,31 @@ func TestProgressBar_CountsWhereNobodyKnowsTheEnd(t *testing.T) {
 	}
 	if got := progressBar("simulate", 0.25, 2*time.Second, 100); !strings.HasSuffix(got, " 25 %  100 requests, 50/s, 6s left") || len([]rune(got)) > 80 {
 		t.Error(got)
+	}
+}
+
+// Who stops it before anything was judged is not told of the year 1.
+func TestSimulate_StoppedBeforeTheFirstRequestReportsNothing(t *testing.T) {
+	inFiles(t, map[string]string{"rules.yaml": "domain: d\ndescriptors: [{key: user, limits: [{name: one, rate: 1/day}]}]\n", "trace.csv": "time,user\n1,a\n"})
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	var stdout, stderr bytes.Buffer
+	code := Run(stopped, World{Args: []string{"simulate", "rules.yaml", "--trace", "trace.csv"}, Stdout: &stdout, Stderr: &stderr})
+	if code == exitOK || stdout.Len() > 0 || !strings.Contains(stderr.String(), "trace.csv: stopped before a request was judged") {
+		t.Errorf("%d, %s%s", code, &stdout, &stderr)
+	}
+}
+
+// A year is not told in hours, nor a request a month as none an hour.
+func TestSimulate_TellsLongTracesInDays(t *testing.T) {
+	for d, want := range map[time.Duration]string{1500 * time.Millisecond: "1.5s", 47 * time.Hour: "47h0m0s", 48 * time.Hour: "2 days", 365*24*time.Hour + 5*time.Hour: "365 days 5h"} {
+		if got := span(d); got != want {
+			t.Errorf("%v: %q", d, got)
+		}
+	}
+	for rate, want := range map[float64]string{0: "", 250: "250/s", 1.0 / 60: "60.0/h", 3.0 / 86400: "0.1/h", 0.25 / 86400: "0.25/day"} {
+		if got := rateText(rate); got != want {
+			t.Errorf("%v: %q, want %q", rate, got, want)
+		}
 	}
 }

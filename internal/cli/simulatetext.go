@@ -49,7 +49,20 @@ func (s *simulationText) heading() {
 	if from, _, _ := strings.Cut(s.Trace.From.Format(time.RFC3339), "T"); strings.HasPrefix(to, from) {
 		to = s.Trace.To.Format(clock)
 	}
-	s.line("%s in %s, from %s to %s UTC", many(s.Requests.Requests, "request"), length, s.Trace.From.Format("2006-01-02 "+clock), to)
+	s.line("%s in %s, from %s to %s UTC", many(s.Requests.Requests, "request"), span(length), s.Trace.From.Format("2006-01-02 "+clock), to)
+}
+
+// span is a length of time as it is read: days where there are several.
+func span(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d < 2*day {
+		return d.String()
+	}
+	text := many(int64(d/day), "day")
+	if hours := d % day / time.Hour; hours > 0 {
+		text += fmt.Sprintf(" %dh", hours)
+	}
+	return text
 }
 
 // many is a number of things.

@@ -75,7 +75,12 @@ func (f *traceFlags) open(world World, rules *descriptors.Rules) (t *trace, err 
 		if t.file, err = os.Open(f.file); err != nil {
 			return nil, fmt.Errorf("--trace: %w", err)
 		}
-		if info, err := t.file.Stat(); err == nil && info.Mode().IsRegular() {
+		info, err := t.file.Stat()
+		switch {
+		case err == nil && info.IsDir():
+			t.close()
+			return nil, fmt.Errorf("--trace: %s is a directory: name one file, or write cat %s/* | weir simulate ... --trace -", shown(f.file), shown(f.file))
+		case err == nil && info.Mode().IsRegular():
 			t.size = info.Size()
 		}
 		in = t.file
@@ -104,7 +109,7 @@ func (t *trace) reader(in io.Reader, format string) (simulate.Source, error) {
 	if magic, _ := r.Peek(2); string(magic) == "\x1f\x8b" {
 		plain, err := gzip.NewReader(r)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", t.format.File, err)
+			return nil, packed(t.format.File, err)
 		}
 		r = bufio.NewReaderSize(plain, 64<<10)
 	}
@@ -119,6 +124,14 @@ func (t *trace) reader(in io.Reader, format string) (simulate.Source, error) {
 		return simulate.JSONLines(&t.format, r), nil
 	}
 	return simulate.CSV(&t.format, r)
+}
+
+// packed tells of a compressed trace that ends before its end.
+func packed(file string, err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s: the compressed file ends too early: copy it anew, or take what there is, as with zcat FILE | weir simulate ... --trace -", file)
+	}
+	return fmt.Errorf("%s: %w", file, err)
 }
 
 func (t *trace) close() {

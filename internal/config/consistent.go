@@ -39,6 +39,7 @@ func (s Settings) Consistent() error {
 	need("rules-ads-server-name", s.RulesADSServerName != "", "rules-ads-ca", s.RulesADSCA != "")
 	need("rules-ads-ca", s.RulesADSCA != "", "rules-ads", s.RulesADS != "")
 	need("rules-ads-metadata", s.RulesADSMetadata != "", "rules-ads", s.RulesADS != "")
+	need("rules-ads-headers", s.RulesADSHeaders != "", "rules-ads", s.RulesADS != "")
 	if s.Rules != "" && s.RulesADS != "" {
 		faults = append(faults, errors.New("--rules and --rules-ads both say where rules come from: leave one out"))
 	}

@@ -34,8 +34,8 @@ func TestSettingsThatNeedOneAnother(t *testing.T) {
 		"unlogged": {Settings{DecisionLog: DecisionLogAll, LogLevel: "warn"}, []string{"--decision-log=all writes lines of level info"}},
 		"logged":   {Settings{DecisionLog: DecisionLogRefused, LogLevel: "info"}, nil},
 		"ads":      {Settings{RulesADS: "h:1", RulesADSCA: "a", RulesADSCert: "c", RulesADSKey: "k", RulesADSServerName: "n", RulesADSMetadata: "a=b"}, nil},
-		"no ads": {Settings{Rules: "f", RulesADSCA: "a", RulesADSCert: "c", RulesADSMetadata: "a=b"}, []string{
-			"--rules-ads-ca needs --rules-ads:", "--rules-ads-cert needs --rules-ads-key", "--rules-ads-metadata needs --rules-ads:",
+		"no ads": {Settings{Rules: "f", RulesADSCA: "a", RulesADSCert: "c", RulesADSMetadata: "a=b", RulesADSHeaders: "a=b"}, []string{
+			"--rules-ads-ca needs --rules-ads:", "--rules-ads-cert needs --rules-ads-key", "--rules-ads-metadata needs --rules-ads:", "--rules-ads-headers needs --rules-ads:",
 		}},
 		"ads in plain text": {Settings{RulesADS: "h:1", RulesADSCert: "c", RulesADSKey: "k", RulesADSServerName: "n"}, []string{
 			"--rules-ads-cert needs --rules-ads-ca", "--rules-ads-server-name needs --rules-ads-ca",

@@ -51,7 +51,7 @@ func samples(s setting) [2]string {
 		return [2]string{"one:1", "[::1]:2"}
 	case "rules-ads-keepalive":
 		return [2]string{"10s", "1m30s"}
-	case "rules-ads-metadata":
+	case "rules-ads-metadata", "rules-ads-headers":
 		return [2]string{"a=b", "a=c, d="}
 	case "grpc-listen", "http-listen", "line-listen":
 		return [2]string{"127.0.0.1:1", "[::1]:2"}
@@ -313,6 +313,8 @@ func TestAddressesOfServersAndPairs_AreLookedAt(t *testing.T) {
 	for args, good := range map[string]bool{
 		"--rules-ads=host:1": true, "--rules-ads=[::1]:18001": true, "--rules-ads=:1": false, "--rules-ads=host": false, "--rules-ads=host:0": false, "--rules-ads=host:x": false,
 		"--rules-ads-metadata=a=b": true, "--rules-ads-metadata=a=b,c=d=e": true, "--rules-ads-metadata=a=b,": false, "--rules-ads-metadata= =b": false,
+		"--rules-ads-headers=x-a=b, authorization=Bearer x=": true, "--rules-ads-headers=x-a": false, "--rules-ads-headers=X-A=b": false, "--rules-ads-headers=x a=b": false,
+		"--rules-ads-headers=grpc-timeout=1": false, "--rules-ads-headers=a=ü": false, "--rules-ads-headers=a=b\rc": false,
 	} {
 		if _, _, err := load(t, []string{args}, nil, ""); (err == nil) != good {
 			t.Errorf("%s: %v", args, err)

@@ -18,15 +18,17 @@ type Settings struct {
 	AllOrNothing bool   `mapstructure:"all_or_nothing"` // an error in one domain keeps all as they are
 	WaitForRules bool   `mapstructure:"wait_for_rules"` // not ready until rules were loaded once
 
-	RulesADS           string        `mapstructure:"rules_ads"`             // host:port of who sends the rules in place of Rules; empty: nobody does
-	RulesADSNode       string        `mapstructure:"rules_ads_node"`        // ID of this node
-	RulesADSMetadata   string        `mapstructure:"rules_ads_metadata"`    // of this node, see [Pairs]
-	RulesADSCA         string        `mapstructure:"rules_ads_ca"`          // PEM file of who signs the server's certificate; empty: no TLS
-	RulesADSCert       string        `mapstructure:"rules_ads_cert"`        // PEM file that the server is shown; empty: none is
-	RulesADSKey        string        `mapstructure:"rules_ads_key"`         // PEM file of its key
-	RulesADSServerName string        `mapstructure:"rules_ads_server_name"` // that the server's certificate has; empty: the host
-	RulesADSMaxBytes   int           `mapstructure:"rules_ads_max_bytes"`   // of a response
-	RulesADSKeepalive  time.Duration `mapstructure:"rules_ads_keepalive"`   // silence after which the server is pinged, at least 10s
+	RulesADS             string        `mapstructure:"rules_ads"`               // host:port of who sends the rules in place of Rules; empty: nobody does
+	RulesADSNode         string        `mapstructure:"rules_ads_node"`          // ID of this node
+	RulesADSMetadata     string        `mapstructure:"rules_ads_metadata"`      // of this node, see [Pairs]
+	RulesADSHeaders      Secret        `mapstructure:"rules_ads_headers"`       // of the call to the server, see [Pairs]
+	RulesADSCA           string        `mapstructure:"rules_ads_ca"`            // PEM file of who signs the server's certificate; empty: no TLS
+	RulesADSCert         string        `mapstructure:"rules_ads_cert"`          // PEM file that the server is shown; empty: none is
+	RulesADSKey          string        `mapstructure:"rules_ads_key"`           // PEM file of its key
+	RulesADSServerName   string        `mapstructure:"rules_ads_server_name"`   // that the server's certificate has; empty: the host
+	RulesADSMaxBytes     int           `mapstructure:"rules_ads_max_bytes"`     // of a response
+	RulesADSKeepalive    time.Duration `mapstructure:"rules_ads_keepalive"`     // silence after which the server is pinged, at least 10s
+	RulesADSLongestPause time.Duration `mapstructure:"rules_ads_longest_pause"` // before weir connects anew
 
 	GRPCListen string `mapstructure:"grpc_listen"` // host:port that Envoy asks; an empty host is every address, port 0 any free port
 	HTTPListen string `mapstructure:"http_listen"` // host:port of health, metrics and the API

@@ -85,6 +85,10 @@ var table = []setting{
 		usage: "What weir tells of itself beside.",
 	},
 	{
+		name: "rules-ads-headers", group: "Rules over ADS", value: "NAME=VALUE,...", def: "", check: optional(headers), secret: true,
+		usage: "Headers of the call to the control plane, such as one that lets weir in. Safest in WEIR_RULES_ADS_HEADERS.",
+	},
+	{
 		name: "rules-ads-ca", group: "Rules over ADS", value: "FILE", def: "",
 		usage: "Authorities, PEM, that sign the control plane's certificate; the connection is TLS 1.3 then, and plain text otherwise.",
 	},
@@ -107,6 +111,10 @@ var table = []setting{
 	{
 		name: "rules-ads-keepalive", group: "Rules over ADS", value: "DURATION", def: 5 * time.Minute, check: atLeast(10 * time.Second),
 		usage: "Silence after which the control plane is pinged. Servers that use gRPC's defaults close connections that ping more often than every 5m.",
+	},
+	{
+		name: "rules-ads-longest-pause", group: "Rules over ADS", value: "DURATION", def: 30 * time.Second, check: atLeast(time.Second),
+		usage: "Longest pause before weir connects anew. The first is half a second, each further one twice as long, and each is up to a half shorter by chance.",
 	},
 
 	{

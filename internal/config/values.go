@@ -160,6 +160,23 @@ func pairs(value any) string {
 	return ""
 }
 
+// headers are pairs of names and values that gRPC can send. What is wrong is told in words
+// that repeat no part of it.
+func headers(value any) string {
+	if fault := pairs(value); fault != "" {
+		return fault
+	}
+	for name, content := range Pairs(value.(string)) {
+		if strings.Trim(name, "0123456789abcdefghijklmnopqrstuvwxyz-_.") != "" || strings.HasPrefix(name, "grpc-") {
+			return "has a name that no header has: write lower-case letters, digits, -, _ and ., and nothing that begins with grpc-"
+		}
+		if strings.ContainsFunc(content, func(r rune) bool { return r < ' ' || r > '~' }) {
+			return "has a value that no header has: write printable ASCII"
+		}
+	}
+	return ""
+}
+
 func webURL(value any) string {
 	u, err := url.Parse(value.(string))
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {

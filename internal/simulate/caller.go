@@ -18,6 +18,7 @@ type caller struct {
 	line    *line
 	place   *list.Element
 	wakes   int64 // when he asks next, if he is the first; 0: when something is given back
+	called  bool  // he asks because he became the first, or something was given back
 	gone    bool
 }
 

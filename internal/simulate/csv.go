@@ -29,10 +29,17 @@ type key struct {
 // are keys, each of which is a descriptor unless a mapping says otherwise.
 func CSV(f *Format, r *bufio.Reader) (Source, error) {
 	c := &csvLines{layout: newLayout(f), lines: lines{file: f.File, from: r}}
+	start, _ := r.Peek(1)
 	header, err := c.cells()
-	if err == io.EOF {
+	var bad *BadLine
+	switch {
+	case err == io.EOF:
 		return nil, c.bad(1, "the trace is empty", "begin with a line that names the columns, as in time,user,api")
-	} else if err != nil {
+	case string(start) == "[": // an array of JSON, or a line as Envoy writes it by default
+		return nil, c.bad(1, "it is neither CSV nor one JSON object a line", "have Envoy log with json_format, or make lines of an array, as with jq -c '.[]'")
+	case errors.As(err, &bad):
+		return nil, c.bad(c.number, bad.Why, bad.Remedy+"; the first line of CSV names the columns")
+	case err != nil:
 		return nil, err
 	}
 	c.width = len(header)
@@ -48,6 +55,9 @@ func CSV(f *Format, r *bufio.Reader) (Source, error) {
 		if c.column[i] == -1 && i >= c.meaningful {
 			return nil, c.bad(1, "there is no column "+quote(name), "--map names columns; there are "+strings.Join(header, ", "))
 		}
+	}
+	if own := f.TimeField; own != "" && !slices.Contains(header, own) {
+		return nil, c.bad(1, "there is no column "+quote(own), "--time-field names one; there are "+strings.Join(header, ", "))
 	}
 	if !slices.ContainsFunc(c.of[timeAt], func(name string) bool { return slices.Contains(header, name) }) {
 		return nil, c.bad(1, "there is no column with the time", "name one "+quotedOr(c.of[timeAt])+", or name it with --time-field; does the first line name the columns?")

@@ -77,6 +77,8 @@ func (k *kinds) Next() (*Row, error) {
 		row.Request.Descriptors = []descriptors.Descriptor{one("bucket", e["seen"], "size", e["size"])}
 	case "ended": // is held for a slot, and settles at once, and once, what was used before
 		row.Request.Descriptors = []descriptors.Descriptor{one("slot", e["seen"]), one("tenant", e["seen"], "weir.end", "")}
+	case "crossed": // is held for one bucket by the limit of another
+		row.Request.Descriptors = []descriptors.Descriptor{one("slow", e["seen"]), one("tenant", e["size"])}
 	case "quotas":
 		row.Request.Descriptors = []descriptors.Descriptor{one("plan", "free"), one("paid", e["seen"])}
 	case "class", "job":
@@ -133,7 +135,7 @@ descriptors:
 // So are those on callers who stand in lines.
 func TestTheServiceGivesTheSameVerdicts_InLines(t *testing.T) {
 	denied, waited := differ(t, lined, strings.NewReplacer("rate=200/s", "rate=40/s",
-		"kind=one-of(bucket,fixed,sliding,both,quotas,class,slow,success,slot,job)", "kind=one-of(slot,slow,class,ended,tenant)", "class=one-of(gold,silver)", "class=gold", "zipf(20)", "zipf(5)").Replace(everyLoad), 10_000)
+		"kind=one-of(bucket,fixed,sliding,both,quotas,class,slow,success,slot,job)", "kind=one-of(slot,slow,class,ended,tenant,crossed)", "class=one-of(gold,silver)", "class=gold", "zipf(20)", "zipf(5)").Replace(everyLoad), 10_000)
 	if waited < 500 || len(denied) < 5 {
 		t.Errorf("the trace tries too little: %d waited, refused by %v", waited, denied)
 	}

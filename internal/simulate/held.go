@@ -41,6 +41,7 @@ type waits struct {
 	slept time.Duration   // he is held for what he reserved
 	lack  *buckets.Charge // what he is held for otherwise
 	delay time.Duration   // until he may have it, 0: until somebody gives it back
+	rests time.Duration   // that he lets others be if he was told of it before
 	full  bool            // he would be held if fewer were
 	freed []string        // keys of buckets that were given something back
 
@@ -78,7 +79,7 @@ func (w *waits) between(rules *descriptors.Rules, store buckets.Store) buckets.S
 // begin forgets what became of the request before.
 func (w *waits) begin() {
 	w.at, w.limit, w.left, w.turn, w.deny = nobody, nil, 0, nil, false
-	w.slept, w.lack, w.delay, w.full, w.freed = 0, nil, 0, false, w.freed[:0]
+	w.slept, w.lack, w.delay, w.rests, w.full, w.freed = 0, nil, 0, 0, false, w.freed[:0]
 }
 
 // asks is begin for a request that may be held: for the first of its limits that lets
@@ -183,7 +184,7 @@ func (w *waits) lineUp(ctx context.Context, charges []buckets.Charge, at, ahead 
 		if !held {
 			return outcomes, nil
 		}
-		w.delay = delay
+		w.delay, w.rests = delay, waiting.Restraint(&charges[lack], &outcomes[lack])
 	default:
 		lack = ahead
 	}
@@ -223,12 +224,16 @@ func lackOf(charges []buckets.Charge, outcomes []buckets.Outcome) int {
 	return worst
 }
 
-// ahead is a charge for whose bucket somebody waits who came before.
+// ahead is a charge for whose bucket somebody waits who came before. Who has waited comes
+// after those alone who wait for the limit that lets callers wait.
 func (w *waits) ahead(charges []buckets.Charge) int {
 	if len(w.lines) == 0 {
 		return nobody
 	}
 	for i := range charges {
+		if w.turn != nil && i != w.at {
+			continue
+		}
 		c := &charges[i]
 		if c.Role != buckets.Enforce || !c.Asks() {
 			continue

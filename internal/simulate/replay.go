@@ -83,7 +83,7 @@ func (r *replay) happen(at int64, e *event) error {
 			return err
 		}
 		for _, first := range r.waits.released() {
-			first.wakes = at
+			first.wakes, first.called = at, true
 			r.events.push(at, event{caller: first})
 		}
 		return nil
@@ -144,11 +144,12 @@ func (r *replay) hold(c *caller, now int64) {
 		r.events.push(c.end, event{caller: c})
 	}
 	w.stand(c, w.lack)
-	c.wakes = 0
+	called := c.called
+	c.wakes, c.called = 0, false
 	if w.delay > 0 && c.line.first() == c {
 		c.wakes = now + max(w.delay.Microseconds(), 1)
-		if w.turn == c { // others took what he was told of
-			c.wakes = max(c.wakes, now+beaten.Microseconds())
+		if w.turn == c && !called { // others took what he was told of
+			c.wakes = max(c.wakes, now+max(w.rests.Microseconds(), 1))
 		}
 		r.events.push(c.wakes, event{caller: c})
 	}
@@ -157,13 +158,10 @@ func (r *replay) hold(c *caller, now int64) {
 	}
 }
 
-// beaten is how long who was told a time and got nothing lets others be, as in a room.
-const beaten = time.Millisecond
-
 // callFirst lets the first of a line ask, who was behind another until now.
 func (r *replay) callFirst(l *line, now int64) {
 	if first := l.first(); first != nil {
-		first.wakes = now
+		first.wakes, first.called = now, true
 		r.events.push(now, event{caller: first})
 	}
 }

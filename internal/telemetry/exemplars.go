@@ -57,3 +57,12 @@ func (e *exemplars) with(m prometheus.Metric, l limit, outcome string) prometheu
 	}
 	return with
 }
+
+// observe adds a time to a histogram, with its trace if it has one.
+func observe(o prometheus.Observer, took time.Duration, traceID string) {
+	if traceID == "" {
+		o.Observe(took.Seconds())
+		return
+	}
+	o.(prometheus.ExemplarObserver).ObserveWithExemplar(took.Seconds(), prometheus.Labels{traceLabel: traceID})
+}

@@ -88,12 +88,7 @@ func (m *Metrics) Handler() http.Handler {
 // Request records one answer to ShouldRateLimit; result is one of a few words. A trace's id
 // that is not empty is kept as an exemplar.
 func (m *Metrics) Request(result string, took time.Duration, traceID string) {
-	o := m.requests.WithLabelValues(result)
-	if traceID == "" {
-		o.Observe(took.Seconds())
-		return
-	}
-	o.(prometheus.ExemplarObserver).ObserveWithExemplar(took.Seconds(), prometheus.Labels{traceLabel: traceID})
+	observe(m.requests.WithLabelValues(result), took, traceID)
 }
 
 // Decision records what became of one limit that a request met, and the tokens that
@@ -157,14 +152,14 @@ func (m *Metrics) Waiting(count func() int) {
 }
 
 // Store records one call to the bucket store; kind names the error, if any:
-// one of a few words.
-func (m *Metrics) Store(took time.Duration, kind string) {
+// one of a few words. A trace's id that is not empty is kept as an exemplar.
+func (m *Metrics) Store(took time.Duration, kind, traceID string) {
 	result := "ok"
 	if kind != "" {
 		result = "error"
 		m.storeErrors.WithLabelValues(kind).Inc()
 	}
-	m.store.WithLabelValues(result).Observe(took.Seconds())
+	observe(m.store.WithLabelValues(result), took, traceID)
 }
 
 // Degraded counts a limit that was decided without the bucket store; by is a word of

@@ -36,7 +36,7 @@ func everyMetric() *telemetry.Metrics {
 	m.Abandoned("lost")
 	m.Unmatched("d", 1)
 	m.IgnoredOverrides("d", 1)
-	m.Store(time.Second, "timeout")
+	m.Store(time.Second, "timeout", "")
 	m.Degraded("local")
 	m.Reload(0)
 	m.Changes(1, 0)

@@ -61,6 +61,14 @@ func (t *Tracing) Request(ctx context.Context) (context.Context, *RequestSpan) {
 // ID is that of the trace, in hexadecimal.
 func (r *RequestSpan) ID() string { return r.span.SpanContext().TraceID().String() }
 
+// TraceOf is the id of the sampled trace that a call belongs to, "" if it belongs to none.
+func TraceOf(ctx context.Context) string {
+	if r, ok := ctx.Value(requestKey{}).(*RequestSpan); ok {
+		return r.ID()
+	}
+	return ""
+}
+
 // Waited tells that the request was held for its tokens from then until now.
 func (r *RequestSpan) Waited(since time.Time) {
 	_, span := r.tracing.tracer.Start(r.ctx, "weir.wait", trace.WithTimestamp(since))

@@ -179,7 +179,7 @@ func outage(t *testing.T) picture {
 		store := faulty{s.store, away}
 		shares[i] = guard.New(guard.Options{
 			Store: store, Local: memory.New(memory.Options{Now: time.Now}), Timeout: 10 * time.Millisecond,
-			Observe:  func(time.Duration, error) {},
+			Observe:  func(context.Context, time.Duration, error) {},
 			Probe:    func(ctx context.Context) error { _, err := store.Take(ctx, nil); return err },
 			Replicas: func() int64 { return 3 },
 		})

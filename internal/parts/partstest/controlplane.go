@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 )
 
 // ControlPlane sends rules over ADS with go-control-plane's cache and server, as Envoy
@@ -30,6 +31,7 @@ type ControlPlane struct {
 
 	mu       sync.Mutex
 	requests []*discovery.DiscoveryRequest
+	headers  metadata.MD
 }
 
 // StartControlPlane starts one at an address, of which port 0 is any free port, for the
@@ -46,6 +48,12 @@ func StartControlPlane(t testing.TB, addr, node string, secure *tls.Config) *Con
 	s := grpc.NewServer(grpc.Creds(creds))
 	ctx, cancel := context.WithCancel(context.Background())
 	discovery.RegisterAggregatedDiscoveryServiceServer(s, server.NewServer(ctx, c.cache, server.CallbackFuncs{
+		StreamOpenFunc: func(ctx context.Context, _ int64, _ string) error {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.headers, _ = metadata.FromIncomingContext(ctx)
+			return nil
+		},
 		StreamRequestFunc: func(_ int64, r *discovery.DiscoveryRequest) error {
 			c.mu.Lock()
 			defer c.mu.Unlock()
@@ -81,6 +89,13 @@ func (c *ControlPlane) Requests() []*discovery.DiscoveryRequest {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return append([]*discovery.DiscoveryRequest(nil), c.requests...)
+}
+
+// Headers are those with which the last stream was opened.
+func (c *ControlPlane) Headers() metadata.MD {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.headers
 }
 
 // Answered waits until the last answer acknowledges a version, or rejects another one
