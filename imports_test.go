@@ -125,8 +125,11 @@ var rules = []rule{
 		"a wire format that leaks inwards becomes the model of the domain, and every change of Envoy's API a change of everything",
 	},
 	{
-		"only internal/telemetry imports Prometheus and OpenTelemetry",
-		only(prefixes("github.com/prometheus/", "go.opentelemetry.io/"), "internal/telemetry"),
+		"only internal/telemetry imports Prometheus and OpenTelemetry, and ratelimit/stats Prometheus",
+		func(dir, path string) bool {
+			return only(prefixes("github.com/prometheus/", "go.opentelemetry.io/"), "internal/telemetry", "ratelimit/stats")(dir, path) ||
+				dir == "ratelimit/stats" && strings.HasPrefix(path, "go.opentelemetry.io/")
+		},
 		"names and labels in one place stay bounded and few; everyone else calls observer functions",
 	},
 	{
@@ -147,6 +150,14 @@ var rules = []rule{
 		"what rewrites rules and settings of the reference imports only descriptors and the reference's settings",
 		roomImportsOnly("ratelimit/migrate", "descriptors", "ratelimit/settings"),
 		"it turns text into text: what is served, and by whom, it does not need to know",
+	},
+	{
+		"ratelimit/stats imports nothing of weir, and nothing else imports clients of statsd",
+		func(dir, path string) bool {
+			return roomImportsOnly("ratelimit/stats")(dir, path) ||
+				only(prefixes("github.com/cactus/go-statsd-client/", "github.com/DataDog/datadog-go/"), "ratelimit/stats")(dir, path)
+		},
+		"it counts under the reference's names what it is told; who tells it, it does not know",
 	},
 	{
 		"only cmd/weir imports internal/cli",
@@ -349,6 +360,10 @@ func TestImportRules_CatchWhatTheyForbid(t *testing.T) {
 		{"internal/app", "github.com/redis/go-redis/v9", false},
 		{"internal/app", "google.golang.org/grpc", true},
 		{"internal/app", "github.com/prometheus/client_golang/prometheus", false},
+		{"ratelimit/stats", "github.com/prometheus/client_golang/prometheus", true},
+		{"ratelimit/stats", "go.opentelemetry.io/otel", false},
+		{"ratelimit/stats", module + "descriptors", false},
+		{"ratelimit", "github.com/DataDog/datadog-go/v5/statsd", false},
 		{"internal/cli", "github.com/spf13/viper", false},
 		{"internal/cli", "google.golang.org/grpc/health", false},
 		{"internal/cli", module + "internal/app", true},

@@ -265,7 +265,7 @@ func (d *domain) leftOut(req *Request, i int, n *node, found *Resolution, replac
 			continue
 		}
 		why := "it is switched off (enabled: false)"
-		switch by, replaced := replacers[l.stated()]; {
+		switch by, replaced := replacers[l.Stated()]; {
 		case l.Disabled:
 		case !l.takes(mode):
 			why = "slots and breakers are given back and told by receipts alone, not by what a request gives back or settles"

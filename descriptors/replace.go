@@ -56,16 +56,16 @@ func (c *compiler) replace(l *Limit, s *limitSpec) {
 func (c *compiler) replacements() {
 	named := map[string][]*Limit{}
 	for _, l := range c.domain.limits {
-		named[l.stated()] = append(named[l.stated()], l)
+		named[l.Stated()] = append(named[l.Stated()], l)
 	}
 	for _, r := range c.replaced {
 		c.domain.replaces = true
 		if len(named[r.name]) == 0 {
 			c.warn(r.at, "no limit of the domain has the name "+quote(r.name), "state it as the name of the limit that is meant")
 		}
-		mutual := func(l *Limit) bool { return slices.Contains(l.replaces, r.by.stated()) }
-		if r.by.stated() != "" && slices.ContainsFunc(named[r.name], mutual) {
-			c.warn(r.at, quote(r.by.stated())+" and "+quote(r.name)+" replace each other: a request that meets both has neither", "remove one of the two")
+		mutual := func(l *Limit) bool { return slices.Contains(l.replaces, r.by.Stated()) }
+		if r.by.Stated() != "" && slices.ContainsFunc(named[r.name], mutual) {
+			c.warn(r.at, quote(r.by.Stated())+" and "+quote(r.name)+" replace each other: a request that meets both has neither", "remove one of the two")
 		}
 	}
 }
@@ -87,7 +87,7 @@ func replace(matches []Match) []Match {
 		return matches
 	}
 	return slices.DeleteFunc(matches, func(m Match) bool {
-		_, replaced := names[m.Limit.stated()]
+		_, replaced := names[m.Limit.Stated()]
 		return replaced
 	})
 }

@@ -112,8 +112,8 @@ type Settings struct {
 	replaces []string // names of limits that do not count beside it
 }
 
-// stated is the name that the file gives the limit, empty if none.
-func (l *Limit) stated() string {
+// Stated is the name that the file gives the limit, empty if none.
+func (l *Limit) Stated() string {
 	if l.named {
 		return l.Name
 	}

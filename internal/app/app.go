@@ -223,11 +223,6 @@ func (a *App) Close() error {
 	return errors.Join(errs...)
 }
 
-// streamWorkers answer calls one after another. A goroutine of its own for each call
-// would begin with a stack that is too small and is copied twice, a tenth of what a
-// request costs. Calls beyond them, of which many may wait, have their own.
-const streamWorkers = 64
-
 // newGRPCServer serves over TLS, and to those who have a secret, as the settings want it.
 func (a *App) newGRPCServer() (*grpc.Server, error) {
 	s := a.settings
@@ -244,20 +239,15 @@ func (a *App) newGRPCServer() (*grpc.Server, error) {
 	if private != nil {
 		options = append(options, grpc.Creds(credentials.NewTLS(private)))
 	}
+	options = append(options, serving.GRPCOptions()...)
 	server := grpc.NewServer(append(options,
 		grpc.ChainStreamInterceptor(a.streams.Intercept),
 		grpc.MaxRecvMsgSize(recvFactor*s.MaxMessageBytes),
 		grpc.MaxConcurrentStreams(uint32(s.GRPCMaxStreams)),
-		grpc.MaxHeaderListSize(maxHeaderList),
-		grpc.NumStreamWorkers(streamWorkers),
-		grpc.ConnectionTimeout(10*time.Second), // for the handshake, 120 s otherwise
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionAge: s.GRPCMaxConnectionAge, MaxConnectionAgeGrace: s.GRPCMaxConnectionAgeGrace,
 			Time: s.GRPCKeepaliveTime, Timeout: s.GRPCKeepaliveTimeout,
 		}),
-		// Envoy's own pings are settings of its user; a stricter policy than
-		// theirs would close its connections under load.
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 	)...)
 	a.judge.Register(server)
 	a.setHealth(healthpb.HealthCheckResponse_NOT_SERVING)

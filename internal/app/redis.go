@@ -2,7 +2,6 @@ package app
 
 import (
 	"bytes"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,14 +19,12 @@ import (
 func openRedis(s config.Settings, tracing *telemetry.Tracing, log *slog.Logger) (*redis.Store, error) {
 	o := redis.Options{Traced: flights(tracing)}
 	if s.RedisCA != "" || s.RedisCert != "" {
-		f := &files.Replaced[*tls.Config]{
-			What: "the certificate for Redis", Names: []string{s.RedisCert, s.RedisKey, s.RedisCA}, Log: log,
-			Read: func() (*tls.Config, error) { return readRedisTLS(s) },
-		}
-		if err := f.Open(); err != nil {
+		secure := files.Client{Server: "Redis", Pair: pair("redis", s.RedisCert, s.RedisKey), Authorities: authorities("redis-ca", s.RedisCA), Log: log}
+		current, err := secure.Open()
+		if err != nil {
 			return nil, err
 		}
-		o.TLS = f.Current
+		o.TLS = current
 	}
 	if s.RedisPasswordFile != "" {
 		f := &files.Replaced[string]{
@@ -37,28 +34,9 @@ func openRedis(s config.Settings, tracing *telemetry.Tracing, log *slog.Logger) 
 		if err := f.Open(); err != nil {
 			return nil, err
 		}
-		o.Password = f.Current
+		o.Credentials = func() (user, password string) { return "", f.Current() }
 	}
 	return redis.OpenWith(s.RedisURL.Reveal(), o)
-}
-
-func readRedisTLS(s config.Settings) (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	if s.RedisCert != "" {
-		shown, err := pair("redis", s.RedisCert, s.RedisKey).Read()
-		if err != nil {
-			return nil, err
-		}
-		c.Certificates = []tls.Certificate{shown}
-	}
-	if s.RedisCA != "" {
-		roots, err := authorities("redis-ca", s.RedisCA).Read()
-		if err != nil {
-			return nil, err
-		}
-		c.RootCAs = roots
-	}
-	return c, nil
 }
 
 func readPassword(file string) (string, error) {

@@ -1,5 +1,5 @@
-// Package serving ends servers as a rolling update wants it: calls under way are answered,
-// within a bound, and nobody who only watches holds that up.
+// Package serving is how servers are begun for Envoy, and ended as a rolling update wants
+// it: calls under way are answered, within a bound, and nobody who only watches holds that up.
 package serving
 
 import (
@@ -11,7 +11,30 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
 )
+
+// streamWorkers answer calls one after another. A goroutine of its own for each call
+// would begin with a stack that is too small and is copied twice, a tenth of what a
+// request costs. Calls beyond them, of which many may wait, have their own.
+const streamWorkers = 64
+
+// maxHeaderList bounds the headers of a call, in bytes. Beyond it the call is an
+// error, too. Envoy sends none of its client's headers there, but for those of
+// tracing, which are at most the 60 KiB.
+const maxHeaderList = 256 << 10
+
+// GRPCOptions are those of any server that Envoy asks.
+func GRPCOptions() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.MaxHeaderListSize(maxHeaderList),
+		grpc.NumStreamWorkers(streamWorkers),
+		grpc.ConnectionTimeout(10 * time.Second), // for the handshake, 120 s otherwise
+		// Envoy's own pings are settings of its user; a stricter policy than
+		// theirs would close its connections under load.
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
+	}
+}
 
 // Streams are those of a gRPC server. A client that watches health never ends its own, and
 // a server that stops would wait for it.

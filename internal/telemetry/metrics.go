@@ -85,6 +85,9 @@ func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry, EnableOpenMetrics: true})
 }
 
+// Gatherer has the metrics for who serves them together with others.
+func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
+
 // Request records one answer to ShouldRateLimit; result is one of a few words. A trace's id
 // that is not empty is kept as an exemplar.
 func (m *Metrics) Request(result string, took time.Duration, traceID string) {

@@ -99,6 +99,37 @@ func TestRules_KeepAllThatTheFileSaysWithItsComments(t *testing.T) {
 	}
 }
 
+// What is written stands for itself: a rule can be changed without another one.
+func TestRules_AliasesAndMergeKeysAreWrittenOut(t *testing.T) {
+	result, told := written(t, Options{}, `domain: d
+descriptors:
+- &a {key: a, value: x, descriptors: &below [{key: b, rate_limit: {unit: day, requests_per_unit: 1}}]}
+- {<<: *a, value: y}
+- {<<: [{value: z}, *a], descriptors: *below}
+`)
+	const want = `domain: d
+descriptors:
+- key: a
+  value: x
+  descriptors:
+  - {key: b, limits: [{rate: 1/day}]}
+- value: "y"
+  key: a
+  descriptors:
+  - {key: b, limits: [{rate: 1/day}]}
+- descriptors:
+  - {key: b, limits: [{rate: 1/day}]}
+  value: z
+  key: a
+`
+	if len(result.Files) != 1 || told != "" || string(result.Files[0].Content) != want {
+		t.Errorf("%s\n%v", told, result.Files)
+		for _, f := range result.Files {
+			t.Errorf("%s", f.Content)
+		}
+	}
+}
+
 func TestRules_KeepTheirWindowsWhereThatIsWanted(t *testing.T) {
 	result, _ := written(t, Options{KeepWindows: true}, before)
 	for _, want := range []string{"rate: 16/min, algorithm: fixed_window", "rate: 1000/7day,", "rate: 1000/30day,", "rate: 7/day,", "rate: 3/365day,"} {

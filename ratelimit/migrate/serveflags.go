@@ -68,9 +68,12 @@ var ruleGroups = []group{
 	say("XDS_CLIENT_MAX_MSG_SIZE_IN_BYTES", overADS(func(x *settings.XDS) []string {
 		return unless(x.MaxBytes == 0, "rules-ads-max-bytes", min(x.MaxBytes, 256<<20))
 	}), notOverADS),
-	no("CONFIG_GRPC_XDS_CLIENT_ADDITIONAL_HEADERS", "weir sends a control plane no metadata of the caller's choice: let it know weir by its certificate"),
-	no("CONFIG_GRPC_XDS_SERVER_CONNECT_RETRY_INTERVAL XDS_CLIENT_BACKOFF_INITIAL_INTERVAL XDS_CLIENT_BACKOFF_MAX_INTERVAL XDS_CLIENT_BACKOFF_RANDOM_FACTOR XDS_CLIENT_BACKOFF_JITTER",
-		"a lost control plane is tried again after pauses of weir's own"),
+	say("XDS_CLIENT_BACKOFF_MAX_INTERVAL", overADS(func(x *settings.XDS) []string {
+		return unless(x.BackoffMost < time.Second || x.BackoffMost == time.Minute, "rules-ads-longest-pause", duration(x.BackoffMost))
+	}), ""),
+	no("CONFIG_GRPC_XDS_CLIENT_ADDITIONAL_HEADERS", "set WEIR_RULES_ADS_HEADERS to them, as NAME=VALUE,...: a flag would be seen by every user of the machine"),
+	no("CONFIG_GRPC_XDS_SERVER_CONNECT_RETRY_INTERVAL XDS_CLIENT_BACKOFF_INITIAL_INTERVAL XDS_CLIENT_BACKOFF_RANDOM_FACTOR XDS_CLIENT_BACKOFF_JITTER",
+		"a lost control plane is tried again after half a second, and then after twice as long each time, less up to a half by chance"),
 }
 
 var serverGroups = []group{

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/weir-rls/weir/ratelimit/settings"
 )
@@ -22,25 +23,32 @@ var redisGroups = []group{
 	{"REDIS_AUTH", counterpart{func(s *settings.Settings) []string {
 		return unless(s.Redis.Auth == "" || redisURL(s) == "", "redis-password-file", passwordFile)
 	}, "write the password into a file and name it with --redis-password-file", "write its password into " + passwordFile + ", which is read again for every connection"}},
+	{"REDIS_AUTH_FILE", counterpart{func(s *settings.Settings) []string {
+		return unless(s.Redis.AuthFile == "" || s.Redis.Auth != "" || redisURL(s) == "", "redis-password-file", s.Redis.AuthFile)
+	}, "REDIS_AUTH stands in its place", "it must hold the password alone: --redis-url names the user"}},
 	no("REDIS_SENTINEL_AUTH", "give it in WEIR_REDIS_URL, as sentinel_username=USER&sentinel_password=PASSWORD"),
 	say("REDIS_TLS_CLIENT_CERT REDIS_TLS_CLIENT_KEY", func(s *settings.Settings) []string {
-		if !s.Redis.TLS || s.RedisShared.Cert == "" || s.RedisShared.Key == "" {
+		if !s.Redis.TLS || s.Redis.Cert == "" || s.Redis.Key == "" {
 			return nil
 		}
-		return []string{flag("redis-cert", s.RedisShared.Cert), flag("redis-key", s.RedisShared.Key)}
+		return []string{flag("redis-cert", s.Redis.Cert), flag("redis-key", s.Redis.Key)}
 	}, "nothing reads it unless REDIS_TLS is true"),
 	say("REDIS_TLS_CACERT", func(s *settings.Settings) []string {
-		return unless(!s.Redis.TLS || s.RedisShared.CA == "", "redis-ca", s.RedisShared.CA)
+		return unless(!s.Redis.TLS || s.Redis.CA == "", "redis-ca", s.Redis.CA)
 	}, "nothing reads it unless REDIS_TLS is true"),
 	no("REDIS_TLS_SKIP_HOSTNAME_VERIFICATION", "the certificate must have the name that --redis-url has"),
 	say("REDIS_HEALTH_CHECK_ACTIVE_CONNECTION", func(s *settings.Settings) []string {
 		return on(s.RedisShared.HealthByConnections && s.Limits.Backend == settings.BackendRedis, "--wait-for-store")
 	}, ""),
 	no("REDIS_TIMEOUT", "it bounded connecting alone: --store-timeout bounds every question to Redis, 10 ms unless given"),
+	say("REDIS_OP_TIMEOUT", func(s *settings.Settings) []string {
+		return unless(s.Redis.OpTimeout < time.Millisecond || s.Redis.OpTimeout == time.Second, "store-timeout", duration(s.Redis.OpTimeout))
+	}, ""),
 	no("REDIS_STARTUP_INITIAL_INTERVAL REDIS_STARTUP_MAX_INTERVAL REDIS_STARTUP_MAX_ELAPSED_TIME", "weir starts without Redis and goes on trying; --wait-for-store has it not ready until then"),
 	no("REDIS_PIPELINE_WINDOW REDIS_PIPELINE_LIMIT REDIS_CLUSTER_PIPELINE_PARALLELISM REDIS_POOL_ON_EMPTY_BEHAVIOR REDIS_CLOSE_CONNECTION_ON_READONLY_ERROR",
 		"requests of one moment go to Redis together, connections are waited for, and one to a former master is closed"),
-	no("REDIS_PERSECOND REDIS_PERSECOND_SOCKET_TYPE REDIS_PERSECOND_TYPE REDIS_PERSECOND_URL REDIS_PERSECOND_POOL_SIZE REDIS_PERSECOND_AUTH REDIS_PERSECOND_TLS REDIS_PERSECOND_SENTINEL_AUTH REDIS_PERSECOND_PIPELINE_WINDOW REDIS_PERSECOND_PIPELINE_LIMIT REDIS_PERSECOND_CLUSTER_PIPELINE_PARALLELISM REDIS_PERSECOND_TIMEOUT REDIS_PERSECOND_POOL_ON_EMPTY_BEHAVIOR",
+	no("REDIS_PERSECOND REDIS_PERSECOND_SOCKET_TYPE REDIS_PERSECOND_TYPE REDIS_PERSECOND_URL REDIS_PERSECOND_POOL_SIZE REDIS_PERSECOND_AUTH REDIS_PERSECOND_TLS REDIS_PERSECOND_SENTINEL_AUTH REDIS_PERSECOND_PIPELINE_WINDOW REDIS_PERSECOND_PIPELINE_LIMIT REDIS_PERSECOND_CLUSTER_PIPELINE_PARALLELISM REDIS_PERSECOND_TIMEOUT REDIS_PERSECOND_POOL_ON_EMPTY_BEHAVIOR REDIS_PERSECOND_AUTH_FILE REDIS_PERSECOND_OP_TIMEOUT "+
+		"REDIS_PERSECOND_TLS_CLIENT_CERT REDIS_PERSECOND_TLS_CLIENT_KEY REDIS_PERSECOND_TLS_CACERT REDIS_PERSECOND_TLS_SKIP_HOSTNAME_VERIFICATION",
 		"limits of a second are in the same store as all others, and are not asked for where leases answer"),
 }
 

@@ -52,7 +52,8 @@ func (s Settings) checkDurations() error {
 	}{
 		{"GRPC_MAX_CONNECTION_AGE", s.Server.MaxConnectionAge}, {"GRPC_MAX_CONNECTION_AGE_GRACE", s.Server.MaxConnectionAgeGrace},
 		{"XDS_CLIENT_BACKOFF_INITIAL_INTERVAL", s.XDS.BackoffFirst}, {"XDS_CLIENT_BACKOFF_MAX_INTERVAL", s.XDS.BackoffMost},
-		{"REDIS_TIMEOUT", s.Redis.Timeout}, {"REDIS_PERSECOND_TIMEOUT", s.PerSecond.Timeout}, {"REDIS_STARTUP_INITIAL_INTERVAL", s.RedisShared.StartupFirst},
+		{"REDIS_TIMEOUT", s.Redis.Timeout}, {"REDIS_PERSECOND_TIMEOUT", s.PerSecond.Timeout}, {"REDIS_OP_TIMEOUT", s.Redis.OpTimeout}, {"REDIS_PERSECOND_OP_TIMEOUT", s.PerSecond.OpTimeout},
+		{"REDIS_STARTUP_INITIAL_INTERVAL", s.RedisShared.StartupFirst},
 		{"REDIS_STARTUP_MAX_INTERVAL", s.RedisShared.StartupMost}, {"REDIS_STARTUP_MAX_ELAPSED_TIME", s.RedisShared.StartupEnd},
 		{"WEIR_DRAIN_DELAY", s.Weir.DrainDelay}, {"WEIR_DRAIN_TIMEOUT", s.Weir.DrainTimeout},
 	} {

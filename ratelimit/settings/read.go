@@ -53,6 +53,9 @@ func Read(environ []string) (Settings, []Ignored, error) {
 	if err := parse(&s, given); err != nil {
 		return Settings{}, nil, err
 	}
+	if s.Server.ClientSAN != "" && s.Server.ClientCA == "" {
+		ignored = append(ignored, Ignored{"GRPC_CLIENT_TLS_SAN", "clients have no certificate unless GRPC_CLIENT_TLS_CACERT is set"})
+	}
 	return s, ignored, s.check()
 }
 
@@ -70,6 +73,7 @@ func parse(s *Settings, given map[string]string) error {
 // variable is one of the fields of [Settings], as its tags tell.
 type variable struct {
 	group, name, usage, unused string
+	own                        bool // not of the reference
 	kind                       reflect.Type
 	at                         []int // of the field
 }
@@ -80,6 +84,7 @@ func variables() (all []variable) {
 			tag := field.Tag
 			all = append(all, variable{
 				group: group.Tag.Get("group"), name: group.Tag.Get("envPrefix") + tag.Get("env"), usage: tag.Get("usage"), unused: tag.Get("unused"),
+				own:  tag.Get("own") != "" || group.Name == "Weir" || group.Name == "PerSecond" && strings.HasPrefix(tag.Get("env"), "TLS_"),
 				kind: field.Type, at: []int{group.Index[0], field.Index[0]},
 			})
 		}

@@ -9,8 +9,8 @@ import (
 )
 
 // Settings are all variables by subject. A field's tags are its variable, its default,
-// what it means here and, of one that is accepted and has no effect, why. A variable that
-// is set to nothing counts as not set.
+// what it means here, of one that is accepted and has no effect why, and whether the
+// reference does not have it. A variable that is set to nothing counts as not set.
 type Settings struct {
 	Server      Server      `group:"Server"`
 	Log         Log         `group:"Logging"`
@@ -19,8 +19,8 @@ type Settings struct {
 	Stats       Stats       `group:"Statistics"`
 	Limits      Limits      `group:"Limits"`
 	Redis       Redis       `group:"Redis" envPrefix:"REDIS_"`
-	RedisShared RedisShared `group:"Redis: certificates, health and start" envPrefix:"REDIS_"`
-	PerSecond   Redis       `group:"Redis for limits by the second" envPrefix:"REDIS_PERSECOND_"`
+	RedisShared RedisShared `group:"Redis: health and start" envPrefix:"REDIS_"`
+	PerSecond   Redis       `group:"Redis for limits by the second" usage:"Its certificates are those of the variables REDIS_TLS_ unless it has one of its own." envPrefix:"REDIS_PERSECOND_"`
 	Memcached   Memcached   `group:"Memcached" envPrefix:"MEMCACHE_"`
 	Tracing     Tracing     `group:"Tracing" envPrefix:"TRACING_"`
 	Weir        Weir        `group:"Of weir alone" envPrefix:"WEIR_"`
@@ -74,7 +74,7 @@ type XDS struct {
 	NodeID        string                   `env:"CONFIG_GRPC_XDS_NODE_ID" envDefault:"default" usage:"What the service calls itself there, by which the control plane chooses rules."`
 	NodeMetadata  string                   `env:"CONFIG_GRPC_XDS_NODE_METADATA" usage:"What it tells of itself beside: KEY=VALUE,KEY=VALUE."`
 	Address       string                   `env:"CONFIG_GRPC_XDS_SERVER_URL" envDefault:"localhost:18000" usage:"HOST:PORT of the control plane."`
-	RetryInterval time.Duration            `env:"CONFIG_GRPC_XDS_SERVER_CONNECT_RETRY_INTERVAL" envDefault:"3s" usage:"Pause before a connection is tried again." unused:"the XDS_CLIENT_BACKOFF_ variables say when a lost connection is tried again"`
+	RetryInterval time.Duration            `env:"CONFIG_GRPC_XDS_SERVER_CONNECT_RETRY_INTERVAL" envDefault:"3s" usage:"Pause before the control plane is tried again while nobody can be connected to."`
 	Headers       map[string]config.Secret `env:"CONFIG_GRPC_XDS_CLIENT_ADDITIONAL_HEADERS" usage:"Metadata sent to the control plane with each stream, such as a token: KEY:VALUE,KEY:VALUE."`
 	UseTLS        bool                     `env:"CONFIG_GRPC_XDS_SERVER_USE_TLS" envDefault:"false" usage:"Speak TLS to the control plane, 1.3."`
 	Cert          string                   `env:"CONFIG_GRPC_XDS_CLIENT_TLS_CERT" usage:"Certificate, PEM, that the control plane is shown. A replaced file is used from the next connection on, as are the two below."`

@@ -13,27 +13,29 @@ type Redis struct {
 	URL                 config.Secret `env:"URL" usage:"HOST:PORT or the path of a socket; for sentinel MASTER,HOST:PORT,HOST:PORT; for cluster HOST:PORT,HOST:PORT. redis://USER:PASSWORD@HOST:PORT is understood, too."`
 	PoolSize            int           `env:"POOL_SIZE" envDefault:"10" usage:"Most connections; 0 is ten a processor."`
 	Auth                config.Secret `env:"AUTH" usage:"PASSWORD or USER:PASSWORD."`
+	AuthFile            string        `env:"AUTH_FILE" usage:"File that has the same, read for each connection anew; in place of the one above." own:"true"`
 	TLS                 bool          `env:"TLS" envDefault:"false" usage:"Speak TLS."`
+	Cert                string        `env:"TLS_CLIENT_CERT" usage:"Certificate, PEM, that Redis is shown. A replaced file is used from the next connection on, as are the two below."`
+	Key                 string        `env:"TLS_CLIENT_KEY" usage:"Private key of that certificate, PEM."`
+	CA                  string        `env:"TLS_CACERT" usage:"Authorities, PEM, that sign Redis's certificate, beside those of the system."`
+	SkipHostname        bool          `env:"TLS_SKIP_HOSTNAME_VERIFICATION" envDefault:"false" usage:"Accept whatever name Redis's certificate has; who signed it is verified."`
 	SentinelAuth        config.Secret `env:"SENTINEL_AUTH" usage:"PASSWORD or USER:PASSWORD of the sentinels."`
+	Timeout             time.Duration `env:"TIMEOUT" envDefault:"10s" usage:"Longest wait for a connection, and for an answer."`
+	OpTimeout           time.Duration `env:"OP_TIMEOUT" envDefault:"1s" usage:"Longest wait for an answer; never beyond the caller's deadline." own:"true"`
 	PipelineWindow      time.Duration `env:"PIPELINE_WINDOW" envDefault:"0s" usage:"Time in which commands are collected." unused:"requests that come together go to Redis together, without waiting for more"`
 	PipelineLimit       int           `env:"PIPELINE_LIMIT" envDefault:"0" usage:"Most commands that are collected." unused:"requests that come together go to Redis together, without waiting for more"`
 	PipelineParallelism int           `env:"CLUSTER_PIPELINE_PARALLELISM" envDefault:"1" usage:"How many nodes of a cluster are asked at a time." unused:"the nodes of a cluster are asked at the same time"`
-	Timeout             time.Duration `env:"TIMEOUT" envDefault:"10s" usage:"Longest wait for a connection, and for an answer; never beyond the caller's deadline, which is the only bound with 0."`
-	PoolOnEmpty         string        `env:"POOL_ON_EMPTY_BEHAVIOR" envDefault:"WAIT" usage:"What is done when all connections are in use." unused:"a connection is waited for, until REDIS_TIMEOUT"`
+	PoolOnEmpty         string        `env:"POOL_ON_EMPTY_BEHAVIOR" envDefault:"WAIT" usage:"What is done when all connections are in use." unused:"a connection is waited for, as long as an answer may take"`
 }
 
 // RedisShared is what both Redises share.
 type RedisShared struct {
-	Cert                      string        `env:"TLS_CLIENT_CERT" usage:"Certificate, PEM, that Redis is shown. A replaced file is used from the next connection on, as are the two below."`
-	Key                       string        `env:"TLS_CLIENT_KEY" usage:"Private key of that certificate, PEM."`
-	CA                        string        `env:"TLS_CACERT" usage:"Authorities, PEM, that sign Redis's certificate, beside those of the system."`
-	SkipHostname              bool          `env:"TLS_SKIP_HOSTNAME_VERIFICATION" envDefault:"false" usage:"Accept whatever name Redis's certificate has; who signed it is verified."`
-	HealthByConnections       bool          `env:"HEALTH_CHECK_ACTIVE_CONNECTION" envDefault:"false" usage:"Not healthy while there is no connection to Redis."`
-	StartupFirst              time.Duration `env:"STARTUP_INITIAL_INTERVAL" envDefault:"1s" usage:"Pause before Redis is tried again at the start, the first time."`
-	StartupMost               time.Duration `env:"STARTUP_MAX_INTERVAL" envDefault:"30s" usage:"Longest such pause."`
-	StartupEnd                time.Duration `env:"STARTUP_MAX_ELAPSED_TIME" envDefault:"0s" usage:"How long Redis is tried at the start before the service gives up and exits; 0 is without end."`
-	PerSecond                 bool          `env:"PERSECOND" envDefault:"false" usage:"Count limits by the second in a Redis of their own, by the REDIS_PERSECOND_ variables."`
-	CloseConnectionOnReadOnly bool          `env:"CLOSE_CONNECTION_ON_READONLY_ERROR" envDefault:"false" usage:"End a connection to a master that has become a replica." unused:"that is always done"`
+	HealthByConnections bool          `env:"HEALTH_CHECK_ACTIVE_CONNECTION" envDefault:"false" usage:"Not healthy while Redis does not answer. Otherwise the service is healthy once Redis has answered."`
+	StartupFirst        time.Duration `env:"STARTUP_INITIAL_INTERVAL" envDefault:"1s" usage:"Pause before Redis is tried again at the start, the first time."`
+	StartupMost         time.Duration `env:"STARTUP_MAX_INTERVAL" envDefault:"30s" usage:"Longest such pause."`
+	StartupEnd          time.Duration `env:"STARTUP_MAX_ELAPSED_TIME" envDefault:"0s" usage:"How long Redis is tried at the start before the service gives up and exits; 0 is without end."`
+	PerSecond           bool          `env:"PERSECOND" envDefault:"false" usage:"Count limits by the second in a Redis of their own, by the REDIS_PERSECOND_ variables."`
+	CloseOnReadOnly     bool          `env:"CLOSE_CONNECTION_ON_READONLY_ERROR" envDefault:"false" usage:"End a connection to a master that has become a replica." unused:"that is always done"`
 }
 
 // Memcached is accepted and has no effect.
