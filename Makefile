@@ -30,9 +30,8 @@ LDFLAGS := -s -w -X github.com/weir-rls/weir/internal/cli.version=$(VERSION)
 GOBUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 
 # The race detector needs a C compiler. The tests of whole processes stay
-# without it, and uncached: Go does not see what they run. The comparison with the
-# model runs a quarter of its histories under the race detector, and all of them
-# without it.
+# without it, and uncached: Go does not see what they run. Comparisons with models
+# show the race detector a part of their histories, and run all of them without it.
 RACE := $(if $(shell command -v gcc || command -v clang || command -v cc),-race)
 PROCESSES := /e2e|/examples/|/internal/parts|/internal/stage|/tools/bench
 
@@ -57,7 +56,7 @@ demo: build $(if $(ENVOY),,$(VENV_STAMP)) $(if $(filter redis,$(STORE)),redis) #
 test: tools ## Install what is missing and run all tests
 	@packages=$$(go list ./...); failed=0; \
 	go test $(RACE) -timeout 15m $$(grep -vE '$(PROCESSES)' <<<"$$packages") || failed=1; \
-	go test -count=1 -timeout 15m -run "Conformance|Budget|Bytes|Simulation" ./buckets/guard ./buckets/memory ./buckets/redis ./descriptors ./service || failed=1; \
+	go test -count=1 -timeout 15m -run "Conformance|Budget|Bytes|Simulation" ./buckets/guard ./buckets/memory ./buckets/redis ./descriptors ./internal/simulate ./service || failed=1; \
 	go test -count=1 -timeout 15m $$(grep -E '$(PROCESSES)' <<<"$$packages") || failed=1; \
 	for module in $(MODULES); do (cd $$module && go test -timeout 15m ./...) || failed=1; done; \
 	exit $$failed

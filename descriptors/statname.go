@@ -38,6 +38,15 @@ func (l *Limit) StatName(entries []Entry) string {
 	}
 }
 
+// StatPath is what the limit is called there before anybody sent a value: by the keys of
+// the rules on its way and the values that they state.
+func (l *Limit) StatPath() string {
+	if l.stat == nil {
+		return l.Name
+	}
+	return l.stat.plain
+}
+
 func (s *statName) of(entries []Entry) string {
 	var b strings.Builder
 	part := func(text string) {

@@ -14,6 +14,7 @@ import (
 	"github.com/weir-rls/weir/buckets"
 	"github.com/weir-rls/weir/buckets/guard"
 	"github.com/weir-rls/weir/buckets/memory"
+	"github.com/weir-rls/weir/buckets/storetest"
 )
 
 // fleet is replicas that take tokens of one bucket ahead, in virtual time.
@@ -207,7 +208,7 @@ func (f *fleet) excess() (any, first float64) {
 // ahead, since the beginning not even that, and what a store that judges each request
 // would have admitted is missed by no more than that, and what is too little for one.
 func TestSimulation_LeasesStayWithinTheirBounds(t *testing.T) {
-	seeds, leased, requests, above := uint64(2000/raceShare), uint64(0), 0, 0
+	seeds, leased, requests, above := uint64(storetest.Share(2000, 20)), uint64(0), 0, 0
 	for seed := range seeds {
 		synctest.Test(t, func(t *testing.T) {
 			f := newFleet(t, seed)

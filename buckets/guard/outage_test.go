@@ -11,6 +11,7 @@ import (
 	"github.com/weir-rls/weir/buckets"
 	"github.com/weir-rls/weir/buckets/guard"
 	"github.com/weir-rls/weir/buckets/memory"
+	"github.com/weir-rls/weir/buckets/storetest"
 )
 
 // outage is replicas on one store that goes away on demand, in virtual time.
@@ -320,7 +321,7 @@ func TestOutage_WhatIsOwedIsToldBeforeTheNextRequest(t *testing.T) {
 // is a burst more.
 func TestSimulation_OutagesStayWithinTheirBounds(t *testing.T) {
 	worst := map[string]float64{}
-	for seed := range uint64(400) {
+	for seed := range uint64(storetest.Share(400, 8)) {
 		random := rand.New(rand.NewPCG(seed, 7))
 		n, loses := 1+random.IntN(4), random.IntN(2) == 0
 		rate, burst := 1+random.Int64N(200), int64(n)*(1+random.Int64N(60))

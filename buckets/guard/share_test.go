@@ -42,8 +42,8 @@ func (l *lonely) take(replica int, charges ...buckets.Charge) []buckets.Outcome 
 
 // Together the replicas admit what the limit says: in any window a burst and what
 // refills in it, where no request asks for more than a share, and each its share at once.
-func TestShare_ReplicasThatAreAloneKeepTheLimitTogether(t *testing.T) {
-	for seed := range uint64(300) {
+func TestSimulation_ReplicasThatAreAloneKeepTheLimitTogether(t *testing.T) {
+	for seed := range uint64(storetest.Share(300, 15)) {
 		random := rand.New(rand.NewPCG(seed, 11))
 		n := 1 + random.Int64N(7)
 		rate, burst := 1+random.Int64N(50), n*(1+random.Int64N(40))+random.Int64N(n)

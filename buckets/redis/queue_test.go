@@ -48,6 +48,14 @@ func (a *airport) ask(t *testing.T, charges int) *told {
 	return asker
 }
 
+// held is how many requests wait for a flight, once every worker has done what it can.
+func (a *airport) held() int {
+	synctest.Wait()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.waiting)
+}
+
 func (a *airport) departed(t *testing.T, want ...int) {
 	t.Helper()
 	synctest.Wait()
@@ -159,32 +167,26 @@ func TestQueue_ASlowFlightIsLeftBehind(t *testing.T) {
 func TestQueue_IsBoundedAndAnswersEverybodyWhenItCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAirport()
-		for range mostFlights {
-			for range mostFlown / 16 {
-				a.ask(t, 16)
-			}
+		for a.held(); a.flights < mostFlights; a.held() {
+			a.ask(t, 16)
 			time.Sleep(2 * slowFlight)
 		}
 		waiting := []*told{}
-		for len(waiting) < mostWaiting {
-			asker := &told{}
-			if err := a.add(request{charges: make([]buckets.Charge, 1), asker: asker}); err != nil {
-				break
-			}
-			waiting = append(waiting, asker)
+		for a.held() < mostWaiting {
+			waiting = append(waiting, a.ask(t, 1))
 		}
 		if err := a.add(request{charges: make([]buckets.Charge, 1), asker: &told{}}); !errors.Is(err, errFull) {
-			t.Errorf("with %d waiting: %v, want that it is full", len(waiting), err)
+			t.Errorf("with %d waiting: %v, want that it is full", mostWaiting, err)
 		}
-		for len(waiting) < mostOwed { // what gives back finds room for longer
+		for a.held() < mostOwed { // what gives back finds room for longer
 			asker := &told{}
 			if err := a.add(request{charges: []buckets.Charge{{}, {Mode: buckets.Refund}}, asker: asker}); err != nil {
-				t.Fatalf("a refund with %d waiting: %v", len(waiting), err)
+				t.Fatalf("a refund with %d waiting: %v", a.held(), err)
 			}
 			waiting = append(waiting, asker)
 		}
 		if err := a.add(request{charges: []buckets.Charge{{Mode: buckets.Refund}}, asker: &told{}}); !errors.Is(err, errFull) {
-			t.Errorf("a refund with %d waiting: %v, want that it is full", len(waiting), err)
+			t.Errorf("a refund with %d waiting: %v, want that it is full", mostOwed, err)
 		}
 		a.close()
 		for _, asker := range waiting {

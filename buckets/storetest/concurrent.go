@@ -28,7 +28,11 @@ const (
 // contradicts no call's begin and end.
 func runConcurrent(t *testing.T, s Subject) {
 	operations, refused := 0, 0
-	for number := range concurrentHistories {
+	histories := concurrentHistories
+	if s.Brief {
+		histories /= 4
+	}
+	for number := range histories {
 		stores := s.Open(t, replicas, nil)
 		calm := disturb(t, s)
 		history := callTogether(t, stores, uint64(number))
@@ -48,7 +52,7 @@ func runConcurrent(t *testing.T, s Subject) {
 			}
 		}
 	}
-	t.Logf("%d concurrent histories, %d requests, %d of them refused, are linearizable", concurrentHistories, operations, refused)
+	t.Logf("%d concurrent histories, %d requests, %d of them refused, are linearizable", histories, operations, refused)
 }
 
 // disturb disturbs the stores until the returned function is called.

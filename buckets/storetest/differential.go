@@ -98,7 +98,7 @@ func (c *comparison) runSome(k kind, worker int) {
 		}
 		return
 	}
-	all := comparisons[k] / raceShare
+	all := Share(comparisons[k], 16)
 	if c.brief {
 		all /= 10
 	}

@@ -30,8 +30,9 @@ type Subject struct {
 	// outcomes may be admitted and Blind.
 	MayNotAsk bool
 
-	// Brief compares a tenth of the histories with the model: what judges is that of another
-	// subject, and what is new is the way to it.
+	// Brief compares a tenth of the histories with the model and has a quarter of the
+	// concurrent ones: what judges is that of another subject, and what is new is the way
+	// to it.
 	Brief bool
 
 	// Disturb does to the stores opened last what operators do and no caller may

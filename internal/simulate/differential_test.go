@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/weir-rls/weir/buckets/memory"
+	"github.com/weir-rls/weir/buckets/storetest"
 	"github.com/weir-rls/weir/buckets/waiting"
 	"github.com/weir-rls/weir/descriptors"
 	"github.com/weir-rls/weir/service"
@@ -111,9 +112,10 @@ type same struct {
 
 // The verdicts of a simulation are those that a weir gives over gRPC, from its memory
 // store, when it is asked the same at the same times.
-func TestTheServiceGivesTheSameVerdicts(t *testing.T) {
-	denied, waited := differ(t, everyKind, everyLoad, 100_000)
-	if waited < 1000 || len(denied) < 14 {
+func TestSimulation_TheServiceGivesTheSameVerdicts(t *testing.T) {
+	requests := storetest.Share(100_000, 10)
+	denied, waited := differ(t, everyKind, everyLoad, requests)
+	if waited < requests/100 || len(denied) < 14 {
 		t.Errorf("the trace tries too little: %d waited, refused by %v", waited, denied)
 	}
 }
@@ -133,7 +135,7 @@ descriptors:
 `
 
 // So are those on callers who stand in lines.
-func TestTheServiceGivesTheSameVerdicts_InLines(t *testing.T) {
+func TestSimulation_TheServiceGivesTheSameVerdictsInLines(t *testing.T) {
 	denied, waited := differ(t, lined, strings.NewReplacer("rate=200/s", "rate=40/s",
 		"kind=one-of(bucket,fixed,sliding,both,quotas,class,slow,success,slot,job)", "kind=one-of(slot,slow,class,ended,tenant,crossed)", "class=one-of(gold,silver)", "class=gold", "zipf(20)", "zipf(5)").Replace(everyLoad), 10_000)
 	if waited < 500 || len(denied) < 5 {
