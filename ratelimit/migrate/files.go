@@ -2,7 +2,6 @@ package migrate
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,43 +35,50 @@ func (t Tree) Find(dir string) ([]string, error) {
 			break
 		}
 	}
-	files, err := filesBelow(dir, 0)
-	if err == nil && len(files) == 0 {
+	w := walk{map[string]struct{}{}, nil}
+	if err = w.directory(dir); err == nil && len(w.files) == 0 {
 		err = fmt.Errorf("no rule file in %q", dir)
 	}
-	return files, err
+	return w.files, err
 }
 
-// deepest bounds how deep directories nest, so that a symbolic link to one above ends.
-const deepest = 20
+// walk collects files, each once: links may lead to one that stands elsewhere, and to a
+// directory above.
+type walk struct {
+	seen  map[string]struct{} // by their real paths
+	files []string
+}
 
-func filesBelow(dir string, depth int) (files []string, err error) {
-	if depth > deepest {
-		return nil, fmt.Errorf("directories nest deeper than %d: %q", deepest, dir)
-	}
+func (w *walk) directory(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, e := range entries {
-		name := filepath.Join(dir, e.Name())
 		if strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		info, err := os.Stat(name) // of a link, what it leads to
+		name := filepath.Join(dir, e.Name())
+		real, err := filepath.EvalSymlinks(name)
 		if err != nil {
-			return nil, err
+			return err
 		}
+		info, err := os.Stat(real)
+		if err != nil {
+			return err
+		}
+		if _, again := w.seen[real]; again {
+			continue
+		}
+		w.seen[real] = struct{}{}
 		switch {
 		case info.IsDir():
-			below, err := filesBelow(name, depth+1)
-			if err != nil {
-				return nil, err
+			if err := w.directory(name); err != nil {
+				return err
 			}
-			files = append(files, below...)
-		case info.Mode()&fs.ModeType == 0:
-			files = append(files, name)
+		case info.Mode().IsRegular():
+			w.files = append(w.files, name)
 		}
 	}
-	return files, nil
+	return nil
 }
