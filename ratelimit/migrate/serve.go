@@ -54,6 +54,9 @@ var groups = slices.Concat(ruleGroups, serverGroups, redisGroups, otherGroups)
 // ToServe says an environment as flags of weir serve, whose rules will be in a directory.
 func ToServe(e Environment, rules string) (Serve, error) {
 	environ := maps.Clone(e.Values)
+	if slices.Contains(e.Elsewhere, "REDIS_AUTH") {
+		environ["REDIS_AUTH"] = "somewhere" // that there is one is all that is told of it
+	}
 	memcached := environ["BACKEND_TYPE"] == "memcache"
 	if memcached {
 		delete(environ, "BACKEND_TYPE") // which settings refuse

@@ -203,8 +203,8 @@ func TestServe_WhatHasNoFlagIsNamed(t *testing.T) {
 	if want := (Options{MergeDomains: true, Shadow: true, Quota: true}); made.Options != want {
 		t.Errorf("%+v", made.Options)
 	}
-	hidden := environment(t, "d.yaml", "containers:\n- {env: [{name: REDIS_URL, value: 'r:1'}, {name: REDIS_AUTH, valueFrom: {secretKeyRef: {name: s, key: k}}}, {name: LOG_LEVEL, valueFrom: {}}], envFrom: [{configMapRef: {name: c}}]}\n")
-	if made := serve(t, hidden); len(made.Without) != 3 || made.Without[1].Variable != "REDIS_AUTH" || !strings.Contains(made.Without[1].Why, "password") {
+	hidden := environment(t, "d.yaml", "containers:\n- {env: [{name: REDIS_URL, value: 'r:1'}, {name: REDIS_SOCKET_TYPE, value: tcp}, {name: REDIS_AUTH, valueFrom: {secretKeyRef: {name: s, key: k}}}, {name: LOG_LEVEL, valueFrom: {}}], envFrom: [{configMapRef: {name: c}}]}\n")
+	if made := serve(t, hidden); len(made.Without) != 3 || made.Without[1].Variable != "REDIS_AUTH" || !strings.Contains(made.Without[1].Why, "password") || !slices.Contains(made.Flags, "--redis-password-file /etc/weir/redis-password") {
 		t.Errorf("%+v", made.Without)
 	}
 }
