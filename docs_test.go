@@ -44,33 +44,6 @@ func TestDocumentedRuleFilesLoad(t *testing.T) {
 	}
 }
 
-// What the reference page says is not supported must be refused with that
-// message, and what it says works must not.
-func TestTheReferencePageNamesWhatIsNotSupported(t *testing.T) {
-	page, err := os.ReadFile("docs/reference/rules.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, section, _ := strings.Cut(string(page), "## Not supported yet")
-	for field, rule := range map[string]string{
-		"metadata":        "descriptors: [{key: k, metadata: {}}]",
-		"detailed_metric": "descriptors: [{key: k, detailed_metric: true}]",
-		"value_to_metric": "descriptors: [{key: k, value_to_metric: true}]",
-		"share_threshold": "descriptors: [{key: k, value: 'a*', share_threshold: true}]",
-	} {
-		if !strings.Contains(section, "`"+field+"`") {
-			t.Errorf("docs/reference/rules.md does not name %s", field)
-		}
-		path := filepath.Join(t.TempDir(), "rules.yaml")
-		if err := os.WriteFile(path, []byte("domain: d\n"+rule+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if _, faults := descriptors.Load([]string{path}, descriptors.Options{}); !faults.Failed() || !strings.Contains(faults.Text(), "not supported yet") {
-			t.Errorf("%s is not refused as not supported yet: %s", rule, faults.Text())
-		}
-	}
-}
-
 // The page on overload has each bound of the settings with the default that the settings
 // have, each word by which a bound is counted, and tests that are there.
 func TestTheOverloadPageHasEachBound(t *testing.T) {

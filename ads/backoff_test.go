@@ -55,7 +55,9 @@ func TestPause_DoublesUpToTheLongestAndIsSpread(t *testing.T) {
 func TestPause_IsThatOfWhatHappened(t *testing.T) {
 	plane := partstest.StartControlPlane(t, loopback, "weir", nil)
 	plane.Set("1", perMinute("r", "shop", 5))
-	f := follow(t, plane.Addr, func(o *Options) { o.Backoff = Backoff{First: 50 * time.Millisecond, Refused: 20 * time.Millisecond, Spread: -1} }, descriptors.Options{})
+	f := follow(t, plane.Addr, func(o *Options) {
+		o.Backoff = Backoff{First: 50 * time.Millisecond, Refused: 20 * time.Millisecond, Spread: -1}
+	}, descriptors.Options{})
 	f.inForce("shop/user:5")
 	plane.Stop()
 	f.logged(`"retry_in":"50ms"`)

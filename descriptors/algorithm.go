@@ -48,7 +48,7 @@ func defaultAlgorithm(period time.Duration) string {
 func (w *walker) bucket(n *yaml.Node, fields map[string]field, s *limitSpec) (sound bool) {
 	f, chosen := fields["algorithm"]
 	if chosen {
-		word, ok := w.word(f, algorithms, nil)
+		word, ok := w.word(f, algorithms)
 		if !ok {
 			return false
 		}
@@ -115,7 +115,7 @@ func (w *walker) ratedBucket(n *yaml.Node, fields map[string]field, s *limitSpec
 		s.terms.dates = w.calendar(fields, r)
 	}
 	if f, stated := fields["count"]; stated {
-		word, _ := w.word(f, countWords, nil)
+		word, _ := w.word(f, countWords)
 		if s.limit.CountSuccess = word == "success"; s.limit.CountSuccess && w.text.dialect == Reference {
 			w.fail(f.value, otherwise, "count: success has no meaning here: in the form of envoyproxy/ratelimit nobody tells how a request ends")
 		}

@@ -10,7 +10,6 @@
 // [Rules.Resolve] is what a request runs through: it walks the tree (match.go),
 // decides the cost (hits.go) and builds the bucket's key (key.go).
 //
-// The language is the reference service's and what weir adds to it. A field of
-// the language that is not built yet is refused, never ignored: fields.go lists
-// them.
+// The language is the reference service's and what weir adds to it. What the former
+// means is one of two things: see [Dialect].
 package descriptors

@@ -6,81 +6,73 @@ import (
 	"strings"
 )
 
-// support says what becomes of a field that a rule file may have.
-type support uint8
-
-const (
-	works  support = iota
-	notYet         // refused, never ignored
-)
-
 // table names the fields of one kind of mapping.
 type table struct {
 	what   string // for messages: "unknown field ... in <what>"
-	fields map[string]support
+	fields map[string]bool
 }
 
 var (
-	fileFields = table{"the file", map[string]support{
-		"domain": works, "defaults": works, "descriptors": works, "passive": works, "unmatched": works,
-		"pools": works, "presets": works, "matching": works, "responses": works, "enabled": works, "keys": works,
-		"hash_tag": works,
+	fileFields = table{"the file", map[string]bool{
+		"domain": true, "defaults": true, "descriptors": true, "passive": true, "unmatched": true,
+		"pools": true, "presets": true, "matching": true, "responses": true, "enabled": true, "keys": true,
+		"hash_tag": true,
 	}}
-	defaultsFields = table{"defaults", map[string]support{
-		"on_store_error": works, "response": works, "time_zone": works, "week_start": works,
+	defaultsFields = table{"defaults", map[string]bool{
+		"on_store_error": true, "response": true, "time_zone": true, "week_start": true,
 	}}
-	ruleFields = table{"a descriptor", map[string]support{
-		"key": works, "first_of": works, "value": works, "value_cidr": works, "value_regex": works, "rate_limit": works, "limits": works, "descriptors": works, "shadow_mode": works,
-		"quota_mode": works, "detailed_metric": works, "value_to_metric": works, "share_threshold": works,
-		"metadata": works, "draw": works, "breaker": works,
+	ruleFields = table{"a descriptor", map[string]bool{
+		"key": true, "first_of": true, "value": true, "value_cidr": true, "value_regex": true, "rate_limit": true, "limits": true, "descriptors": true, "shadow_mode": true,
+		"quota_mode": true, "detailed_metric": true, "value_to_metric": true, "share_threshold": true,
+		"metadata": true, "draw": true, "breaker": true,
 	}}
-	rateLimitFields = table{"rate_limit", map[string]support{
-		"unit": works, "requests_per_unit": works, "unlimited": works, "name": works, "replaces": works,
+	rateLimitFields = table{"rate_limit", map[string]bool{
+		"unit": true, "requests_per_unit": true, "unlimited": true, "name": true, "replaces": true,
 	}}
-	limitFields = table{"a limit", map[string]support{
-		"algorithm": works, "rate": works, "burst": works, "weight": works, "name": works, "shadow_mode": works,
-		"on_store_error": works, "response": works, "replaces": works, "enabled": works, "enforce_percent": works,
-		"initial": works, "count": works, "max_debt": works, "max_wait": works, "max_waiters": works, "slots": works,
-		"slot_ttl": works, "time_zone": works, "week_start": works, "lease": works,
+	limitFields = table{"a limit", map[string]bool{
+		"algorithm": true, "rate": true, "burst": true, "weight": true, "name": true, "shadow_mode": true,
+		"on_store_error": true, "response": true, "replaces": true, "enabled": true, "enforce_percent": true,
+		"initial": true, "count": true, "max_debt": true, "max_wait": true, "max_waiters": true, "slots": true,
+		"slot_ttl": true, "time_zone": true, "week_start": true, "lease": true,
 	}}
-	presetFields = table{"a preset", map[string]support{
-		modelLimits: works,
+	presetFields = table{"a preset", map[string]bool{
+		modelLimits: true,
 	}}
-	modelLimitsFields = table{modelLimits, map[string]support{
-		"name": works, "enabled": works, "period": works, "total": works, "success": works, "groups": works, "group_from": works,
-		"user": works, "model": works, "response": works,
+	modelLimitsFields = table{modelLimits, map[string]bool{
+		"name": true, "enabled": true, "period": true, "total": true, "success": true, "groups": true, "group_from": true,
+		"user": true, "model": true, "response": true,
 	}}
-	poolFields = table{"a pool", map[string]support{
-		"name": works, "rate": works, "burst": works, "slots": works, "slot_ttl": works, "split_by": works, "default_class": works,
-		"max_debt": works, "max_wait": works, "max_waiters": works, "shadow_mode": works, "on_store_error": works, "response": works,
-		"enabled": works, "instances": works, "feedback": works,
+	poolFields = table{"a pool", map[string]bool{
+		"name": true, "rate": true, "burst": true, "slots": true, "slot_ttl": true, "split_by": true, "default_class": true,
+		"max_debt": true, "max_wait": true, "max_waiters": true, "shadow_mode": true, "on_store_error": true, "response": true,
+		"enabled": true, "instances": true, "feedback": true,
 	}}
-	instancesFields = table{"instances", map[string]support{
-		"units_each": works, "min": works, "max": works, "step_percent": works, "stale_after": works, "envoy": works,
+	instancesFields = table{"instances", map[string]bool{
+		"units_each": true, "min": true, "max": true, "step_percent": true, "stale_after": true, "envoy": true,
 	}}
-	envoySourceFields = table{"envoy", map[string]support{
-		"admin": works, "cluster": works,
+	envoySourceFields = table{"envoy", map[string]bool{
+		"admin": true, "cluster": true,
 	}}
-	feedbackFields = table{"feedback", map[string]support{
-		"bad_percent": works, "min_percent": works, "freeze": works,
+	feedbackFields = table{"feedback", map[string]bool{
+		"bad_percent": true, "min_percent": true, "freeze": true,
 	}}
-	drawFields = table{"draw", map[string]support{
-		"pool": works, "class": works, "weight": works, "guarantee": works, "reserve": works, "borrow": works, "headroom": works, "enabled": works,
+	drawFields = table{"draw", map[string]bool{
+		"pool": true, "class": true, "weight": true, "guarantee": true, "reserve": true, "borrow": true, "headroom": true, "enabled": true,
 	}}
-	breakerFields = table{"breaker", map[string]support{
-		"enabled": works, "failures": works, "open_for": works, "probes": works, "name": works, "on_store_error": works, "response": works,
+	breakerFields = table{"breaker", map[string]bool{
+		"enabled": true, "failures": true, "open_for": true, "probes": true, "name": true, "on_store_error": true, "response": true,
 	}}
-	responseFields = table{"a response", map[string]support{
-		"form": works, "content_type": works, "body": works, "message": works, "language": works, "headers": works,
+	responseFields = table{"a response", map[string]bool{
+		"form": true, "content_type": true, "body": true, "message": true, "language": true, "headers": true,
 	}}
-	keysFields = table{"keys", map[string]support{
-		"hash": works, "secret_file": works, "entries": works,
+	keysFields = table{"keys", map[string]bool{
+		"hash": true, "secret_file": true, "entries": true,
 	}}
-	replacesFields = table{"an entry of replaces", map[string]support{
-		"name": works,
+	replacesFields = table{"an entry of replaces", map[string]bool{
+		"name": true,
 	}}
-	weightFields = table{"weight", map[string]support{
-		"by": works, "values": works, "default": works,
+	weightFields = table{"weight", map[string]bool{
+		"by": true, "values": true, "default": true,
 	}}
 )
 
@@ -101,20 +93,11 @@ func (t table) suggest(name string) string {
 			return "it belongs in " + other.what
 		}
 	}
-	return "known here: " + strings.Join(t.working(), ", ")
+	return "known here: " + strings.Join(t.names(), ", ")
 }
 
-// working names what t has and supports, in order.
-func (t table) working() []string {
-	var names []string
-	for name, s := range t.fields {
-		if s == works {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
+// names are the fields that t has, in order.
+func (t table) names() []string { return slices.Sorted(maps.Keys(t.fields)) }
 
 // distance is the number of letters to insert, delete, replace or swap with a
 // neighbour that turns a into b, or limit if it is no less.

@@ -39,7 +39,7 @@ func (w *walker) keyHash(f field) *keysSpec {
 		return k
 	}
 	if h, stated := fields["hash"]; stated {
-		w.word(h, hashWords, nil)
+		w.word(h, hashWords)
 	} else {
 		w.fail(f.key, "write hash: hmac-sha256", "keys has no hash")
 	}

@@ -87,7 +87,7 @@ func (w *walker) limit(n *yaml.Node) *limitSpec {
 	w.common(fields, s)
 	w.waiting(fields, &s.limit)
 	if f, ok := fields["lease"]; ok {
-		word, _ := w.word(f, leaseWords, nil)
+		word, _ := w.word(f, leaseWords)
 		s.limit.Exact = word == "off"
 	}
 	room := anything
@@ -119,7 +119,7 @@ func (w *walker) common(fields map[string]field, s *limitSpec) {
 
 // onStoreError reads what becomes of a request when the store fails.
 func (w *walker) onStoreError(f field) buckets.OnStoreError {
-	word, _ := w.word(f, storeErrorWords, nil)
+	word, _ := w.word(f, storeErrorWords)
 	switch word {
 	case "allow":
 		return buckets.Allow

@@ -97,24 +97,21 @@ func (w *walker) count(n *yaml.Node, more int) bool {
 }
 
 // fields reads a mapping, with what merge keys (<<) bring, and reports the
-// fields that t does not know or does not support. ok is false if n is no
+// fields that t does not know or the file's dialect lacks. ok is false if n is no
 // mapping.
 func (w *walker) fields(n *yaml.Node, t table) (fields map[string]field, ok bool) {
 	if n.Kind != yaml.MappingNode || n.Tag != "!!map" {
-		w.fail(n, "known here: "+strings.Join(t.working(), ", "), "%s must be a mapping, not %s", t.what, kindOf(n))
+		w.fail(n, "known here: "+strings.Join(t.names(), ", "), "%s must be a mapping, not %s", t.what, kindOf(n))
 		return nil, false
 	}
 	fields = map[string]field{}
 	w.collect(n, t, fields)
 	for name, f := range fields {
-		s, known := t.fields[name]
-		switch {
-		case !known:
+		known := t.fields[name]
+		if !known {
 			w.fail(f.key, t.suggest(name), "unknown field %s in %s", quote(name), t.what)
-		case s != works:
-			w.fail(f.key, "remove it", "%s is not supported yet", name)
 		}
-		if !known || s != works || w.lacks(name, f) {
+		if !known || w.lacks(name, f) {
 			delete(fields, name)
 		}
 	}

@@ -118,7 +118,7 @@ func (w *walker) choice(f field, words []string) choice {
 	if f.value == nil {
 		return choice{}
 	}
-	word, _ := w.word(f, words, nil)
+	word, _ := w.word(f, words)
 	return choice{word, at(w.text, f.value)}
 }
 

@@ -91,7 +91,7 @@ func (w *walker) declare(d field) *Response {
 	}
 	base, stated := fields["form"]
 	if stated {
-		word, _ := w.word(base, formNames, nil)
+		word, _ := w.word(base, formNames)
 		if known := forms[word]; known != nil {
 			*r = *known
 		}
@@ -117,7 +117,7 @@ func (w *walker) declare(d field) *Response {
 		r.Message, _ = w.template(m, textForm, variableNames[:MessageVariable], maxMessageBytes)
 	}
 	if l, ok := fields["language"]; ok {
-		word, _ := w.word(l, languageNames, nil)
+		word, _ := w.word(l, languageNames)
 		r.Language = Language(max(0, slices.Index(languageNames, word)))
 	}
 	if h, ok := fields["headers"]; ok {

@@ -41,21 +41,14 @@ func (w *walker) str(f field) (string, bool) {
 	return "", false
 }
 
-// word reads one of several words. Those of later are refused as not supported
-// yet.
-func (w *walker) word(f field, now, later []string) (string, bool) {
-	n, remedy := f.value, "use "+strings.Join(now, ", ")
-	if len(now) > 1 {
-		remedy = "use one of " + strings.Join(now, ", ")
+// word reads one of several words.
+func (w *walker) word(f field, words []string) (string, bool) {
+	n, remedy := f.value, "use "+strings.Join(words, ", ")
+	if len(words) > 1 {
+		remedy = "use one of " + strings.Join(words, ", ")
 	}
-	if n.Kind == yaml.ScalarNode && (n.Tag == "!!str" || n.Style == 0) {
-		if slices.Contains(now, n.Value) {
-			return n.Value, true
-		}
-		if slices.Contains(later, n.Value) {
-			w.fail(n, remedy, "%s: %s is not supported yet", f.key.Value, n.Value)
-			return "", false
-		}
+	if n.Kind == yaml.ScalarNode && (n.Tag == "!!str" || n.Style == 0) && slices.Contains(words, n.Value) {
+		return n.Value, true
 	}
 	w.fail(n, remedy, "%s cannot be %s", f.key.Value, kindOf(n))
 	return "", false

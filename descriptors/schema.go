@@ -33,12 +33,9 @@ func Schema() ([]byte, error) {
 // schema is that of a mapping with the fields of k's table.
 func (k mapping) schema() schema {
 	properties := schema{}
-	for name, s := range k.table.fields {
-		switch {
-		case s == works && k.fields[name] != nil:
+	for name := range k.table.fields {
+		if properties[name] = shared[name]; k.fields[name] != nil {
 			properties[name] = k.fields[name]
-		case s == works:
-			properties[name] = shared[name]
 		}
 	}
 	object := schema{"type": "object", "additionalProperties": false, "properties": properties}

@@ -5,8 +5,8 @@ import "strings"
 // counting reads what a rule says of the series and the buckets that it is counted in,
 // and what it has responses repeat.
 func (w *walker) counting(fields map[string]field, r *rule) {
-	r.detailed = w.series("detailed_metric", fields)
-	r.valueToMetric = w.series("value_to_metric", fields)
+	r.detailed = w.stated("detailed_metric", fields)
+	r.valueToMetric = w.stated("value_to_metric", fields)
 	if f, ok := fields["share_threshold"]; ok {
 		on, _ := w.boolean(f)
 		r.shared = on && r.isPattern()
@@ -27,15 +27,13 @@ func (w *walker) counting(fields map[string]field, r *rule) {
 	}
 }
 
-// series reads whether values that clients send name series of metrics.
-func (w *walker) series(name string, fields map[string]field) (on bool) {
+// stated is a field that is true or false, and false where it is not there.
+func (w *walker) stated(name string, fields map[string]field) bool {
 	f, ok := fields[name]
 	if !ok {
 		return false
 	}
-	if on, _ = w.boolean(f); on && w.text.dialect == Weir {
-		w.warn(f.key, "remove it, unless weir ratelimit reads the file, too", "%s means nothing for weir's metrics: no value that a client sends is part of them", name)
-	}
+	on, _ := w.boolean(f)
 	return on
 }
 

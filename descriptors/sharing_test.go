@@ -8,7 +8,7 @@ import (
 const sharedRules = `
 domain: llm
 descriptors:
-  - {key: path, value: "/files/*", share_threshold: true, rate_limit: {unit: minute, requests_per_unit: 1}}
+  - {key: path, value: "/files*", share_threshold: true, rate_limit: {unit: minute, requests_per_unit: 1}}
   - {key: path, value_regex: "/files*", share_threshold: true, rate_limit: {unit: minute, requests_per_unit: 1}}
   - {key: path, rate_limit: {unit: minute, requests_per_unit: 1}}
   - {key: "x-*", share_threshold: true, rate_limit: {unit: minute, requests_per_unit: 1}}
@@ -25,9 +25,8 @@ func TestShareThreshold_OneBucketForAPattern(t *testing.T) {
 	for name, r := range map[string]*Rules{"weir": rulesOf(t, sharedRules), "reference": referenceRules(t, sharedRules)} {
 		seen := map[string]string{}
 		for _, group := range [][]string{
-			{"path=/files/a", "path=/files/", "path=/files/*"},
-			{"path=/filesss", "path=/file"},
-			{"path=/files*"},
+			{"path=/files/a", "path=/files", "path=/files*"},
+			{"path=/file"}, // of an expression that is written as the pattern is
 			{"path=files/*"},
 			{"x-a=1", "x-a=2", "x-a="},
 			{"x-b=1"},
@@ -85,6 +84,13 @@ descriptors:
 	for text, want := range wants {
 		named("weir", weir, text, want)
 		named("reference", reference, text, want)
+	}
+	for field, want := range map[string]string{"detailed_metric": "g_vip.user_u", "value_to_metric": "g|h_vip.user"} {
+		r := rulesOf(t, "domain: llm\ndescriptors: [{first_of: [g, h], value: vip, descriptors: [{key: user, "+field+": true, rate_limit: {unit: minute, requests_per_unit: 1}}]}]")
+		named(field, r, "g=vip user=u", want)
+		if l := r.Limits()[0]; l.Detailed() != (field == "detailed_metric") {
+			t.Errorf("%s below a first_of makes details: %v", field, l.Detailed())
+		}
 	}
 	for text, want := range map[string]string{"plain=p": "plain", "plain=p below=v1": "plain.below_v*"} {
 		named("reference", reference, text, want)

@@ -47,6 +47,10 @@ func (l *Limit) StatPath() string {
 	return l.stat.plain
 }
 
+// Detailed tells that [Limit.StatName] is different for values that clients send, because a
+// rule asks for that: detailed_metric or value_to_metric.
+func (l *Limit) Detailed() bool { return l.stat != nil && l.stat.levels != nil }
+
 func (s *statName) of(entries []Entry) string {
 	var b strings.Builder
 	part := func(text string) {
@@ -102,7 +106,10 @@ func (c *compiler) statName(s *limitSpec, way path, several bool) *statName {
 		n.plain += "." + limitWord(s)
 	}
 	// Entries of a first_of do not stand one by one for the rules of a way.
-	if slices.ContainsFunc(way.rules, func(r *rule) bool { return r.firstOf != nil }) || !n.whole && !slices.ContainsFunc(n.levels, func(l statLevel) bool { return l.value }) {
+	switch first := slices.ContainsFunc(way.rules, func(r *rule) bool { return r.firstOf != nil }); {
+	case n.whole && first:
+		n.levels = n.levels[:0]
+	case !n.whole && (first || !slices.ContainsFunc(n.levels, func(l statLevel) bool { return l.value })):
 		n.levels = nil
 	}
 	return n

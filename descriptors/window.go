@@ -50,7 +50,7 @@ func (w *walker) setDates(fields map[string]field, d *dates) {
 		}
 	}
 	if f, ok := fields["week_start"]; ok {
-		word, _ := w.word(f, weekdays, nil)
+		word, _ := w.word(f, weekdays)
 		for day, name := range weekdays {
 			if name == word {
 				d.weekStart = time.Weekday(day)

@@ -9,7 +9,7 @@ import (
 
 // Observer is told what happens. Every function must be quick: it runs on the
 // request path. Domains, limits and pools are those of the rules, never a client's
-// text, so their number is bounded.
+// text, so their number is bounded; details are not.
 type Observer struct {
 	// Request and Decision are told the id of the trace that the request is part of, empty
 	// if it is not followed.
@@ -28,6 +28,11 @@ type Observer struct {
 	// Met is told of each limit that a request met, after Decision: by which of its
 	// buckets' keys, which is empty for an unlimited one.
 	Met func(l *descriptors.Limit, key string, o Outcome, tokens int64)
+
+	// Detailed is told of each limit that a request met whose rule asks for that, after
+	// Decision: by the name that [descriptors.Limit.StatName] gives it. It is of any bytes
+	// and any length, as the client sent it but for values that the domain's rules hide.
+	Detailed func(l *descriptors.Limit, detail string, o Outcome, tokens int64)
 
 	// Ended is told how a request ended that drew from a pool whose size follows
 	// failures: the response's status, 0 where the client left before there was one.
@@ -122,13 +127,17 @@ func (r Receipt) String() string {
 	return [...]string{"redeemed", "repeated", "expired", "forged", "failed"}[r]
 }
 
-func (s *Service) observeVerdict(v *verdict, waited time.Duration, traceID string) {
+func (s *Service) observeVerdict(v *verdict, request *descriptors.Request, waited time.Duration, traceID string) {
 	for i := range v.met {
 		m := &v.met[i]
 		outcome, tokens := v.outcomeOf(m), v.charged(m)
 		s.options.Observe.Decision(m.Limit, outcome, tokens, traceID)
 		if s.options.Observe.Met != nil {
 			s.options.Observe.Met(m.Limit, m.Charge.Key, outcome, tokens)
+		}
+		if s.options.Observe.Detailed != nil && m.Limit.Detailed() {
+			sent := v.redaction.Entries(request.Descriptors[m.Descriptor].Entries)
+			s.options.Observe.Detailed(m.Limit, m.Limit.StatName(sent), outcome, tokens)
 		}
 		if m.Lost > 0 {
 			s.options.Observe.WrittenOff(m.Limit.Domain, m.Limit.Name, m.Charge.Cost-tokens)

@@ -170,8 +170,8 @@ func (s *Service) settle(ctx context.Context, rules *descriptors.Rules, request 
 			continue
 		}
 		var v verdict
-		v.decide(len(request.Descriptors), &descriptors.Resolution{Matches: matches}, outcomes)
-		s.observeVerdict(&v, 0, "")
+		v.decide(len(request.Descriptors), &descriptors.Resolution{Matches: matches, Redaction: found.Redaction}, outcomes)
+		s.observeVerdict(&v, request, 0, "")
 		s.observeBreakers(rules, charges, outcomes)
 	}
 }

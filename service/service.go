@@ -167,7 +167,7 @@ func (s *Service) judge(ctx context.Context, rules *descriptors.Rules, c *call, 
 		waited = time.Since(a.start)
 	}
 	s.spread(v)
-	s.observeVerdict(v, waited, c.traceID())
+	s.observeVerdict(v, &c.request, waited, c.traceID())
 	if c.trace != nil && v.waited {
 		c.trace.Waited(a.start)
 	}

@@ -91,6 +91,9 @@ func (a *App) observer() service.Observer {
 		Decision: func(l *descriptors.Limit, o service.Outcome, tokens int64, traceID string) {
 			m.Decision(l, o.String(), tokens, traceID)
 		},
+		Detailed: func(l *descriptors.Limit, detail string, o service.Outcome, tokens int64) {
+			m.Detailed(l, detail, o.String(), tokens)
+		},
 
 		Unmatched: m.Unmatched, BadOverrides: m.IgnoredOverrides, UnknownDomain: m.UnknownDomain, Excess: func(b service.Bound) { a.excess(b.String()) },
 		Waited: a.waited, WrittenOff: m.WrittenOff, Receipt: func(r service.Receipt) { m.Receipt(r.String()) },

@@ -12,12 +12,13 @@ import (
 )
 
 // Metrics is weir's Prometheus registry. Every label has a bounded set of
-// values: names from the rule files or words from the code, nothing a client
-// sends.
+// values: names from the rule files or words from the code. What a client sends is in
+// those of details alone, where a rule asks for it.
 type Metrics struct {
 	registry *prometheus.Registry
 
 	decisions     *decisions
+	details       *details
 	abandoned     *prometheus.CounterVec
 	requests      *prometheus.HistogramVec
 	unmatched     *prometheus.CounterVec
@@ -69,9 +70,10 @@ func NewMetrics(version string) *Metrics {
 		traceSpans:    counters("trace_spans_total", "Spans of traces, by what became of them.", "result"),
 		live:          newLive(),
 	}
+	m.details = newDetails(m.decisions)
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "weir", Name: "build_info", Help: "Version of weir; always 1."}, []string{"version"})
 	info.WithLabelValues(version).Set(1)
-	m.registry.MustRegister(m.decisions, m.requests, m.unmatched, m.badOverrides, m.unknownDomain, m.excess, m.panics,
+	m.registry.MustRegister(m.decisions, m.details, m.requests, m.unmatched, m.badOverrides, m.unknownDomain, m.excess, m.panics,
 		m.abandoned, m.waits, m.writtenOff, m.receipts,
 		m.store, m.storeErrors, m.degraded, m.reloads, m.faults, m.lastReload, m.breakers, m.traceSpans, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -102,6 +104,12 @@ func (m *Metrics) Decision(l *descriptors.Limit, outcome string, tokens int64, t
 	if traceID != "" {
 		m.decisions.exemplars.note(limit{l.Domain, l.Name}, outcome, traceID)
 	}
+}
+
+// Detailed records what [Metrics.Decision] was told of a limit, by the values that a client
+// sent: detail may be any text.
+func (m *Metrics) Detailed(l *descriptors.Limit, detail, outcome string, tokens int64) {
+	m.details.count(l, detail, outcome, tokens)
 }
 
 // BreakerMoved records that a circuit breaker came to a state, one of a few words.
