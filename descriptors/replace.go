@@ -88,6 +88,7 @@ func replace(matches []Match) []Match {
 	}
 	return slices.DeleteFunc(matches, func(m Match) bool {
 		_, replaced := names[m.Limit.Stated()]
-		return replaced
+		// The reference service says of an unlimited one that it is, whatever replaces it.
+		return replaced && !(m.Limit.Reference && m.Limit.Unlimited)
 	})
 }

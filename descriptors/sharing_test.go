@@ -96,6 +96,13 @@ descriptors:
 		named("reference", reference, text, want)
 	}
 	named("weir", weir, "plain=p", "named")
+	for text, want := range map[string]bool{"plain=p": false, "plain=p below=v1": false, "value=v one=only": true, "deep=d1 all=x": true} {
+		for _, r := range []*Rules{weir, reference} {
+			if got := one(t, r, Descriptor{Entries: entries(text)}).Limit.StatNameSent(); got != want {
+				t.Errorf("the name of %q has values that were sent: %v, want %v", text, got, want)
+			}
+		}
+	}
 	if all := reference.Limits(); slices.ContainsFunc(all, func(l *Limit) bool { return l.StatName(nil) == l.Name && l.Name == "named" }) {
 		t.Error("a limit of the Reference dialect is called by its name")
 	}

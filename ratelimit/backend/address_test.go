@@ -38,8 +38,8 @@ func TestURL_EachFormNamesItsServers(t *testing.T) {
 			"rediss://:p@a:1?dial_timeout=10s&master_name=m&pool_size=7&read_timeout=1s&write_timeout=1s",
 		},
 		"sentinel with a password in its URL": {
-			Redis{Type: "sentinel", URL: "m,redis://:q@a:1"},
-			"redis://a:1?dial_timeout=10s&master_name=m&pool_size=7&read_timeout=1s&sentinel_password=q&write_timeout=1s",
+			Redis{Type: "sentinel", URL: "m,redis://bob:q@a:1"},
+			"redis://a:1?dial_timeout=10s&master_name=m&pool_size=7&read_timeout=1s&sentinel_password=q&sentinel_username=bob&write_timeout=1s",
 		},
 	} {
 		c.r.PoolSize, c.r.Timeout = 7, 10*time.Second

@@ -208,8 +208,10 @@ func TestForms_OfSentinels(t *testing.T) {
 	if err := partstest.Admin(t, sentinel).Do(t.Context(), "acl", "setuser", "default", "resetpass", ">secret").Err(); err != nil {
 		t.Fatal(err)
 	}
-	r.SentinelAuth = "secret"
 	b := open(t, backend.Options{Main: r})
+	eventually(t, "the remedy", func() bool { return strings.Contains(b.log.String(), "REDIS_SENTINEL_AUTH") })
+	r.SentinelAuth = "secret"
+	b = open(t, backend.Options{Main: r})
 	b.turns(true)
 	b.counts(b.Main, "{d}k", 1)
 }

@@ -54,9 +54,9 @@ func (s *server) open(o Options, with Files, named string, local buckets.Store) 
 }
 
 // observe logs when the Redis begins to fail and ceases to.
-func (s *server) observe() func(time.Duration, error) {
+func (s *server) observe() func(context.Context, time.Duration, error) {
 	var spell guard.Spell
-	return func(_ time.Duration, err error) {
+	return func(_ context.Context, _ time.Duration, err error) {
 		switch began, ceased := spell.Note(err); {
 		case began:
 			s.log.Error("Redis fails; calls that need it do, too", "error", err.Error())
@@ -150,12 +150,18 @@ func (s *server) tellEviction(ctx context.Context) {
 // remedy tells what may help where Redis cannot be used, by what its or the connection's
 // error says.
 func (s *server) remedy(err error) string {
+	auth := s.prefix + "AUTH"
+	if s.settings.AuthFile != "" {
+		auth += "_FILE"
+	}
 	for _, known := range [...]struct{ says, remedy string }{
 		{"x509: certificate signed by unknown authority", "name the authorities that sign Redis's certificate with REDIS_TLS_CACERT"},
 		{"x509: ", "reach Redis by a name that its certificate has, or set REDIS_TLS_SKIP_HOSTNAME_VERIFICATION"},
 		{"certificate", "Redis wants a certificate that its authorities signed: give REDIS_TLS_CLIENT_CERT and REDIS_TLS_CLIENT_KEY"},
-		{"NOAUTH", "set " + s.prefix + "AUTH to PASSWORD or USER:PASSWORD"},
-		{"WRONGPASS", "correct " + s.prefix + "AUTH: PASSWORD, or USER:PASSWORD"},
+		{"unreachable: NOAUTH", "set " + s.prefix + "SENTINEL_AUTH to PASSWORD or USER:PASSWORD of the Sentinels"},
+		{"unreachable: WRONGPASS", "correct " + s.prefix + "SENTINEL_AUTH: PASSWORD, or USER:PASSWORD, of the Sentinels"},
+		{"NOAUTH", "set " + auth + " to PASSWORD or USER:PASSWORD"},
+		{"WRONGPASS", "correct " + auth + ": PASSWORD, or USER:PASSWORD"},
 		{"NOPERM", "give the user the rights that docs/how-to/redis.md lists"},
 		{"no such host", "correct the host in " + s.prefix + "URL"},
 	} {

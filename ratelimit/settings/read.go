@@ -53,10 +53,36 @@ func Read(environ []string) (Settings, []Ignored, error) {
 	if err := parse(&s, given); err != nil {
 		return Settings{}, nil, err
 	}
+	var err error
+	if s.Stats.Mogrifiers, err = mogrifiers(s.Stats.MogrifierNames, given); err != nil {
+		return Settings{}, nil, err
+	}
+	if (s.XDS.Cert == "") != (s.XDS.Key == "") {
+		ignored = append(ignored, Ignored{"CONFIG_GRPC_XDS_CLIENT_TLS_CERT, CONFIG_GRPC_XDS_CLIENT_TLS_KEY", "one is set without the other, so that the control plane is shown no certificate"})
+	}
 	if s.Server.ClientSAN != "" && s.Server.ClientCA == "" {
 		ignored = append(ignored, Ignored{"GRPC_CLIENT_TLS_SAN", "clients have no certificate unless GRPC_CLIENT_TLS_CACERT is set"})
 	}
 	return s, ignored, s.check()
+}
+
+// mogrifiers reads the variables of each name.
+func mogrifiers(names []string, given map[string]string) (all []Mogrifier, err error) {
+	for _, name := range names {
+		prefix := "DOG_STATSD_MOGRIFIER_" + name + "_"
+		m := Mogrifier{Name: name, Pattern: given[prefix+"PATTERN"], Metric: given[prefix+"NAME"], Tags: map[string]string{}}
+		for pair := range strings.SplitSeq(given[prefix+"TAGS"], ",") {
+			key, value, ok := strings.Cut(pair, ":")
+			if pair != "" && !ok {
+				return nil, fmt.Errorf("%sTAGS: %.80q is not KEY:VALUE,KEY:VALUE", prefix, given[prefix+"TAGS"])
+			}
+			if ok {
+				m.Tags[key] = value
+			}
+		}
+		all = append(all, m)
+	}
+	return all, nil
 }
 
 // parse reads numbers as the reference does: 0x10 is 16 and 010 is 8.
@@ -82,6 +108,9 @@ func variables() (all []variable) {
 	for group := range reflect.TypeFor[Settings]().Fields() {
 		for field := range group.Type.Fields() {
 			tag := field.Tag
+			if tag.Get("env") == "-" {
+				continue
+			}
 			all = append(all, variable{
 				group: group.Tag.Get("group"), name: group.Tag.Get("envPrefix") + tag.Get("env"), usage: tag.Get("usage"), unused: tag.Get("unused"),
 				own:  tag.Get("own") != "" || group.Name == "Weir" || group.Name == "PerSecond" && strings.HasPrefix(tag.Get("env"), "TLS_"),

@@ -97,12 +97,21 @@ type Stats struct {
 	FlushInterval  time.Duration     `env:"STATS_FLUSH_INTERVAL" envDefault:"10s" usage:"How often statistics are sent."`
 	Disable        bool              `env:"DISABLE_STATS" envDefault:"false" usage:"Send none, whatever the other variables say."`
 	UseDogStatsd   bool              `env:"USE_DOG_STATSD" envDefault:"false" usage:"Send statistics to a DogStatsD agent over UDP; needs USE_STATSD=false."`
-	Mogrifiers     []string          `env:"USE_DOG_STATSD_MOGRIFIERS" usage:"Names X of rewritings of statistics for DogStatsD, each by DOG_STATSD_MOGRIFIER_X_PATTERN, _NAME and _TAGS: X,Y."`
+	MogrifierNames []string          `env:"USE_DOG_STATSD_MOGRIFIERS" usage:"Names X of rewritings of statistics for DogStatsD, each by DOG_STATSD_MOGRIFIER_X_PATTERN, _NAME and _TAGS: X,Y."`
+	Mogrifiers     []Mogrifier       `env:"-"` // of those names
 	UsePrometheus  bool              `env:"USE_PROMETHEUS" envDefault:"false" usage:"Serve statistics to Prometheus; needs USE_STATSD=false."`
 	PrometheusAddr string            `env:"PROMETHEUS_ADDR" envDefault:":9090" usage:"Where they are served."`
 	PrometheusPath string            `env:"PROMETHEUS_PATH" envDefault:"/metrics" usage:"Under which path."`
 	Mapper         string            `env:"PROMETHEUS_MAPPER_YAML" usage:"File that maps names of statistics to metrics and labels, as for statsd_exporter, in place of the mapping that is built in."`
 	Milliseconds   bool              `env:"PROMETHEUS_RESPONSE_TIME_AS_MILLISECONDS" envDefault:"false" usage:"Serve response times in milliseconds."`
+}
+
+// Mogrifier is a rewriting of statistics, by the variables DOG_STATSD_MOGRIFIER_NAME_.
+type Mogrifier struct {
+	Name    string
+	Pattern string            // of the names that it is for
+	Metric  string            // what they become
+	Tags    map[string]string // what they get
 }
 
 // Values of [Limits.Backend].

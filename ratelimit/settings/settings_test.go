@@ -95,15 +95,16 @@ func sample(v variable, defaults Settings) string {
 
 func TestValuesAreReadAsTheReferenceReadsThem(t *testing.T) {
 	s := read(t, "PORT=0x1f90", "DEBUG_PORT=010", "USE_STATSD=F", "USE_PROMETHEUS=T", "STATS_FLUSH_INTERVAL=1m30s", "NEAR_LIMIT_RATIO=.7",
-		"EXTRA_TAGS=env:prod,zone:a", "USE_DOG_STATSD_MOGRIFIERS=A,B", "CONFIG_GRPC_XDS_NODE_METADATA=a=b=c,nothing,d=", "LOG_LEVEL=Warning", "LOG_FORMAT=JSON",
+		"EXTRA_TAGS=env:prod,zone:a", "USE_DOG_STATSD_MOGRIFIERS=A,B", "DOG_STATSD_MOGRIFIER_A_PATTERN=^x$", "DOG_STATSD_MOGRIFIER_A_NAME=y", "DOG_STATSD_MOGRIFIER_A_TAGS=k:$1,l:m", "CONFIG_GRPC_XDS_NODE_METADATA=a=b=c,nothing,d=", "LOG_LEVEL=Warning", "LOG_FORMAT=JSON",
 		"HOST=", "REDIS_POOL_SIZE=", "TRACING_ENABLED=1")
 	for what, ok := range map[string]bool{
 		"hexadecimal": s.Server.Port == 8080, "octal": s.Server.DebugPort == 8, "F": !s.Stats.UseStatsd, "T": s.Stats.UsePrometheus && s.Tracing.Enabled,
 		"duration": s.Stats.FlushInterval == 90*time.Second, "ratio": s.Limits.NearLimitRatio == float32(.7),
-		"map":   reflect.DeepEqual(s.Stats.ExtraTags, map[string]string{"env": "prod", "zone": "a"}),
-		"list":  reflect.DeepEqual(s.Stats.Mogrifiers, []string{"A", "B"}),
-		"pairs": reflect.DeepEqual(s.XDS.Pairs(), map[string]string{"a": "b=c", "d": ""}),
-		"level": s.Log.Severity() == 4, "json": s.Log.JSON(), "nothing is not set": s.Server.Host == "0.0.0.0" && s.Redis.PoolSize == 10,
+		"map":        reflect.DeepEqual(s.Stats.ExtraTags, map[string]string{"env": "prod", "zone": "a"}),
+		"list":       reflect.DeepEqual(s.Stats.MogrifierNames, []string{"A", "B"}),
+		"mogrifiers": reflect.DeepEqual(s.Stats.Mogrifiers, []Mogrifier{{"A", "^x$", "y", map[string]string{"k": "$1", "l": "m"}}, {"B", "", "", map[string]string{}}}),
+		"pairs":      reflect.DeepEqual(s.XDS.Pairs(), map[string]string{"a": "b=c", "d": ""}),
+		"level":      s.Log.Severity() == 4, "json": s.Log.JSON(), "nothing is not set": s.Server.Host == "0.0.0.0" && s.Redis.PoolSize == 10,
 	} {
 		if !ok {
 			t.Errorf("%s: %+v", what, s)
@@ -122,7 +123,8 @@ func TestWrongValues_NameTheVariableTheValueAndWhatIsAccepted(t *testing.T) {
 		"NEAR_LIMIT_RATIO=most":      `NEAR_LIMIT_RATIO: "most" is not a number`,
 		"NEAR_LIMIT_RATIO=NaN":       "NEAR_LIMIT_RATIO: NaN is no share of a limit",
 		"EXTRA_TAGS=a=b":             `EXTRA_TAGS: "a=b" is not KEY:VALUE,KEY:VALUE`,
-		"CONFIG_GRPC_XDS_CLIENT_ADDITIONAL_HEADERS=s3cret": "CONFIG_GRPC_XDS_CLIENT_ADDITIONAL_HEADERS: its value, which is not shown, is not KEY:VALUE",
+		"CONFIG_GRPC_XDS_CLIENT_ADDITIONAL_HEADERS=s3cret":          "CONFIG_GRPC_XDS_CLIENT_ADDITIONAL_HEADERS: its value, which is not shown, is not KEY:VALUE",
+		"USE_DOG_STATSD_MOGRIFIERS=A DOG_STATSD_MOGRIFIER_A_TAGS=k": `DOG_STATSD_MOGRIFIER_A_TAGS: "k" is not KEY:VALUE,KEY:VALUE`,
 		"LOG_LEVEL=loud":                                 `LOG_LEVEL: "loud" is none of trace, debug,`,
 		"CONFIG_TYPE=file":                               `CONFIG_TYPE: "file" is neither FILE nor GRPC_XDS_SOTW`,
 		"BACKEND_TYPE=memcache":                          "BACKEND_TYPE: there is no memcached backend, whose counts are lost when calls meet: set redis and REDIS_URL, or, for one replica, memory",

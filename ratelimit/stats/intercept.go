@@ -27,20 +27,10 @@ func (s *Stats) Intercept(ctx context.Context, request any, info *grpc.UnaryServ
 }
 
 func (s *Stats) method(full string) *method {
-	if m, ok := s.methods.get(full); ok {
+	return obtain(s, &s.methods, full, maxMethods, func(full string) *method {
+		base := serverScope + clean(full[strings.LastIndexByte(full, '/')+1:])
+		m := &method{&Counter{}, s.sink.timer(base + ".response_time")}
+		s.counters = append(s.counters, counted{base, ".total_requests", m.requests})
 		return m
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.methods.len() >= maxMethods {
-		full = other
-	}
-	if m, ok := s.methods.get(full); ok {
-		return m
-	}
-	base := serverScope + clean(full[strings.LastIndexByte(full, '/')+1:])
-	m := &method{&Counter{}, s.sink.timer(base + ".response_time")}
-	s.methods.add(full, m)
-	s.counters = append(s.counters, counted{base, ".total_requests", m.requests})
-	return m
+	})
 }

@@ -3,13 +3,16 @@ package stats
 import (
 	"hash/maphash"
 	"strings"
+	"sync/atomic"
 )
 
 const (
-	// maxNames bounds the names of limits, and maxDomains the domains that have an
-	// "other" and, apart from that, those that no rule knows: clients choose all three.
-	maxNames   = 10_000
-	maxDomains = 1_000
+	// maxSentNames bounds the names of limits that have values of clients in them,
+	// maxRuleNames those of rules alone, and maxDomains the domains that have an "other"
+	// and, apart from that, those that no rule knows.
+	maxSentNames = 10_000
+	maxRuleNames = 100_000
+	maxDomains   = 1_000
 
 	// maxNameLength bounds one name with its domain, in bytes.
 	maxNameLength = 1_000
@@ -21,10 +24,20 @@ const (
 type limitKey struct{ domain, name string }
 
 // Limit is what is counted of the limits with a name in a domain; the name is dotted, as
-// "key_value.key2_value2", without the domain. A name that is new when there are 10,000, or
-// one of more than 1,000 bytes, is counted under "other". It takes no lock for a name that
-// it knows.
+// "key_value.key2_value2", without the domain. It may have values in it that a client sent:
+// a name that is new when there are 10,000 such, or one of more than 1,000 bytes, is counted
+// under "other". It takes no lock for a name that it knows.
 func (s *Stats) Limit(domain, name string) *Limit {
+	return s.limit(domain, name, &s.sentNames, maxSentNames)
+}
+
+// RuleLimit is [Stats.Limit] for a name that is made of rules alone: clients that fill the
+// names leave room for it.
+func (s *Stats) RuleLimit(domain, name string) *Limit {
+	return s.limit(domain, name, &s.ruleNames, maxRuleNames)
+}
+
+func (s *Stats) limit(domain, name string, names *atomic.Int64, most int64) *Limit {
 	if len(domain)+len(name) > maxNameLength {
 		return s.beyond(domain)
 	}
@@ -34,7 +47,7 @@ func (s *Stats) Limit(domain, name string) *Limit {
 	if found, ok := shard.get(key); ok {
 		return found
 	}
-	if s.names.Load() >= maxNames {
+	if names.Load() >= most {
 		return s.beyond(domain)
 	}
 	s.mu.Lock()
@@ -42,7 +55,7 @@ func (s *Stats) Limit(domain, name string) *Limit {
 	if found, ok := shard.get(key); ok {
 		return found
 	}
-	s.names.Add(1)
+	names.Add(1)
 	found := s.named(domain, name)
 	shard.add(limitKey{strings.Clone(domain), strings.Clone(name)}, found)
 	return found
@@ -52,26 +65,10 @@ func (s *Stats) Limit(domain, name string) *Limit {
 func (s *Stats) beyond(domain string) *Limit {
 	s.logFull.Do(func() {
 		s.log.Warn("there are too many names of limits, or one is too long: such limits are counted together from now on",
-			"counted_as", other, "first_domain", domain, "most_names", maxNames, "most_bytes", maxNameLength,
+			"counted_as", other, "first_domain", domain, "most_names", maxSentNames, "most_bytes", maxNameLength,
 			"remedy", "detailed_metric, value_to_metric and limits that come with requests make a name of each value: use fewer of them")
 	})
-	if len(domain) > maxNameLength {
-		domain = other
-	}
-	if found, ok := s.others.get(domain); ok {
-		return found
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.others.len() >= maxDomains {
-		domain = other
-	}
-	if found, ok := s.others.get(domain); ok {
-		return found
-	}
-	found := s.named(domain, other)
-	s.others.add(strings.Clone(domain), found)
-	return found
+	return obtain(s, &s.others, domain, maxDomains, func(domain string) *Limit { return s.named(domain, other) })
 }
 
 // named returns the limit with a name as it is shown, under the lock: several names can be
@@ -90,34 +87,9 @@ func (s *Stats) named(domain, name string) *Limit {
 // DomainNotFound counts a request for a domain that no rules are of. Domains beyond the
 // first 1,000 are counted as one.
 func (s *Stats) DomainNotFound(domain string) {
-	if len(domain) > maxNameLength {
-		domain = other
-	}
-	c, ok := s.unknown.get(domain)
-	if !ok {
-		c = s.addUnknown(domain)
-	}
-	c.Add(1)
-}
-
-func (s *Stats) addUnknown(domain string) *Counter {
-	if s.unknown.len() >= maxDomains {
-		domain = other
-		if c, ok := s.unknown.get(domain); ok {
-			return c
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.unknown.len() >= maxDomains {
-		domain = other
-	}
-	if c, ok := s.unknown.get(domain); ok {
+	obtain(s, &s.unknown, domain, maxDomains, func(domain string) *Counter {
+		c := &Counter{}
+		s.counters = append(s.counters, counted{limitScope + clean(domain), "." + notFound, c})
 		return c
-	}
-	base := limitScope + clean(domain)
-	c := &Counter{}
-	s.unknown.add(strings.Clone(domain), c)
-	s.counters = append(s.counters, counted{base, "." + notFound, c})
-	return c
+	}).Add(1)
 }

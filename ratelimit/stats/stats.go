@@ -53,14 +53,14 @@ type Stats struct {
 	log     *slog.Logger
 	sink    sink
 
-	seed    maphash.Seed
-	limits  [256]table[limitKey, *Limit]
-	names   atomic.Int64 // in all shards
-	others  table[string, *Limit]
-	unknown table[string, *Counter] // domains that no rules are of
-	methods table[string, *method]
-	logFull sync.Once
-	closed  sync.Once
+	seed                 maphash.Seed
+	limits               [256]table[limitKey, *Limit]
+	sentNames, ruleNames atomic.Int64 // in all shards
+	others               table[string, *Limit]
+	unknown              table[string, *Counter] // domains that no rules are of
+	methods              table[string, *method]
+	logFull              sync.Once
+	closed               sync.Once
 
 	mu         sync.Mutex // for whoever adds to what is above or below
 	byBase     map[string]*Limit

@@ -188,17 +188,21 @@ func TestStatsd_SendsAgainWhatAServerDidNotRead(t *testing.T) {
 		limit.OverLimit.Add(1)
 	}
 	run(t, s)
-	got := map[string]int{}
-	read := func() {
+	accept := func() net.Conn {
 		conn, err := l.Accept()
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
 		_ = conn.(*net.TCPConn).SetReadBuffer(64 << 10)
-		if len(got) == 0 {
-			time.Sleep(1200 * time.Millisecond) // until the client has given up
-		}
+		_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+		return conn
+	}
+	first := accept()
+	defer first.Close()
+	second := accept() // when the client has given up the first
+	defer second.Close()
+	got := map[string]int{}
+	read := func(conn net.Conn) {
 		for in := bufio.NewReader(conn); len(got) < names; {
 			line, err := in.ReadString('\n')
 			if err != nil {
@@ -209,11 +213,11 @@ func TestStatsd_SendsAgainWhatAServerDidNotRead(t *testing.T) {
 			}
 		}
 	}
-	read()
+	read(first)
 	if len(got) == 0 || len(got) >= names {
 		t.Fatalf("of %d counters the first connection brought %d: the connection did not break", names, len(got))
 	}
-	read()
+	read(second)
 	again := 0
 	for _, n := range got {
 		again += n - 1

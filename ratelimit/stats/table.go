@@ -2,6 +2,7 @@ package stats
 
 import (
 	"maps"
+	"strings"
 	"sync/atomic"
 )
 
@@ -30,4 +31,32 @@ func (t *table[K, V]) add(key K, value V) {
 	}
 	next[key] = value
 	t.current.Store(&next)
+}
+
+// obtain returns what a table has under a key, or creates it, under the lock. Keys that are
+// new when there are as many as may be, or too long, are one.
+func obtain[V any](s *Stats, t *table[string, V], key string, most int, create func(key string) V) V {
+	if len(key) > maxNameLength {
+		key = other
+	}
+	if v, ok := t.get(key); ok {
+		return v
+	}
+	if t.len() >= most {
+		key = other
+		if v, ok := t.get(key); ok {
+			return v
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t.len() >= most { // by now
+		key = other
+	}
+	if v, ok := t.get(key); ok {
+		return v
+	}
+	v := create(key)
+	t.add(strings.Clone(key), v)
+	return v
 }
