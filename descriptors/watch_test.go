@@ -157,3 +157,42 @@ func TestWatch_IdenticalContentIsNotReported(t *testing.T) {
 		return true
 	})
 }
+
+// A look may find directories in which something changed before they were watched.
+func TestFollow_WhatALookFindsIsWatchedAndLookedAtAgain(t *testing.T) {
+	outer, inner := t.TempDir(), t.TempDir()
+	directories, looks := []string{outer}, make(chan int, 10)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended, count := make(chan error, 1), 0
+	go func() {
+		ended <- Follow(ctx, never, func() []string { return directories }, func() {
+			count++
+			directories = []string{inner}
+			looks <- count
+		})
+	}()
+	looked := func(n int) {
+		t.Helper()
+		select {
+		case got := <-looks:
+			if got != n {
+				t.Errorf("look %d, want %d", got, n)
+			}
+		case <-time.After(within):
+			t.Fatalf("there was no look %d", n)
+		}
+	}
+	looked(1)
+	looked(2)
+	put(t, outer, map[string]string{"a": ""})
+	put(t, inner, map[string]string{"a": ""})
+	looked(3)
+	put(t, outer, map[string]string{"a": "x"})
+	select {
+	case <-looks:
+		t.Error("what is watched no more was looked at")
+	case <-time.After(2 * settleWithin):
+	}
+	cancel()
+	<-ended
+}

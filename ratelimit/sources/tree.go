@@ -50,6 +50,7 @@ const pollEvery = 2 * time.Second
 // NewTree makes a tree of rules for source. changed is told what each reading found that is
 // news. A tree does nothing before [Tree.First] or [Tree.Run].
 func NewTree(o TreeOptions, source *descriptors.Source, changed func(descriptors.Report)) *Tree {
+	o.Root = filepath.Clean(o.Root) // a slash at its end would hide that it is a link
 	return &Tree{options: o, source: source, changed: changed, poll: pollEvery}
 }
 
@@ -130,7 +131,7 @@ func joined(path string) string {
 // watched are the directories in which something can happen that is a reason to read.
 func (t *Tree) watched() []string {
 	if t.options.WatchRoot {
-		return []string{existing(filepath.Dir(filepath.Clean(t.options.Root)))}
+		return []string{existing(filepath.Dir(t.options.Root))}
 	}
 	if len(t.directories) == 0 {
 		return []string{existing(t.base())}

@@ -84,7 +84,7 @@ func (w *walk) entry(file, path string) error {
 	within := strings.HasPrefix(name, w.prefix)
 	switch {
 	case err == nil && info.IsDir():
-		if !strings.HasPrefix(name+".", w.prefix) && !strings.HasPrefix(w.prefix, name+".") {
+		if !within && !strings.HasPrefix(w.prefix, name+".") {
 			return nil
 		}
 		err := w.directory(file, path)
