@@ -16,18 +16,16 @@ const (
 	mondays
 	months
 	years
-	unmeasured
 	renamed
 )
 
 // changes are what the summary says of each.
 var changes = [...]string{
-	refills:    "token buckets in place of fixed windows: they refill all the time, so twice the amount never passes around the end of a window; --keep-windows keeps the windows",
-	mondays:    "weeks that begin on Monday, in place of Thursday",
-	months:     "months as in the calendar, in place of 30 days from 1 January 1970",
-	years:      "years as in the calendar, in place of 365 days from 1 January 1970",
-	unmeasured: "rules without detailed_metric or value_to_metric: weir's metrics have labels, and no value that a client sends is one",
-	renamed:    "limits with a new name, because theirs is taken: names are unique",
+	refills: "token buckets in place of fixed windows: they refill all the time, so twice the amount never passes around the end of a window; --keep-windows keeps the windows",
+	mondays: "weeks that begin on Monday, in place of Thursday",
+	months:  "months as in the calendar, in place of 30 days from 1 January 1970",
+	years:   "years as in the calendar, in place of 365 days from 1 January 1970",
+	renamed: "limits with a new name, because theirs is taken: names are unique",
 }
 
 // unit is a unit of the reference and how weir states it.

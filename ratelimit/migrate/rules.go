@@ -219,14 +219,8 @@ func (m *migration) level(d *domain, rules []rule, way string) {
 		if text(r.Node, "value") == "" {
 			drop(r.Node, "value")
 		}
-		for _, name := range []string{"shadow_mode", "quota_mode", "share_threshold"} {
+		for _, name := range []string{"shadow_mode", "quota_mode", "detailed_metric", "value_to_metric", "share_threshold"} {
 			truth(field(r.Node, name))
-		}
-		for _, name := range []string{"detailed_metric", "value_to_metric"} {
-			if truth(field(r.Node, name)) {
-				m.count(r, unmeasured, "without "+name+", which means nothing for weir's metrics")
-			}
-			drop(r.Node, name)
 		}
 		if limit := field(r.Node, "rate_limit"); limit != nil {
 			m.limit(d, r, limit)

@@ -59,12 +59,12 @@ descriptors:
   limits: [{rate: 16/min}]
 # weeks from Monday, were from Thursday
 - {key: plan, value: gold*, share_threshold: true, metadata: {tier: 1, note: [a, {b: c}]}, limits: [{name: quota, rate: 1000/week}]} # nobody knows why
-# without detailed_metric, which means nothing for weir's metrics
-# without value_to_metric, which means nothing for weir's metrics
 # was named "quota", which is taken
 # months of the calendar, were of 30 days
 - key: plan
   value: silver
+  detailed_metric: true
+  value_to_metric: true
   quota_mode: true
   limits: [{name: quota-2, rate: 1000/month}]
 # was named "quota", which is taken
@@ -137,7 +137,7 @@ func TestRules_KeepTheirWindowsWhereThatIsWanted(t *testing.T) {
 			t.Errorf("%q is not in\n%s", want, result.Files[0].Content)
 		}
 	}
-	if len(result.Changes) != 2 || result.Changes[0] != (Change{2, changes[unmeasured]}) || result.Changes[1] != (Change{2, changes[renamed]}) {
+	if len(result.Changes) != 1 || result.Changes[0] != (Change{2, changes[renamed]}) {
 		t.Errorf("%+v", result.Changes)
 	}
 }

@@ -18,7 +18,7 @@ import (
 func variables() (all []string) {
 	for group := range reflect.TypeFor[settings.Settings]().Fields() {
 		for field := range group.Type.Fields() {
-			if name, known := field.Tag.Lookup("env"); known && group.Name != "Weir" {
+			if name, known := field.Tag.Lookup("env"); known && name != "-" && group.Name != "Weir" {
 				all = append(all, group.Tag.Get("envPrefix")+name)
 			}
 		}
