@@ -56,39 +56,44 @@ weir ratelimit serves the old files and variables as they are: nobody has to mig
 		if err != nil {
 			return err
 		}
-		if len(args) == 0 && flags.env == "" {
-			return errors.New("nothing to migrate: name a runtime directory, --env, or both")
-		}
-		var serve migrate.Serve
-		if flags.env != "" {
-			if serve, err = flags.serve(); err != nil {
-				return failureError{err}
-			}
-		}
-		if len(args) == 0 && !serve.OverADS {
-			return errors.New("the rules are in files there (CONFIG_TYPE): name the runtime directory")
-		}
-		serve.Options.KeepWindows = flags.windows
-		serve.Options.MergeDomains = serve.Options.MergeDomains || loaded.MergeDomains
-		var rules migrate.Result
-		if len(args) > 0 {
-			if rules, err = rewrite(world, args[0], serve); err != nil {
-				return err
-			}
-		}
-		if err := flags.write(world, rules.Files, flags.told(serve)); err != nil {
-			return failureError{err}
-		}
-		summary := rules.Summary()
-		if flags.out == "" && len(rules.Files) > 1 {
-			summary += "These are several files, and weir serve wants each domain in one: --out DIR writes them.\n"
-		}
-		if _, err := fmt.Fprint(world.Stderr, summary); err != nil {
-			return failureError{err}
-		}
-		return nil
+		return flags.run(world, args, loaded.MergeDomains)
 	}
 	return command
+}
+
+// run migrates the runtime directory that args may name.
+func (f *migrateFlags) run(world World, args []string, mergeDomains bool) (err error) {
+	if len(args) == 0 && f.env == "" {
+		return errors.New("nothing to migrate: name a runtime directory, --env, or both")
+	}
+	var serve migrate.Serve
+	if f.env != "" {
+		if serve, err = f.serve(); err != nil {
+			return failureError{err}
+		}
+	}
+	if len(args) == 0 && !serve.OverADS {
+		return errors.New("the rules are in files there (CONFIG_TYPE): name the runtime directory")
+	}
+	serve.Options.KeepWindows = f.windows
+	serve.Options.MergeDomains = serve.Options.MergeDomains || mergeDomains
+	var rules migrate.Result
+	if len(args) > 0 {
+		if rules, err = rewrite(world, args[0], serve); err != nil {
+			return err
+		}
+	}
+	if err := f.write(world, rules.Files, f.told(serve)); err != nil {
+		return failureError{err}
+	}
+	summary := rules.Summary()
+	if f.out == "" && len(rules.Files) > 1 {
+		summary += "These are several files, and weir serve wants each domain in one: --out DIR writes them.\n"
+	}
+	if _, err := fmt.Fprint(world.Stderr, summary); err != nil {
+		return failureError{err}
+	}
+	return nil
 }
 
 func (f *migrateFlags) define(flags *pflag.FlagSet) {
@@ -99,6 +104,7 @@ func (f *migrateFlags) define(flags *pflag.FlagSet) {
 	config.GroupFlags(flags, "Migration", map[string]string{"env": "FILE", "keep-windows": "bool", "out": "DIR", "overwrite": "bool"})
 }
 
+// serve reads the environment.
 func (f *migrateFlags) serve() (migrate.Serve, error) {
 	environment, err := migrate.ReadEnvironment(f.env)
 	if err != nil {
