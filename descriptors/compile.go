@@ -14,6 +14,7 @@ type domain struct {
 	head          []byte    // of every bucket key, see keyHead
 	tag           int
 	byEntity      bool // a bucket's hash tag names whose it is, not the domain alone
+	spread        bool // and is of all its entries, not the first
 	root          node
 	passive       map[string]struct{}
 	hash          *keyHash // nil: values enter bucket keys as they are
@@ -60,6 +61,7 @@ func compile(name string, files []*file, opts Options, g *changing) (*domain, Fa
 	}
 	d.stat = &statName{whole: true, bare: true, passive: d.passive}
 	c := compiler{domain: d, dialect: opts.Dialect, names: map[string]place{}, shared: map[kind]*Settings{}, ids: map[string]struct{}{}, poolings: map[string]*pooling{}, changing: g}
+	d.spread = opts.Spread
 	matching := c.settings(files)
 	d.head, d.tag = keyHead(opts.KeyPrefix, name, d.byEntity)
 	var rules []*rule
@@ -111,7 +113,8 @@ func (c *compiler) settings(files []*file) (matching place) {
 	enabled := c.agreed("enabled", files, func(f *file) choice { return f.enabled })
 	c.domain.disabled = enabled.word == "false"
 	c.changing.domain(c.domain)
-	c.domain.byEntity = tag.word == "entity"
+	c.domain.spread = c.domain.spread && tag.word == ""
+	c.domain.byEntity = c.domain.spread || tag.word == "entity"
 	c.domain.denyUnmatched, c.domain.matchBest = unmatched.word == "deny", mode.word == "best"
 	return mode.at
 }

@@ -15,6 +15,9 @@ import (
 type Options struct {
 	Dialect   Dialect
 	KeyPrefix string // of all bucket keys, any text
+	// Spread has each bucket in a hash slot of a Redis Cluster by all its entries, where a
+	// domain states no hash_tag: for who has no need to judge a request in one step.
+	Spread bool
 
 	MergeDomains bool // several files may state one domain; their descriptors are joined
 	// AllOrNothing has a [Source] keep all rules as they are while anything has an error;

@@ -140,3 +140,18 @@ func TestHashTag_TellsNothingOfHiddenValues(t *testing.T) {
 		t.Errorf("the tags are %q, in the clear %q", got, plain)
 	}
 }
+
+// Who spreads buckets over a Cluster has those of one descriptor in one slot, whatever the
+// first entry; a domain that states its hash_tag has what it says.
+func TestHashTag_SpreadIsOfAllEntries(t *testing.T) {
+	spread := func(stated string) *Rules {
+		a := assemble([]*file{parse(Reference.text("test.yaml", []byte(stated+"domain: llm\ndescriptors: [{key: route, descriptors: [{key: user, limits: [{rate: 1/s}, {rate: 9/day}]}]}]")))},
+			Options{Dialect: Reference, Spread: true})
+		return newRules(a.domains)
+	}
+	for stated, want := range map[string]int{"": 3, "hash_tag: entity\n": 2, "hash_tag: domain\n": 1} {
+		if all := tags(t, spread(stated), "route=r user=a", "route=r user=b", "route=q user=a"); len(all) != want {
+			t.Errorf("%q has the tags %q, want %d", stated, all, want)
+		}
+	}
+}

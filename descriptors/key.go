@@ -54,11 +54,28 @@ func keyHead(prefix, domain string, byEntity bool) (head []byte, tag int) {
 // if the domain's hash_tag says so: an entry's, or the pool's of a name and no value.
 // Entities that happen to have the same digits share a slot and nothing else.
 func (d *domain) tagEntity(key []byte, name, value string) {
-	if !d.byEntity {
+	if d.byEntity {
+		d.writeTag(key, fnvEntry(fnvOffset, name, value))
+	}
+}
+
+// tagWay is tagEntity for what a rule consumed.
+func (d *domain) tagWay(key []byte, way []step) {
+	if !d.byEntity || len(way) == 0 {
 		return
 	}
+	if !d.spread {
+		way = way[:1]
+	}
+	sum := fnvOffset
+	for i := range way {
+		sum = fnvEntry(sum, way[i].key, way[i].value)
+	}
+	d.writeTag(key, sum)
+}
+
+func (d *domain) writeTag(key []byte, sum uint32) {
 	const hex = "0123456789abcdef"
-	sum := fnv1a(fnv1a(fnv1a(fnvOffset, name), "\x00"), value)
 	for i := range 8 {
 		key[d.tag-2-i] = hex[sum>>(4*i)&15]
 	}
@@ -69,6 +86,10 @@ const (
 	fnvOffset uint32 = 2166136261
 	fnvPrime  uint32 = 16777619
 )
+
+func fnvEntry(sum uint32, name, value string) uint32 {
+	return fnv1a(fnv1a(fnv1a(sum, name), "\x00"), value)
+}
 
 func fnv1a(sum uint32, s string) uint32 {
 	for i := range len(s) {
@@ -103,9 +124,7 @@ func (d *domain) bucketKey(way []step, id string) string {
 	}
 	var space [512]byte
 	b := append(space[:0], d.head...)
-	if len(way) > 0 {
-		d.tagEntity(b, way[0].key, way[0].value)
-	}
+	d.tagWay(b, way)
 	for i := range way {
 		b = appendItem(append(b, ','), way[i].key)
 		if b = append(b, way[i].sign); way[i].hashed {

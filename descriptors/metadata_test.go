@@ -16,7 +16,7 @@ descriptors:
     detailed_metric: true
     metadata: &m
       key: is no field here
-      metadata: {nested: {value: [1, -2.5, 0x10, 1_000, true, off, "off", null, ~, text, {}, []]}, 2020-01-01: 3}
+      metadata: {nested: {value: [1, -2.5, 0x10, 1_000, true, off, "off", null, ~, text, {}, [], {in: [[2]]}]}, 2020-01-01: 3}
       7: seven
     rate_limit: {unit: second, requests_per_unit: 1}
   - key: b
@@ -25,7 +25,7 @@ descriptors:
     rate_limit: {unlimited: true}
   - {key: c, limits: [{rate: 1/s, name: c1}, {rate: 1/min, name: c2}], metadata: {team: search}}
   - {key: d, rate_limit: {unit: second, requests_per_unit: 1}}`
-	const nested = `"metadata":{"nested":{"value":[1,-2.5,16,1000,true,false,"off",null,null,"text",{},[]]},"2020-01-01":3},"7":"seven"`
+	const nested = `"metadata":{"nested":{"value":[1,-2.5,16,1000,true,false,"off",null,null,"text",{},[],{"in":[[2]]}]},"2020-01-01":3},"7":"seven"`
 	for dialect, r := range map[string]*Rules{"weir": rulesOf(t, rules), "reference": referenceRules(t, rules)} {
 		for text, want := range map[string]string{
 			"a=x": `{"key":"is no field here",` + nested + `}`, "b=x": `{"key":"own",` + nested + `}`, "c=x": `{"team":"search"}`,

@@ -98,10 +98,11 @@ func parse(s *Settings, given map[string]string) error {
 
 // variable is one of the fields of [Settings], as its tags tell.
 type variable struct {
-	group, name, usage, unused string
-	own                        bool // not of the reference
-	kind                       reflect.Type
-	at                         []int // of the field
+	group, about        string // about its group
+	name, usage, unused string
+	own                 bool // not of the reference
+	kind                reflect.Type
+	at                  []int // of the field
 }
 
 func variables() (all []variable) {
@@ -112,7 +113,7 @@ func variables() (all []variable) {
 				continue
 			}
 			all = append(all, variable{
-				group: group.Tag.Get("group"), name: group.Tag.Get("envPrefix") + tag.Get("env"), usage: tag.Get("usage"), unused: tag.Get("unused"),
+				group: group.Tag.Get("group"), about: group.Tag.Get("usage"), name: group.Tag.Get("envPrefix") + tag.Get("env"), usage: tag.Get("usage"), unused: tag.Get("unused"),
 				own:  tag.Get("own") != "" || group.Name == "Weir" || group.Name == "PerSecond" && strings.HasPrefix(tag.Get("env"), "TLS_"),
 				kind: field.Type, at: []int{group.Index[0], field.Index[0]},
 			})

@@ -41,7 +41,7 @@ type Server struct {
 	Cert                  string        `env:"GRPC_SERVER_TLS_CERT" usage:"Certificate of the gRPC port, PEM. A replaced file serves from the next connection on."`
 	Key                   string        `env:"GRPC_SERVER_TLS_KEY" usage:"Private key of that certificate, PEM."`
 	ClientCA              string        `env:"GRPC_CLIENT_TLS_CACERT" usage:"Authorities, PEM, of which each client then needs a certificate. A replaced file counts, too."`
-	ClientSAN             string        `env:"GRPC_CLIENT_TLS_SAN" usage:"Name that a client's certificate must have, as DNS name, URI or IP address; needs GRPC_CLIENT_TLS_CACERT."`
+	ClientSAN             string        `env:"GRPC_CLIENT_TLS_SAN" usage:"Name that a client's certificate must have, as DNS name or IP address; needs GRPC_CLIENT_TLS_CACERT."`
 }
 
 // Log is what is logged, and how.

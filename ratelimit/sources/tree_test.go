@@ -111,7 +111,9 @@ func TestTree_AFaultNamesItsFileByDotsAndKeepsToItsDomain(t *testing.T) {
 		}
 	}
 	s, r, _ := read(t, below(dir, true), descriptors.Options{AllOrNothing: true})
-	if limits(s) != "" || !slices.ContainsFunc(r.Domains, func(d descriptors.DomainReport) bool { return d == descriptors.DomainReport{Name: "a", State: descriptors.Refused} }) {
+	if limits(s) != "" || !slices.ContainsFunc(r.Domains, func(d descriptors.DomainReport) bool {
+		return d == descriptors.DomainReport{Name: "a", State: descriptors.Refused}
+	}) {
 		t.Errorf("all or nothing: limits %q, domains %v", limits(s), r.Domains)
 	}
 }
