@@ -56,7 +56,7 @@ demo: build $(if $(ENVOY),,$(VENV_STAMP)) $(if $(filter redis,$(STORE)),redis) #
 test: tools ## Install what is missing and run all tests
 	@packages=$$(go list ./...); failed=0; \
 	go test $(RACE) -timeout 15m $$(grep -vE '$(PROCESSES)' <<<"$$packages") || failed=1; \
-	go test -count=1 -timeout 15m -run "Conformance|Budget|Bytes|Simulation" ./buckets/guard ./buckets/memory ./buckets/redis ./descriptors ./internal/simulate ./service || failed=1; \
+	go test -count=1 -timeout 15m -run "Conformance|Budget|Bytes|Simulation" ./buckets/guard ./buckets/memory ./buckets/redis ./descriptors ./internal/simulate ./ratelimit/... ./service || failed=1; \
 	go test -count=1 -timeout 15m $$(grep -E '$(PROCESSES)' <<<"$$packages") || failed=1; \
 	for module in $(MODULES); do (cd $$module && go test -timeout 15m ./...) || failed=1; done; \
 	exit $$failed

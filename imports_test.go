@@ -152,6 +152,11 @@ var rules = []rule{
 		"it turns text into text: what is served, and by whom, it does not need to know",
 	},
 	{
+		"what the drop-in counts in imports only buckets, their stores and guard, and files that are replaced",
+		roomImportsOnly("ratelimit/backend", "buckets", "buckets/memory", "buckets/redis", "buckets/guard", "internal/files"),
+		"it opens stores by plain values: who reads settings, and who decides by what is counted, is known further out",
+	},
+	{
 		"ratelimit/stats imports nothing of weir, and nothing else imports clients of statsd",
 		func(dir, path string) bool {
 			return roomImportsOnly("ratelimit/stats")(dir, path) ||
@@ -411,6 +416,8 @@ func TestImportRules_CatchWhatTheyForbid(t *testing.T) {
 		{"ratelimit/decide", module + "ratelimit/settings", false},
 		{"ratelimit/decide", module + "buckets", true},
 		{"internal/serving", "google.golang.org/grpc", true},
+		{"ratelimit/backend", module + "buckets/redis", true},
+		{"ratelimit/backend", module + "ratelimit/settings", false},
 		{"envoy", module + "descriptors", true},
 		{"envoy", module + "service", false},
 		{"envoy/generate", module + "descriptors", true},

@@ -56,6 +56,10 @@ func TestDockerfile_WhatShipsIsAStaticBinaryAndRunsAsNobody(t *testing.T) {
 			t.Errorf("%s: want an entry point, and nothing that runs or is fetched in it: %v", shipped, stage)
 		}
 	}
+	// Deployments of envoyproxy/ratelimit start /bin/ratelimit.
+	if !strings.Contains(string(text), "ln -s ../weir /out/bin/ratelimit\n") || !strings.Contains(string(text), "\nCOPY --from=build /out/bin/ /bin/\n") {
+		t.Error("the image has no /bin/ratelimit")
+	}
 	if name != "weir" {
 		t.Errorf("the last stage is %s, which a build without --target makes", name)
 	}

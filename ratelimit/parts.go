@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"strconv"
@@ -17,6 +18,7 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 
+	"github.com/weir-rls/weir/descriptors"
 	"github.com/weir-rls/weir/internal/files"
 	"github.com/weir-rls/weir/internal/serving"
 	"github.com/weir-rls/weir/internal/telemetry"
@@ -32,6 +34,7 @@ func (p *Program) openStats(Options) (err error) {
 		Disabled: s.Disable, Statsd: s.UseStatsd, DogStatsd: s.UseDogStatsd, StatsdAddress: net.JoinHostPort(s.StatsdHost, strconv.Itoa(s.StatsdPort)),
 		FlushInterval: s.FlushInterval, ExtraTags: s.ExtraTags,
 		Prometheus: s.UsePrometheus, PrometheusAddr: s.PrometheusAddr, PrometheusPath: s.PrometheusPath, MapperYAML: s.Mapper, ResponseTimeAsMilliseconds: s.Milliseconds,
+		Own: p.metrics.Gatherer(), OwnOnly: !p.settings.Weir.ReferenceMetrics,
 		Log: p.log,
 	}
 	for _, m := range s.Mogrifiers {
@@ -78,6 +81,12 @@ func (p *Program) openServers(Options) error {
 	s := p.settings
 	service := decide.New(decide.Options{
 		Rules: p.rules.Rules, Store: p.backend.Main, PerSecond: p.backend.PerSecond, Stats: p.stats, Log: p.log,
+		Observe: decide.Observer{
+			Request: func(result string, took time.Duration) { p.metrics.Request(result, took, "") },
+			Limit: func(l *descriptors.Limit, outcome string, hits uint64) {
+				p.metrics.Decision(l, outcome, int64(min(hits, math.MaxInt64)), "")
+			},
+		},
 		Settings: decide.Settings{
 			NearLimitRatio: s.Limits.NearLimitRatio, LocalCacheBytes: s.Limits.LocalCache, ShadowMode: s.Limits.Shadow, QuotaMode: s.Limits.Quota,
 			StopIncrement: s.Limits.StopIncrement, DynamicMetadata: s.Limits.DynamicMetadata,
@@ -86,6 +95,7 @@ func (p *Program) openServers(Options) error {
 	})
 	pages := http.NewServeMux()
 	pages.Handle("/healthcheck", p.vitals)
+	pages.Handle("/readyz", p.vitals) // which weir health asks, the image's own check
 	pages.Handle("/json", service.JSON())
 	p.httpServer = newHTTP(pages, 30*time.Second, p.log)
 	p.debug = newHTTP(newDebug(map[string]page{

@@ -217,6 +217,7 @@ func TestEndpoints_AnswerByteForByte(t *testing.T) {
 	}{
 		{r.HTTPAddr(), "GET", "/healthcheck", "", 200, textType, "OK"},
 		{r.HTTPAddr(), "POST", "/healthcheck", "x", 200, textType, "OK"},
+		{r.HTTPAddr(), "GET", "/readyz", "", 200, textType, "OK"},
 		{r.HTTPAddr(), "GET", "/", "", 404, textType, "404 page not found\n"},
 		{r.HTTPAddr(), "POST", "/json", asked, 200, jsonType, `{"overallCode":"OK","statuses":[{"code":"OK","currentLimit":{"requestsPerUnit":2,"unit":"MINUTE"},"durationUntilReset":"...`},
 		{r.HTTPAddr(), "GET", "/json", asked, 429, jsonType, `{"overallCode":"OVER_LIMIT","statuses":[{"code":"OVER_LIMIT","currentLimit":{"requestsPerUnit":2,"unit":"MINUTE"},"durationUntilReset":"...`},
@@ -350,6 +351,31 @@ func TestLogForms(t *testing.T) {
 		l.Warn("a\nb", "error", errors.New("c\nd"))
 		if text := log.String(); !strings.HasPrefix(text, want[0]) || !strings.HasSuffix(text, want[1]) {
 			t.Errorf("%s: %s", format, text)
+		}
+	}
+}
+
+// The reference's series are there beside weir's own, or those alone.
+func TestMetrics_TheReferencesNamesCanBeSwitchedOff(t *testing.T) {
+	for keep, both := range map[string]bool{"": true, "WEIR_REFERENCE_METRICS=false": false} {
+		r := start(t, environ(tree(t, perMinute), "USE_PROMETHEUS=true", "PROMETHEUS_ADDR=127.0.0.1:0", keep)...)
+		for range 3 {
+			if _, err := r.ask(insecure.NewCredentials()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		code, _, text := get(t, "GET", r.MetricsAddr().String(), "/metrics", "")
+		for want, there := range map[string]bool{
+			`ratelimit_service_rate_limit_over_limit{domain="d",key1="user"} 1`: both,
+			`ratelimit_service_total_requests{grpc_method="ShouldRateLimit"} 3`: both,
+			`weir_decisions_total{domain="d",limit="user",outcome="denied"} 1`:  true,
+			`weir_decisions_total{domain="d",limit="user",outcome="allowed"} 2`: true,
+			`weir_request_duration_seconds_count{result="over_limit"} 1`:        true,
+			"go_goroutines ": true,
+		} {
+			if strings.Contains(text, want) != there || code != 200 {
+				t.Errorf("%q: %d, %s is there %v:\n%s", keep, code, want, !there, text)
+			}
 		}
 	}
 }

@@ -42,7 +42,8 @@ func (p *Program) reloaded(r descriptors.Report) {
 			p.log.Info("rules of a domain "+d.State.String(), "domain", d.Name)
 		}
 	}
-	if r.Faults.Count(descriptors.Error) > 0 {
+	p.metrics.Reload(r.Faults.Count(descriptors.Error))
+	if r.Faults.Failed() {
 		p.stats.ConfigLoadError.Add(1)
 	} else {
 		p.stats.ConfigLoadSuccess.Add(1)
@@ -75,7 +76,7 @@ func (p *Program) openXDS() error {
 			}
 			return report
 		},
-		Changed: p.reloaded, Connected: func(bool) {}, Updated: func() {}, Rejected: func() {}, Log: p.log,
+		Changed: p.reloaded, Connected: p.metrics.ADSConnected, Updated: p.metrics.ADSUpdated, Rejected: p.metrics.ADSRejected, Log: p.log,
 	}
 	for name, value := range s.Headers {
 		o.Headers[strings.ToLower(name)] = value.Reveal()

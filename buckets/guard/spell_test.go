@@ -41,7 +41,7 @@ func TestStrict_ASettlementThatAsksForAnErrorFails(t *testing.T) {
 	for _, mode := range []buckets.Mode{buckets.Settle, buckets.Refund} {
 		for _, strict := range []bool{false, true} {
 			g := guard.New(guard.Options{
-				Store: down, Local: memory.New(memory.Options{}), Timeout: 10 * time.Millisecond, Observe: func(time.Duration, error) {}, Strict: strict,
+				Store: down, Local: memory.New(memory.Options{}), Timeout: 10 * time.Millisecond, Observe: func(context.Context, time.Duration, error) {}, Strict: strict,
 			})
 			settles := charge("{a}", 1, buckets.Fail)
 			settles.Mode = mode

@@ -70,7 +70,7 @@ func ended(weir *exec.Cmd, log *bufio.Scanner) <-chan *os.ProcessState {
 }
 
 func TestSIGTERM_DrainsAndExitsWithZero(t *testing.T) {
-	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt, syscall.SIGHUP} {
 		weir, log := start(t, "--drain-delay=0s")
 		if err := weir.Process.Signal(signal); err != nil {
 			t.Fatal(err)
@@ -110,5 +110,16 @@ func TestSecondSignal_EndsTheDrainAtOnce(t *testing.T) {
 		case <-deadline:
 			t.Fatal("a second signal does not end weir")
 		}
+	}
+}
+
+// Whoever swaps the image of envoyproxy/ratelimit starts /bin/ratelimit.
+func TestName_DecidesWhatIsStarted(t *testing.T) {
+	dropIn := exec.Command(os.Args[0])
+	dropIn.Args = []string{"/bin/ratelimit", "--unknown"}
+	dropIn.Env = append(os.Environ(), actAsWeir+"=1", "BACKEND_TYPE=memcache")
+	text, err := dropIn.CombinedOutput()
+	if dropIn.ProcessState.ExitCode() != 1 || !strings.HasPrefix(string(text), "weir: BACKEND_TYPE: ") {
+		t.Errorf("%v: %s", err, text)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// WeirProcess is a running `weir serve`.
+// WeirProcess is a running `weir serve`, or a drop-in that logs JSON.
 type WeirProcess struct {
 	*Process
 	GRPC string // host:port of the rate limit service
@@ -44,9 +44,12 @@ func (w *WeirProcess) ready(ctx context.Context) error {
 // runtime writes, if it is told to trace, may stand in the same line before it.
 func (w *WeirProcess) listening() bool {
 	for _, line := range w.log.Lines() {
-		var event struct{ Msg, GRPC, HTTP, Line string }
+		var event struct {
+			Msg, GRPC, HTTP, Line string
+			DropIn                string `json:"@message"`
+		}
 		begin := max(0, bytes.IndexByte(line, '{'))
-		if json.Unmarshal(line[begin:], &event) == nil && event.Msg == "listening" {
+		if json.Unmarshal(line[begin:], &event) == nil && event.Msg+event.DropIn == "listening" {
 			w.GRPC, w.HTTP, w.Line = event.GRPC, event.HTTP, event.Line
 			return true
 		}

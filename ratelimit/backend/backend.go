@@ -29,7 +29,7 @@ type Options struct {
 	// does not answer is not healthy. Otherwise it is from then on.
 	Watch bool
 
-	Health func(healthy bool) // is told of each change, one after the other; before the first there is no health
+	Health func(healthy bool) // is told of each change, one after the other, and must not ask the backend; before the first it is not healthy; may be nil
 	Log    *slog.Logger
 }
 

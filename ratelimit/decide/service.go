@@ -28,6 +28,46 @@ type Options struct {
 	Settings  Settings
 	Log       *slog.Logger     // nil: nothing is logged
 	Now       func() time.Time // the clock of the local cache, nil: the machine's
+	Observe   Observer
+}
+
+// Observer is told what was decided, for metrics of weir's own. Its functions may be nil.
+type Observer struct {
+	Request func(result string, took time.Duration) // ok, over_limit or error
+	// Limit is told of each limit that a request met: allowed, denied, shadow_denied or
+	// refunded, and of how many hits.
+	Limit func(l *descriptors.Limit, outcome string, hits uint64)
+}
+
+func (o Observer) request(answer *rls.RateLimitResponse, err error, took time.Duration) {
+	switch {
+	case o.Request == nil:
+	case err != nil:
+		o.Request("error", took)
+	case answer.GetOverallCode() == rls.RateLimitResponse_OVER_LIMIT:
+		o.Request("over_limit", took)
+	default:
+		o.Request("ok", took)
+	}
+}
+
+func (o Observer) limits(all []met) {
+	if o.Limit == nil {
+		return
+	}
+	for i := range all {
+		m := &all[i]
+		outcome := "allowed"
+		switch {
+		case m.gives():
+			outcome = "refunded"
+		case m.refuses():
+			outcome = "denied"
+		case m.over:
+			outcome = "shadow_denied"
+		}
+		o.Limit(m.Limit, outcome, m.hits)
+	}
 }
 
 // Settings are those of the reference service that change decisions and answers, each
@@ -93,6 +133,8 @@ var (
 // ShouldRateLimit implements [rls.RateLimitServiceServer]. Whatever is sent costs its
 // sender an error at most.
 func (s *Service) ShouldRateLimit(ctx context.Context, r *rls.RateLimitRequest) (answer *rls.RateLimitResponse, err error) {
+	begun := time.Now()
+	defer func() { s.options.Observe.request(answer, err, time.Since(begun)) }()
 	defer func() {
 		if cause := recover(); cause != nil {
 			s.options.Log.Error("a decision panicked", "panic", cause, "stack", string(debug.Stack()))
@@ -135,6 +177,7 @@ func (s *Service) decide(ctx context.Context, rules *descriptors.Rules, r *rls.R
 	for i := range all {
 		s.judge(&all[i], asked)
 	}
+	s.options.Observe.limits(all)
 	return s.answer(r, &found, all), nil
 }
 

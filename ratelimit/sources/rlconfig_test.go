@@ -37,7 +37,8 @@ descriptors:
 - {key: path, value_to_metric: true, rate_limit: {unlimited: true, replaces: [{name: n}]}}
 - {key: host}
 - {key: "a\nb\e[1m", limits: [{rate: 100/min}]}
-`})
+`,
+	})
 	want := `b.k: unit=WEEK requests_per_unit=0, shadow_mode: false, quota_mode: false
 shop.path_/items/*: unit=MINUTE requests_per_unit=3, shadow_mode: false, quota_mode: true
 shop.path_/items/*.user: unit=DAY requests_per_unit=4294967295, shadow_mode: true, quota_mode: false

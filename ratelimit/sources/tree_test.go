@@ -73,8 +73,10 @@ func TestTree_EveryFileCountsWhateverItIsCalled(t *testing.T) {
 		watchRoot, ignoreDotFiles bool
 		want                      string
 	}{
-		{true, false, "a=1 b=2 c=3 d=4 e=5 f=6 g=7 h=8"}, {true, true, "a=1 b=2 c=3 d=4 g=7 h=8"},
-		{false, false, "a=1 b=2 c=3 d=4 e=5 f=6"}, {false, true, "a=1 b=2 c=3 d=4"},
+		{true, false, "a=1 b=2 c=3 d=4 e=5 f=6 g=7 h=8"},
+		{true, true, "a=1 b=2 c=3 d=4 g=7 h=8"},
+		{false, false, "a=1 b=2 c=3 d=4 e=5 f=6"},
+		{false, true, "a=1 b=2 c=3 d=4"},
 	} {
 		o := below(dir, c.watchRoot)
 		o.IgnoreDotFiles = c.ignoreDotFiles

@@ -27,7 +27,7 @@ type dogstatsd struct {
 	tags       []string
 	mogrifiers []mogrifier
 	client     *client.Client
-	sent       map[string]uint64 // of each counter
+	sent       map[numberKey]uint64 // of each counter
 }
 
 type mogrifier struct {
@@ -37,7 +37,7 @@ type mogrifier struct {
 }
 
 func newDogstatsd(o Options) (*dogstatsd, error) {
-	d := &dogstatsd{interval: o.FlushInterval, sent: map[string]uint64{}}
+	d := &dogstatsd{interval: o.FlushInterval, sent: map[numberKey]uint64{}}
 	for _, key := range slices.Sorted(maps.Keys(o.ExtraTags)) {
 		d.tags = append(d.tags, key+":"+o.ExtraTags[key])
 	}
@@ -131,14 +131,18 @@ func (d *dogstatsd) run(ctx context.Context, stats *Stats) error {
 
 // flush sends what has changed. What UDP loses is lost.
 func (d *dogstatsd) flush(stats *Stats) {
-	stats.read(func(v value) bool {
-		name, tags := d.mogrify(v.name)
+	stats.read(func(v number) bool {
+		grown := v.n - d.sent[v.key()]
+		if v.grows && grown == 0 {
+			return true
+		}
+		name, tags := d.mogrify(v.name())
 		if !v.grows {
 			_ = d.client.Gauge(name, float64(v.n), tags, 1)
-		} else if grown := v.n - d.sent[v.name]; grown != 0 {
-			_ = d.client.Count(name, whole(grown), tags, 1)
-			d.sent[v.name] = v.n
+			return true
 		}
+		_ = d.client.Count(name, whole(grown), tags, 1)
+		d.sent[v.key()] = v.n
 		return true
 	})
 	_ = d.client.Flush()

@@ -14,7 +14,7 @@ func (s *Stats) StatsHandler() http.Handler {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		expvar.Do(func(v expvar.KeyValue) { fmt.Fprintf(w, "%s: %s\n", v.Key, v.Value) })
 		all := map[string]uint64{}
-		s.read(func(v value) bool { all[v.name] = v.n; return true })
+		s.read(func(v number) bool { all[v.name()] = v.n; return true })
 		text, _ := json.Marshal(all) // names are valid UTF-8, and the rest are numbers
 		fmt.Fprintf(w, "ratelimit: %s\n", text)
 	})

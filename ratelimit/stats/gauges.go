@@ -9,6 +9,26 @@ type value struct {
 	n     uint64
 }
 
+// number is what a sink is told: a counter or a value.
+type number struct {
+	counted
+	grows bool
+	n     uint64
+}
+
+// key tells numbers apart without their names, which are long.
+func (n number) key() numberKey {
+	if n.Counter != nil {
+		return numberKey{counter: n.Counter}
+	}
+	return numberKey{name: n.base}
+}
+
+type numberKey struct {
+	counter *Counter
+	name    string // of a value
+}
+
 // Pool is the state of a pool of connections to Redis.
 type Pool struct {
 	Active uint64 // connections that are open

@@ -2,6 +2,7 @@ package stats
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unique"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -33,9 +35,9 @@ type exposition struct {
 	mu     sync.Mutex
 	source *Stats
 	// What has been mapped once stays: names are bounded where they are made.
-	mapped   map[string]*shown // by dotted name
-	shown    map[string]*shown // by series
-	families map[string]family // by Prometheus' name
+	mapped   map[numberKey]*shown
+	shown    map[[sha256.Size]byte]*shown // by series, as a hash, since names are long
+	families map[string]family            // by Prometheus' name
 	timed    []prometheus.Collector
 }
 
@@ -60,7 +62,7 @@ func newExposition(o Options) (*exposition, error) {
 	}
 	e := &exposition{
 		path: o.PrometheusPath, log: o.Log, mapping: defaultMapping(o.ResponseTimeAsMilliseconds), extra: prometheus.Labels{},
-		mapped: map[string]*shown{}, shown: map[string]*shown{}, families: map[string]family{},
+		mapped: map[numberKey]*shown{}, shown: map[[sha256.Size]byte]*shown{}, families: map[string]family{},
 	}
 	if o.MapperYAML != "" {
 		if m, err := fileMapping(o.MapperYAML); err != nil {
@@ -180,8 +182,8 @@ func (e *exposition) Describe(chan<- *prometheus.Desc) {}
 
 // Collect shows every counter that is not zero, and everything else.
 func (e *exposition) Collect(out chan<- prometheus.Metric) {
-	var all []value
-	e.source.read(func(v value) bool { all = append(all, v); return true })
+	var all []number
+	e.source.read(func(v number) bool { all = append(all, v); return true })
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, v := range all {
@@ -202,34 +204,34 @@ func (e *exposition) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-func (e *exposition) seriesOf(v value) *shown {
-	if known := e.mapped[v.name]; known != nil {
+func (e *exposition) seriesOf(v number) *shown {
+	if known := e.mapped[v.key()]; known != nil {
 		return known
 	}
 	kind, valueType := mapper.MetricTypeGauge, prometheus.GaugeValue
 	if v.grows {
 		kind, valueType = mapper.MetricTypeCounter, prometheus.CounterValue
 	}
-	s, ok := e.agreed(v.name, kind)
+	s, ok := e.agreed(v.name(), kind)
 	if !ok {
-		e.mapped[v.name] = &shown{}
-		return e.mapped[v.name]
+		e.mapped[v.key()] = &shown{}
+		return e.mapped[v.key()]
 	}
 	names := slices.Sorted(maps.Keys(s.labels))
 	values := make([]string, len(names))
 	for i, name := range names {
-		values[i] = s.labels[name]
+		values[i] = unique.Make(s.labels[name]).Value() // the counters of a limit share theirs
 	}
-	identity := fmt.Sprintf("%q %q %q", s.name, names, values)
+	identity := sha256.Sum256(fmt.Appendf(nil, "%q %q %q", s.name, names, values))
 	known := e.shown[identity]
 	if known == nil {
 		known = &shown{desc: prometheus.NewDesc(s.name, s.help, names, nil), kind: valueType, values: values}
 		if _, err := prometheus.NewConstMetric(known.desc, valueType, 0, values...); err != nil {
-			e.log.Error("a metric is not shown, as its labels are wrong", "metric", v.name, "name", s.name, "error", err)
+			e.log.Error("a metric is not shown, as its labels are wrong", "metric", v.name(), "name", s.name, "error", err)
 		} else {
 			e.shown[identity] = known
 		}
 	}
-	e.mapped[v.name] = known
+	e.mapped[v.key()] = known
 	return known
 }

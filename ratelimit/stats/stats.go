@@ -162,18 +162,18 @@ func (s *Stats) Handler() http.Handler {
 }
 
 // read yields every counter that is not zero and everything that is generated.
-func (s *Stats) read(yield func(value) bool) {
+func (s *Stats) read(yield func(number) bool) {
 	s.mu.Lock()
 	counters, generators := slices.Clone(s.counters), slices.Clone(s.generators)
 	s.mu.Unlock()
 	for _, c := range counters {
-		if n := c.Value(); n != 0 && !yield(value{c.name(), true, n}) {
+		if n := c.Value(); n != 0 && !yield(number{c, true, n}) {
 			return
 		}
 	}
 	for _, generate := range generators {
 		for _, v := range generate() {
-			if (v.n != 0 || !v.grows) && !yield(v) {
+			if (v.n != 0 || !v.grows) && !yield(number{counted{base: v.name}, v.grows, v.n}) {
 				return
 			}
 		}

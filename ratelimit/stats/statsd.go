@@ -41,14 +41,14 @@ type statsd struct {
 	mu     sync.Mutex
 	timers []*samples
 
-	sent   map[string]uint64 // what the server knows of each counter
+	sent   map[numberKey]uint64 // what the server knows of each counter
 	stream *stream
 	client client.Statter
 	failed bool // the last flush did, and that was told
 }
 
 func newStatsd(o Options) (*statsd, error) {
-	s := &statsd{address: o.StatsdAddress, interval: o.FlushInterval, log: o.Log, sent: map[string]uint64{}, stream: &stream{address: o.StatsdAddress}}
+	s := &statsd{address: o.StatsdAddress, interval: o.FlushInterval, log: o.Log, sent: map[numberKey]uint64{}, stream: &stream{address: o.StatsdAddress}}
 	for _, key := range slices.Sorted(maps.Keys(o.ExtraTags)) {
 		if value := o.ExtraTags[key]; key != "" && value != "" {
 			s.tags += ".__" + clean(key) + "=" + strings.ReplaceAll(clean(value), ".", "_")
@@ -105,7 +105,7 @@ func (s *statsd) flush(ctx context.Context, stats *Stats) error {
 	if err := s.stream.connect(ctx); err != nil {
 		return err
 	}
-	pending := map[string]uint64{}
+	pending := map[numberKey]uint64{}
 	write := func() error {
 		err := s.stream.flush()
 		if err == nil {
@@ -115,13 +115,13 @@ func (s *statsd) flush(ctx context.Context, stats *Stats) error {
 		return err
 	}
 	var failed error
-	stats.read(func(v value) bool {
-		switch grown := v.n - s.sent[v.name]; {
+	stats.read(func(v number) bool {
+		switch grown := v.n - s.sent[v.key()]; {
 		case !v.grows:
-			failed = s.client.Gauge(v.name+s.tags, whole(v.n), 1)
+			failed = s.client.Gauge(v.name()+s.tags, whole(v.n), 1)
 		case grown != 0:
-			failed = s.client.Inc(v.name+s.tags, whole(grown), 1)
-			pending[v.name] = v.n
+			failed = s.client.Inc(v.name()+s.tags, whole(grown), 1)
+			pending[v.key()] = v.n
 		}
 		if failed == nil && len(s.stream.buffer) >= chunk {
 			failed = write()
