@@ -152,6 +152,11 @@ var rules = []rule{
 		"where files are is no matter of decisions or settings, and a walk through directories is tested alone",
 	},
 	{
+		"what rewrites rules and settings of the reference imports only descriptors and the reference's settings",
+		roomImportsOnly("ratelimit/migrate", "descriptors", "ratelimit/settings"),
+		"it turns text into text: what is served, and by whom, it does not need to know",
+	},
+	{
 		"what the drop-in counts in imports only buckets, their stores and guard, and files that are replaced",
 		roomImportsOnly("ratelimit/backend", "buckets", "buckets/memory", "buckets/redis", "buckets/guard", "internal/files"),
 		"it opens stores by plain values: who reads settings, and who decides by what is counted, is known further out",

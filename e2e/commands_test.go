@@ -28,6 +28,7 @@ var followed = map[string]func(*shell){
 		s.run("curl -sS localhost:8080/api/v1/check --json '{\"domain\": \"shop\", \"descriptors\": [{\"entries\": [{\"key\": \"user\", \"value\": \"u\"}]}]}' > asked.txt\n")
 	},
 	"docs/how-to/changing-limits.md": func(s *shell) { s.serve(shop) },
+	"docs/how-to/migrate.md":         nil,
 	"docs/how-to/named-buckets.md":   func(s *shell) { s.serve(shop) },
 	"docs/how-to/observe.md":         func(s *shell) { s.serve(shop) },
 	"docs/how-to/runbook.md":         func(s *shell) { s.serve(shop) },
@@ -63,6 +64,7 @@ var notRun = map[string]string{
 	"weir serve --rules rules.yaml --tracing":                           "does not end: TestTraces_GoOnWhereEnvoysEnded starts one; the flags are looked up",
 	"weir serve --rules rules.yaml --decision-log":                      "does not end: the flags are looked up",
 	"weir serve --rules-ads":                                            "needs a control plane: TestRulesOverADS starts one with its own certificates; the flags are looked up",
+	"BACKEND_TYPE=memory USE_STATSD=false":                              "does not end: the tests of ratelimit start the same program",
 	"kubectl ":                                                          "needs a cluster: the tests of deploy read the dashboard",
 	"docker compose up":                                                 "needs Docker: the tests of the examples read each docker-compose.yaml and start the same processes",
 	"docker run":                                                        "needs Docker and a release: release_test.go reads the image's name, the Dockerfile and the settings",
