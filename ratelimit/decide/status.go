@@ -65,14 +65,10 @@ func (m *met) remaining() uint32 {
 }
 
 // tellsMoreThan orders the limits of one descriptor, of which its status shows one: what
-// refuses the request, then what refuses with all other quotas, then what has the least
-// left.
+// refuses, then what has the least left. All of them are quotas or none.
 func (m *met) tellsMoreThan(other *met) bool {
-	switch {
-	case m.refuses() != other.refuses():
+	if m.refuses() != other.refuses() {
 		return m.refuses()
-	case m.refuses() && m.Limit.Quota != other.Limit.Quota:
-		return other.Limit.Quota
 	}
 	return m.remaining() < other.remaining()
 }
