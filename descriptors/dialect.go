@@ -53,6 +53,16 @@ func (w *walker) lacks(name string, f field) bool {
 // exact, so that what is refused counts, too.
 const referenceDebt = buckets.MaxTicks - 2*maxTokens
 
+// unitDefaults are those of a rate_limit, and of an override. In the Reference dialect a
+// store that fails fails the call, unless the file says otherwise.
+func (w *walker) unitDefaults() Settings {
+	s := w.defaults
+	if w.text.dialect == Reference && !w.storeErrorStated {
+		s.OnStoreError = buckets.Fail
+	}
+	return s
+}
+
 // referenceUnit makes s what the reference service makes of a rate_limit.
 func (s *limitSpec) referenceUnit(requests int64, u Unit) {
 	s.algorithm, s.limit.Unit = fixedWindow, u

@@ -35,6 +35,11 @@ type Fault struct {
 	Caret   int    // terminal cells of Excerpt before the place
 }
 
+// FileFault is a fault of a file or a directory as a whole. Its texts may be any.
+func FileFault(s Severity, name, message, remedy string) Fault {
+	return place{text: newText(name, nil)}.fault(s, printable(message, maxMessage), remedy)
+}
+
 // Error is the fault in one line: "file:line:column: error: message: remedy [id]", or
 // with the path in place of line and column.
 func (f Fault) Error() string {

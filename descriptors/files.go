@@ -67,7 +67,7 @@ func readFiles(paths []string, d Dialect) (files []*file, faults Faults) {
 
 // noFiles is what is wrong with an empty directory.
 func noFiles(path string, s Severity) Fault {
-	return place{text: newText(path, nil)}.fault(s, "there are no rule files in it", "their names end in .yaml or .yml")
+	return FileFault(s, path, "there are no rule files in it", "their names end in .yaml or .yml")
 }
 
 // list names the rule files of a path: itself, or what a directory holds of
@@ -172,7 +172,7 @@ func fileFault(name string, err error) Fault {
 	if pe, ok := errors.AsType[*os.PathError](err); ok {
 		err = pe.Err
 	}
-	return place{text: newText(name, nil)}.fault(Error, "cannot be read: "+printable(err.Error(), maxShown), "check the path and who may read it")
+	return FileFault(Error, name, "cannot be read: "+err.Error(), "check the path and who may read it")
 }
 
 // assembly is what files make together.

@@ -2,11 +2,12 @@ package descriptors
 
 import "bytes"
 
-// Given is a rule file that is not on disk: what another room got, as that room wrote
-// it in the language of rule files.
+// Given is a rule file that another room got, as that room wrote it in the language of
+// rule files, or found.
 type Given struct {
 	Name    string // what faults call it, any text; no two at a time have the same
-	Content []byte // which must not change any more
+	File    string // where it is on disk, to be read from there; empty if it is not
+	Content []byte // of what is not on disk, which must not change any more
 	// Path names what stands at a place of Content, line and column counted from 1, as
 	// whoever sent it knows it.
 	Path   func(line, column int) string
@@ -34,9 +35,10 @@ func (s *Source) Replace(all []Given, whole bool) Report {
 	}
 	changed = changed || len(files) != len(s.files)
 	none := len(all) == 0 && whole && s.Rules() == nil
-	if !changed && !none {
+	if !changed && !none && s.broken == "" {
 		return Report{}
 	}
+	s.broken = ""
 	report := s.adopt(files)
 	if none {
 		s.rules.Store(newRules(s.domains))
@@ -44,16 +46,25 @@ func (s *Source) Replace(all []Given, whole bool) Report {
 	return report
 }
 
+// Lose is [Source.Replace] for who cannot tell which rule files there are, because of
+// what f says: everything is kept.
+func (s *Source) Lose(f Fault) Report {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lost(f)
+}
+
 // given is the file that was given: that of before, if it is the same.
 func (s *Source) given(g Given) *file {
+	if g.File != "" {
+		return s.onDisk(g.Name, g.File)
+	}
 	before := s.files[g.Name]
 	if before != nil && before.unread == g.Unread && bytes.Equal(before.raw, g.Content) {
 		return before
 	}
 	if g.Unread != "" {
-		t := newText(g.Name, nil)
-		fault := place{text: t}.fault(Error, printable(g.Unread, maxMessage), "")
-		return &file{text: t, unread: g.Unread, faults: Faults{fault}}
+		return &file{text: newText(g.Name, nil), unread: g.Unread, faults: Faults{FileFault(Error, g.Name, g.Unread, "")}}
 	}
 	if len(g.Content) >= largeFile {
 		s.begin()

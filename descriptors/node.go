@@ -21,11 +21,12 @@ type walker struct {
 
 	// defaults is a limit with what the file's defaults say: what becomes of a
 	// request when the store fails, and what a refused caller sees.
-	defaults Settings
-	dates    dates
-	zones    map[string]*time.Location // read so far
-	declared map[string]*Response
-	keys     map[string]string // of entries, see once
+	defaults         Settings
+	storeErrorStated bool // by the defaults
+	dates            dates
+	zones            map[string]*time.Location // read so far
+	declared         map[string]*Response
+	keys             map[string]string // of entries, see once
 
 	discreet bool                // the file says `keys`: faults do not repeat values of entries
 	plain    bool                // no node has a name, so each is reached once

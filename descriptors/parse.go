@@ -92,7 +92,7 @@ func (w *walker) file(n *yaml.Node, f *file) {
 	if d, ok := fields["defaults"]; ok {
 		w.setDefaults(d)
 	}
-	f.defaults, f.dates, f.declared = w.defaults, w.dates, w.declared
+	f.defaults, f.dates, f.declared = w.unitDefaults(), w.dates, w.declared
 	if p, ok := fields["pools"]; ok {
 		f.pools = w.pools(p)
 	}
@@ -129,7 +129,7 @@ func (w *walker) setDefaults(d field) {
 		return
 	}
 	if e, ok := fields["on_store_error"]; ok {
-		w.defaults.OnStoreError = w.onStoreError(e)
+		w.defaults.OnStoreError, w.storeErrorStated = w.onStoreError(e), true
 	}
 	if r, ok := fields["response"]; ok {
 		w.defaults.Response = w.response(r)

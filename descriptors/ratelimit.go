@@ -22,7 +22,7 @@ func (w *walker) rateLimit(f field) *limitSpec {
 	if !ok {
 		return nil
 	}
-	s := &limitSpec{meaning: &meaning{algorithm: tokenBucket, reference: true, limit: w.defaults, heaviest: 1}, at: at(w.text, f.key)}
+	s := &limitSpec{meaning: &meaning{algorithm: tokenBucket, reference: true, limit: w.unitDefaults(), heaviest: 1}, at: at(w.text, f.key)}
 	s.limit.Reference = w.text.dialect == Reference
 	if name, ok := fields["name"]; ok && !name.null() {
 		s.name, s.at = w.name(name), at(w.text, name.value)

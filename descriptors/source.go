@@ -93,11 +93,7 @@ func (s *Source) Reload() Report {
 	defer s.mu.Unlock()
 	names, err := list(s.path)
 	if err != nil {
-		if s.broken == err.Error() {
-			return Report{}
-		}
-		s.broken, s.faults = err.Error(), Faults{fileFault(s.path, err)}
-		return Report{Changed: true, Faults: s.faults, Domains: s.kept()}
+		return s.lost(fileFault(s.path, err))
 	}
 	defer s.finish()
 	files, changed := s.read(names)
@@ -115,6 +111,15 @@ func (s *Source) Reload() Report {
 		report.Faults = s.faults
 	}
 	return report
+}
+
+// lost reports that rule files cannot be found because of f, and keeps everything.
+func (s *Source) lost(f Fault) Report {
+	if s.broken == f.Error() {
+		return Report{}
+	}
+	s.broken, s.faults = f.Error(), Faults{f}
+	return Report{Changed: true, Faults: s.faults, Domains: s.kept()}
 }
 
 // adopt makes files live in place of those before.
@@ -156,30 +161,35 @@ func (s *Source) read(names []string) (files map[string]*file, changed bool) {
 	files = map[string]*file{}
 	changed = len(names) != len(s.files)
 	for _, name := range names {
-		before := s.files[name]
-		var held []byte
-		if before != nil {
-			held = before.raw
-		}
-		content, err := readBounded(name, held)
-		switch {
-		case err != nil:
-			now := unreadable(name, err)
-			if before != nil && before.unread == now.unread {
-				now = before
-			}
-			files[name] = now
-		case before != nil && before.unread == "" && bytes.Equal(before.raw, content) && !before.keys.stale():
-			files[name] = before
-		default:
-			if len(content) >= largeFile {
-				s.begin()
-			}
-			files[name] = parseFile(s.options.Dialect.text(name, content))
-		}
-		changed = changed || files[name] != before
+		files[name] = s.onDisk(name, name)
+		changed = changed || files[name] != s.files[name]
 	}
 	return files, changed
+}
+
+// onDisk reads the file at path, which faults call name: it is that of before, if it is
+// the same.
+func (s *Source) onDisk(name, path string) *file {
+	before := s.files[name]
+	var held []byte
+	if before != nil {
+		held = before.raw
+	}
+	content, err := readBounded(path, held)
+	switch {
+	case err != nil:
+		now := unreadable(name, err)
+		if before != nil && before.unread == now.unread {
+			return before
+		}
+		return now
+	case before != nil && before.unread == "" && bytes.Equal(before.raw, content) && !before.keys.stale():
+		return before
+	}
+	if len(content) >= largeFile {
+		s.begin()
+	}
+	return parseFile(s.options.Dialect.text(name, content))
 }
 
 // begin tells that a large file is read, until finish.

@@ -38,13 +38,22 @@ func (l *Limit) StatName(entries []Entry) string {
 	}
 }
 
-// Detailed tells that [Limit.StatName] is different for values that clients send, because a
-// rule asks for that: detailed_metric or value_to_metric.
-func (l *Limit) Detailed() bool { return l.stat != nil && l.stat.levels != nil }
-
 // StatNameSent tells whether [Limit.StatName] has what a client sent in it, and not rules
 // alone.
 func (l *Limit) StatNameSent() bool { return l.stat != nil && (l.stat.levels != nil || l.stat.whole) }
+
+// StatPath is what the limit is called there before anybody sent a value: by the keys of
+// the rules on its way and the values that they state.
+func (l *Limit) StatPath() string {
+	if l.stat == nil {
+		return l.Name
+	}
+	return l.stat.plain
+}
+
+// Detailed tells that [Limit.StatName] is different for values that clients send, because a
+// rule asks for that: detailed_metric or value_to_metric.
+func (l *Limit) Detailed() bool { return l.stat != nil && l.stat.levels != nil }
 
 func (s *statName) of(entries []Entry) string {
 	var b strings.Builder

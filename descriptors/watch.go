@@ -28,34 +28,67 @@ const (
 // A ConfigMap swaps a link beside its files, so the directory is watched and
 // not the files, and what decides is their content.
 func (s *Source) Watch(ctx context.Context, onReload func(Report)) error {
-	reload := func() {
+	return Follow(ctx, s.poll, func() []string { return []string{s.directory()} }, func() {
 		if r := s.Reload(); r.Changed {
 			onReload(r)
 		}
-	}
+	})
+}
+
+// Follow calls look, and again whenever something changes in one of directories and when
+// poll has passed, until ctx ends, whose error it returns. All is called from this
+// goroutine. directories is asked before each look, as other ones may stand at the same
+// names, and after it, as it may find more of them; what the system cannot watch of them is
+// left to poll.
+func Follow(ctx context.Context, poll time.Duration, directories func() []string, look func()) error {
+	var w watcher
 	events := make(<-chan fsnotify.Event)
-	watcher, err := fsnotify.NewWatcher()
-	if err == nil {
-		defer watcher.Close()
-		events = watcher.Events
+	if w.Watcher, _ = fsnotify.NewWatcher(); w.Watcher != nil {
+		defer w.Close()
+		events = w.Events
 	}
-	poll := time.NewTicker(s.poll)
-	defer poll.Stop()
+	again := time.NewTicker(poll)
+	defer again.Stop()
 	for {
-		if watcher != nil {
-			// Again each time: the directory may be another one by the same name.
-			_ = watcher.Add(s.directory())
-			drainErrors(watcher)
+		w.watch(directories())
+		look()
+		if w.watch(directories()) {
+			look() // at what changed before it was watched
 		}
-		reload()
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-poll.C:
+		case <-again.C:
 		case <-events:
 		}
 		waitQuiet(ctx, events) // after a poll too: it may have come in the middle of a write
 	}
+}
+
+// watcher is the system's, nil if it has none left.
+type watcher struct{ *fsnotify.Watcher }
+
+// watch has directories watched and nothing else. more tells that one was not before.
+func (w watcher) watch(directories []string) (more bool) {
+	if w.Watcher == nil {
+		return false
+	}
+	wanted := map[string]bool{}
+	for _, d := range directories {
+		wanted[d] = true
+	}
+	for _, before := range w.WatchList() {
+		if !wanted[before] {
+			_ = w.Remove(before)
+		}
+		delete(wanted, before)
+	}
+	for _, d := range directories {
+		// Again each time: the directory may be another one by the same name.
+		more = w.Add(d) == nil && wanted[d] || more
+	}
+	drainErrors(w.Watcher)
+	return more
 }
 
 // directory is the directory to watch.

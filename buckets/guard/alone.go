@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 func (g *Guard) decideAlone(ctx context.Context, charges []buckets.Charge, cause error) ([]buckets.Outcome, error) {
 	g.tellDegraded(charges)
 	refused, failed := deniedWithoutStore(charges)
-	if failed {
+	if failed || g.options.Strict && slices.ContainsFunc(charges, func(c buckets.Charge) bool { return c.OnStoreError == buckets.Fail }) {
 		return nil, cause
 	}
 	replicas := int64(1)

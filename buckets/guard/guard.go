@@ -57,6 +57,9 @@ type Options struct {
 	// Replicas is how many replicas share the store, as far as this one knows. While it does
 	// not answer each judges [buckets.Local] limits by its share. nil: one.
 	Replicas func() int64
+	// Strict lets a charge that settles or gives back fail its call too, if it asks for that:
+	// its caller answers by what it is told. Otherwise those that ask alone do.
+	Strict bool
 	// Trace is what follows the call of a context, nil if nothing does; it may be nil itself.
 	Trace func(context.Context) buckets.Trace
 	// Degraded is told of each charge that was decided without the store, if not nil.

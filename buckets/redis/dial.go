@@ -21,6 +21,7 @@ type dialer struct {
 
 	mu   sync.Mutex
 	open map[*connection]struct{}
+	made uint64
 }
 
 // newDialer connects within a time, over TLS if secure is there.
@@ -45,6 +46,7 @@ func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.open[c] = struct{}{}
+	d.made++
 	if raw, is := c.Conn.(syscall.Conn); is {
 		return visible{c, raw}, nil
 	}
@@ -57,7 +59,8 @@ func (d *dialer) config(c *connection) *tls.Config {
 	if d.current != nil {
 		config = d.current().Clone()
 	}
-	config.MinVersion, config.InsecureSkipVerify = tls.VersionTLS12, d.secure.InsecureSkipVerify
+	config.MinVersion = tls.VersionTLS12
+	config.InsecureSkipVerify = config.InsecureSkipVerify || d.secure.InsecureSkipVerify
 	if len(config.Certificates) == 0 {
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			c.stranger.Store(true)
@@ -77,6 +80,15 @@ func (d *dialer) leave() {
 	for c := range open {
 		_ = c.Conn.Close()
 	}
+}
+
+func (d *dialer) connections() Connections {
+	if d == nil {
+		return Connections{}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return Connections{Open: len(d.open), Made: d.made, Closed: d.made - uint64(len(d.open))}
 }
 
 // connection is one that its dialer knows while it is open.

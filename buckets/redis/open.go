@@ -20,6 +20,7 @@ import (
 //	redis://user:password@host:6379/0                                 one server
 //	redis://user:password@one:26379/0?master_name=NAME&addr=two:26379 the master of that name, wherever Sentinels at these addresses say it is
 //	redis://user:password@one:6379?cluster=true&addr=two:6379         a Cluster, of which these are some nodes
+//	unix://user:password@/path/of/a/socket?db=0                       one server on this machine
 //
 // rediss:// is the same over TLS. User and password are those of the servers with the
 // buckets; Sentinels have the parameters sentinel_username and sentinel_password.
@@ -34,9 +35,14 @@ type Options struct {
 	// TLS has authorities and the certificate of this client; nil: the authorities of the
 	// system and none. It needs a rediss:// URL. It is of the Sentinels too.
 	TLS func() *tls.Config
-	// Password is used in place of the URL's, with its user; nil: the URL's is. The
-	// Sentinels have their own.
-	Password func() string
+	// Credentials are used in place of the URL's, an empty user of which is that of the URL;
+	// nil: the URL's are. The Sentinels have their own.
+	Credentials func() (user, password string)
+	// Patience is how long a call may take, a second if it is less. To cut a call off closes
+	// its connection.
+	Patience time.Duration
+	// Prefix begins the key of the bucket that [Store.Probe] takes from.
+	Prefix string
 	// Traced is told of each batch in which somebody's call is followed, before it is sent,
 	// and what it answers is called when all of it is answered. nil: nothing is followed.
 	Traced func(Flight) (landed func())
@@ -53,7 +59,8 @@ func OpenWith(address string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("the Redis URL: %w", err)
 	}
 	s := New(client)
-	s.client.way, s.traced = way, o.Traced
+	s.client.way, s.traced, s.probe = way, o.Traced, probeOf(o.Prefix)
+	s.queue.patience = max(patience, o.Patience)
 	return s, nil
 }
 
@@ -144,8 +151,11 @@ const resp2 = 2
 
 // credentials are those of the next connection, nil: those of the URL.
 func (o Options) credentials(user string) func(context.Context) (string, string, error) {
-	if o.Password == nil {
+	if o.Credentials == nil {
 		return nil
 	}
-	return func(context.Context) (string, string, error) { return user, o.Password(), nil }
+	return func(context.Context) (string, string, error) {
+		name, password := o.Credentials()
+		return cmp.Or(name, user), password, nil
+	}
 }

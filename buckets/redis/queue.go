@@ -29,8 +29,8 @@ const (
 	// way, however little it is: a connection that is stalled must not hold up all.
 	slowFlight = 2 * time.Millisecond
 
-	// patience is how long a batch may take. To cut it off closes its connection, and a
-	// new one needs several round trips until it can be used.
+	// patience is how long a batch may take, at least. To cut it off closes its
+	// connection, and a new one needs several round trips until it can be used.
 	patience = time.Second
 )
 
@@ -54,7 +54,8 @@ type request struct {
 // large as the time that one is under way. At 30,000 requests a second and 0.5 ms it
 // has 15.
 type queue struct {
-	send func(ctx context.Context, batch []request, w *flight) // answers all of a batch
+	send     func(ctx context.Context, batch []request, w *flight) // answers all of a batch
+	patience time.Duration                                         // for it
 
 	mu      sync.Mutex
 	waiting []request
@@ -75,7 +76,7 @@ type queue struct {
 }
 
 func newQueue(send func(context.Context, []request, *flight)) *queue {
-	q := &queue{send: send, wake: make(chan struct{}), done: make(chan struct{})}
+	q := &queue{send: send, patience: patience, wake: make(chan struct{}), done: make(chan struct{})}
 	q.watch = time.AfterFunc(time.Hour, q.hurry)
 	q.watch.Stop()
 	return q
@@ -131,7 +132,7 @@ func (q *queue) work() {
 	var w flight
 	for {
 		for batch := q.take(w.batch); len(batch) > 0; batch = q.take(batch) {
-			q.send(deadline{context.Background(), time.Now().Add(patience)}, batch, &w)
+			q.send(deadline{context.Background(), time.Now().Add(q.patience)}, batch, &w)
 			w.batch = batch
 		}
 		if !q.stay() {

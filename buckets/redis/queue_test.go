@@ -71,6 +71,29 @@ func (a *airport) departed(t *testing.T, want ...int) {
 	}
 }
 
+// Who may wait for longer than a second for an answer is not cut off before.
+func TestPatience_IsASecondOrMore(t *testing.T) {
+	for given, want := range map[time.Duration]time.Duration{0: time.Second, time.Millisecond: time.Second, 3 * time.Second: 3 * time.Second} {
+		s, err := OpenWith("redis://127.0.0.1:1", Options{Patience: given})
+		if err != nil {
+			t.Fatal(err)
+		}
+		had := make(chan time.Duration, 1)
+		s.queue.send = func(ctx context.Context, batch []request, _ *flight) {
+			end, _ := ctx.Deadline()
+			had <- time.Until(end)
+			answer(&batch[0], nil, nil)
+		}
+		_, _ = s.Take(t.Context(), []buckets.Charge{{Key: "k", Bucket: buckets.FixedWindow{Limit: 1, Calendar: buckets.Calendar{Length: time.Hour}}, Cost: 1}})
+		if got := <-had; got > want || got < want-900*time.Millisecond {
+			t.Errorf("with a patience of %v a call has %v, want %v", given, got, want)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestQueue_NobodyWaitsForCompanyAndWhoWaitsTravelsTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAirport()

@@ -49,7 +49,8 @@ type Store struct {
 	clock   clock
 	queue   *queue
 	traced  func(Flight) (landed func()) // nil: nobody wants to know
-	now     func() int64                 // microseconds since the epoch, nil: the server's clock; only tests set it
+	probe   []buckets.Charge
+	now     func() int64 // microseconds since the epoch, nil: the server's clock; only tests set it
 }
 
 var (
@@ -60,7 +61,7 @@ var (
 // New returns a store on client, which it owns from then on.
 func New(client Client) *Store {
 	_, cluster := client.(*goredis.ClusterClient)
-	s := &Store{client: &caller{Client: client}, cluster: cluster, clock: clock{local: steadyClock()}}
+	s := &Store{client: &caller{Client: client}, cluster: cluster, clock: clock{local: steadyClock()}, probe: probeOf("")}
 	s.queue = newQueue(s.takeOff)
 	return s
 }
@@ -83,17 +84,28 @@ func (s *Store) Eviction(ctx context.Context) (policy string, err error) {
 	return "", nil
 }
 
-// aProbe is admitted a million times a second, for what is refused is not written.
-var aProbe = []buckets.Charge{{
-	Key: "{weir.probe}", Limit: "probe", Bucket: buckets.TokenBucket{Capacity: 1_000_000, TicksPerToken: 1, TicksPerQuantum: 1, Quantum: 1}, Cost: 1,
-}}
+// probeOf is admitted a million times a second, for what is refused is not written.
+func probeOf(prefix string) []buckets.Charge {
+	return []buckets.Charge{{
+		Key: prefix + "{weir.probe}", Limit: "probe", Bucket: buckets.TokenBucket{Capacity: 1_000_000, TicksPerToken: 1, TicksPerQuantum: 1, Quantum: 1}, Cost: 1,
+	}}
+}
 
 // Probe asks the server whether it judges and writes, by a bucket of its own: one that
 // answers a ping may still load its data, be a replica, or have no memory left.
 func (s *Store) Probe(ctx context.Context) error {
-	_, err := s.Take(ctx, aProbe)
+	_, err := s.Take(ctx, s.probe)
 	return err
 }
+
+// Connections are those of a store, to Sentinels too.
+type Connections struct {
+	Open         int
+	Made, Closed uint64 // since the store was opened
+}
+
+// Connections counts those of a store that [Open] made.
+func (s *Store) Connections() Connections { return s.client.way.connections() }
 
 // Close closes the connections. Calls under way fail.
 func (s *Store) Close() error {
@@ -135,7 +147,8 @@ func (w *waiter) Answer(outcomes []buckets.Outcome, err error) {
 	close(w.answered)
 }
 
-// Start implements [buckets.Starter]. A call fails that takes longer than a second.
+// Start implements [buckets.Starter]. A call fails that takes longer than a second, or
+// [Options.Patience].
 func (s *Store) Start(charges []buckets.Charge, asker buckets.Asker) {
 	switch {
 	case len(charges) == 0:

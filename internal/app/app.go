@@ -25,6 +25,7 @@ import (
 	"github.com/weir-rls/weir/descriptors"
 	"github.com/weir-rls/weir/events"
 	"github.com/weir-rls/weir/internal/config"
+	"github.com/weir-rls/weir/internal/serving"
 	"github.com/weir-rls/weir/internal/telemetry"
 	"github.com/weir-rls/weir/line"
 	"github.com/weir-rls/weir/service"
@@ -59,8 +60,7 @@ type App struct {
 	health   *health.Server
 	draining atomic.Bool
 
-	streams    context.Context // of health watchers and the like, which would hold up a drain
-	endStreams context.CancelFunc
+	streams *serving.Streams // of health watchers and the like, which would hold up a drain
 
 	grpcServer   *grpc.Server
 	grpcListener net.Listener
@@ -74,11 +74,10 @@ type App struct {
 // no error: they are logged, and the replica is not ready until some are good.
 func New(s config.Settings, o Options) (*App, error) {
 	a := &App{
-		settings: s, version: o.Version, log: o.Log, metrics: telemetry.NewMetrics(o.Version), health: health.NewServer(),
+		settings: s, version: o.Version, log: o.Log, metrics: telemetry.NewMetrics(o.Version), health: health.NewServer(), streams: serving.NewStreams(),
 		excesses: events.NewSampler(excessesPerSecond, nil),
 		rules:    descriptors.NewSource(s.Rules, descriptors.Options{MergeDomains: s.MergeDomains, AllOrNothing: s.AllOrNothing, Large: readingLarge}),
 	}
-	a.streams, a.endStreams = context.WithCancel(context.Background())
 	var err error
 	a.traffic = a.newTraffic()
 	if a.tracing, err = a.newTracing(s, o.Version); err != nil {
@@ -157,11 +156,11 @@ func (a *App) Run(ctx context.Context) error {
 
 	failed := make(chan error, 4)
 	go func() { failed <- a.grpcServer.Serve(a.grpcListener) }()
-	go func() { failed <- ignoreClosed(a.httpServer.Serve(a.httpListener)) }()
+	go func() { failed <- serving.IgnoreClosed(a.httpServer.Serve(a.httpListener)) }()
 	go func() { failed <- a.follow(background) }()
 	listening := []any{"grpc", a.GRPCAddr(), "http", a.HTTPAddr(), "dashboard", a.dashboardURL(), "store", a.settings.Store}
 	if a.lines != nil {
-		go func() { failed <- ignoreClosed(a.lines.Serve(a.lineListener)) }()
+		go func() { failed <- serving.IgnoreClosed(a.lines.Serve(a.lineListener)) }()
 		listening = append(listening, "line", a.lineListener.Addr().String())
 	}
 	go func() {
@@ -198,28 +197,12 @@ func (a *App) drain(ctx context.Context) error {
 	time.Sleep(a.settings.DrainDelay)
 
 	a.room.Drain()
-	a.endStreams()
+	a.streams.End()
 	a.traffic.EndStreams()
 	a.tell.feed.End()
-	finished := make(chan struct{})
-	go func() {
-		a.grpcServer.GracefulStop()
-		close(finished)
-	}()
-	select {
-	case <-finished:
-	case <-time.After(a.settings.DrainTimeout):
-		a.log.Warn("calls under way did not finish in time and are cut off")
-		a.grpcServer.Stop()
-		<-finished
-	}
+	serving.StopGRPC(a.grpcServer, a.settings.DrainTimeout, a.log)
 	a.closeLines(ctx)
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	err := a.httpServer.Shutdown(ctx)
-	if errors.Is(err, context.DeadlineExceeded) { // a connection that never asked anything
-		err = a.httpServer.Close()
-	}
+	err := serving.StopHTTP(ctx, a.httpServer, time.Second)
 	a.log.Info("stopped")
 	return err
 }
@@ -229,7 +212,7 @@ func (a *App) Close() error {
 	var errs []error
 	for _, listener := range []net.Listener{a.grpcListener, a.httpListener, a.lineListener} {
 		if listener != nil {
-			errs = append(errs, ignoreClosed(listener.Close()))
+			errs = append(errs, serving.IgnoreClosed(listener.Close()))
 		}
 	}
 	if a.live != nil {
@@ -239,18 +222,6 @@ func (a *App) Close() error {
 	a.endTracing()
 	return errors.Join(errs...)
 }
-
-func ignoreClosed(err error) error {
-	if errors.Is(err, net.ErrClosed) || errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
-}
-
-// streamWorkers answer calls one after another. A goroutine of its own for each call
-// would begin with a stack that is too small and is copied twice, a tenth of what a
-// request costs. Calls beyond them, of which many may wait, have their own.
-const streamWorkers = 64
 
 // newGRPCServer serves over TLS, and to those who have a secret, as the settings want it.
 func (a *App) newGRPCServer() (*grpc.Server, error) {
@@ -268,20 +239,15 @@ func (a *App) newGRPCServer() (*grpc.Server, error) {
 	if private != nil {
 		options = append(options, grpc.Creds(credentials.NewTLS(private)))
 	}
+	options = append(options, serving.GRPCOptions()...)
 	server := grpc.NewServer(append(options,
-		grpc.ChainStreamInterceptor(a.endWithStreams),
+		grpc.ChainStreamInterceptor(a.streams.Intercept),
 		grpc.MaxRecvMsgSize(recvFactor*s.MaxMessageBytes),
 		grpc.MaxConcurrentStreams(uint32(s.GRPCMaxStreams)),
-		grpc.MaxHeaderListSize(maxHeaderList),
-		grpc.NumStreamWorkers(streamWorkers),
-		grpc.ConnectionTimeout(10*time.Second), // for the handshake, 120 s otherwise
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionAge: s.GRPCMaxConnectionAge, MaxConnectionAgeGrace: s.GRPCMaxConnectionAgeGrace,
 			Time: s.GRPCKeepaliveTime, Timeout: s.GRPCKeepaliveTimeout,
 		}),
-		// Envoy's own pings are settings of its user; a stricter policy than
-		// theirs would close its connections under load.
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 	)...)
 	a.judge.Register(server)
 	a.setHealth(healthpb.HealthCheckResponse_NOT_SERVING)
@@ -291,23 +257,6 @@ func (a *App) newGRPCServer() (*grpc.Server, error) {
 	}
 	return server, nil
 }
-
-// endWithStreams ends a stream's context when a drain ends all streams. A client
-// that watches this replica's health never ends its own, and the drain would
-// wait for it until its time-out.
-func (a *App) endWithStreams(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-	ctx, cancel := context.WithCancel(stream.Context())
-	defer cancel()
-	defer context.AfterFunc(a.streams, cancel)()
-	return next(srv, endingStream{stream, ctx})
-}
-
-type endingStream struct {
-	grpc.ServerStream
-	ctx context.Context
-}
-
-func (s endingStream) Context() context.Context { return s.ctx }
 
 func degradedStyle(setting string) service.DegradedStyle {
 	switch setting {

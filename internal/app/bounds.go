@@ -12,11 +12,6 @@ const (
 	// the 2 MiB that are judged, and 16 MiB are 273 copies.
 	recvFactor = 8
 
-	// maxHeaderList bounds the headers of a call, in bytes. Beyond it the call is an
-	// error, too. Envoy sends none of its client's headers there, but for those of
-	// tracing, which are at most the 60 KiB.
-	maxHeaderList = 256 << 10
-
 	// excessesPerSecond is how many requests beyond one bound are logged in a second.
 	excessesPerSecond = 1
 )

@@ -16,6 +16,8 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
+
+	"github.com/weir-rls/weir/internal/files"
 )
 
 // secretMetadata is the metadata of a call that has the secret. docs/how-to/envoy.md names it.
@@ -106,19 +108,19 @@ func (a *App) doorkeeper() (*doorkeeper, error) {
 	if file == "" {
 		return nil, nil
 	}
-	known := &files[secrets]{
-		what: "the secrets of the gRPC port", names: []string{file}, every: lookEvery, log: a.log,
-		read: func() (secrets, error) { return readSecrets(file) },
+	known := &files.Replaced[secrets]{
+		What: "the secrets of the gRPC port", Names: []string{file}, Every: files.Every, Log: a.log,
+		Read: func() (secrets, error) { return readSecrets(file) },
 	}
 	told := &refusals{log: a.log, message: "a call to the gRPC port was refused"}
-	return &doorkeeper{known.current, func(ctx context.Context, why string) {
+	return &doorkeeper{known.Current, func(ctx context.Context, why string) {
 		a.metrics.GRPCRefused(why)
 		from := ""
 		if client, ok := peer.FromContext(ctx); ok {
 			from = client.Addr.String()
 		}
 		told.note(from, "why", "the secret is "+why)
-	}}, known.open()
+	}}, known.Open()
 }
 
 // options make a server ask; a nil one makes it ask nobody.

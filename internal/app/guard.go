@@ -14,6 +14,7 @@ import (
 
 	"github.com/weir-rls/weir/admin"
 	"github.com/weir-rls/weir/internal/config"
+	"github.com/weir-rls/weir/internal/files"
 	"github.com/weir-rls/weir/limiter"
 )
 
@@ -93,11 +94,11 @@ type tokens struct {
 }
 
 // current are those that the file states, which is looked at when somebody asks, at
-// most once in lookEvery. One that cannot be used leaves them as they were.
+// most once in files.Every. One that cannot be used leaves them as they were.
 func (t *tokens) current() admin.Tokens {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if time.Since(t.looked) < lookEvery {
+	if time.Since(t.looked) < files.Every {
 		return t.known
 	}
 	t.looked = time.Now()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/weir-rls/weir/admin"
 	"github.com/weir-rls/weir/internal/config"
+	"github.com/weir-rls/weir/internal/files"
 )
 
 // A token is let in or out by replacing the file, without a restart; a file with a
@@ -27,7 +28,7 @@ func TestAReplacedTokensFileCountsAndABadOneDoesNot(t *testing.T) {
 			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(lookEvery)
+			time.Sleep(files.Every)
 		}
 		ann, bob := admin.NewToken(admin.Operator, "ann", "a"), admin.NewToken(admin.Viewer, "bob", "b")
 		fixed := admin.NewToken(admin.Operator, "", "the token of the settings")
@@ -42,7 +43,7 @@ func TestAReplacedTokensFileCountsAndABadOneDoesNot(t *testing.T) {
 				if got := known(); !slices.Equal(got, append(want, fixed)) {
 					t.Errorf("known are %v, want %v", got, want)
 				}
-				time.Sleep(lookEvery)
+				time.Sleep(files.Every)
 			}
 			if got := strings.Count(log.String(), "\n"); got != lines {
 				t.Errorf("%d lines, want %d:\n%s", got, lines, &log)
@@ -59,7 +60,7 @@ func TestAReplacedTokensFileCountsAndABadOneDoesNot(t *testing.T) {
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(lookEvery)
+		time.Sleep(files.Every)
 		expect(3, bob)
 		write("# ann has left\n" + bob.Line())
 		expect(3, bob)

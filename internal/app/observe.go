@@ -2,15 +2,14 @@ package app
 
 import (
 	"cmp"
-	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/weir-rls/weir/descriptors"
+	"github.com/weir-rls/weir/internal/telemetry"
 	"github.com/weir-rls/weir/overrides"
 	"github.com/weir-rls/weir/service"
 )
@@ -39,7 +38,7 @@ func (a *App) reloaded(r descriptors.Report) {
 	a.tell.reloaded(r)
 	a.live.book.Refit()
 	for _, fault := range r.Faults {
-		a.logFault(fault)
+		telemetry.LogFault(a.log, fault)
 	}
 	for _, d := range r.Domains {
 		if d.State != descriptors.Unchanged {
@@ -48,23 +47,6 @@ func (a *App) reloaded(r descriptors.Report) {
 	}
 	a.metrics.Reload(r.Faults.Count(descriptors.Error))
 	a.serveWhenReady()
-}
-
-func (a *App) logFault(f descriptors.Fault) {
-	level, fields := slog.LevelWarn, []any{"file", f.File, "fault", f.Message}
-	if f.Severity == descriptors.Error {
-		level = slog.LevelError
-	}
-	if f.Line > 0 {
-		fields = append(fields, "line", f.Line, "column", f.Column)
-	}
-	if f.Path != "" {
-		fields = append(fields, "path", f.Path)
-	}
-	if f.Remedy != "" {
-		fields = append(fields, "remedy", f.Remedy)
-	}
-	a.log.Log(context.Background(), level, "fault in a rule file", fields...)
 }
 
 // setHealth answers health checks of the server as a whole, of its service by

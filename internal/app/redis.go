@@ -2,7 +2,6 @@ package app
 
 import (
 	"bytes"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/weir-rls/weir/buckets/redis"
 	"github.com/weir-rls/weir/internal/config"
+	"github.com/weir-rls/weir/internal/files"
 	"github.com/weir-rls/weir/internal/telemetry"
 )
 
@@ -19,45 +19,24 @@ import (
 func openRedis(s config.Settings, tracing *telemetry.Tracing, log *slog.Logger) (*redis.Store, error) {
 	o := redis.Options{Traced: flights(tracing)}
 	if s.RedisCA != "" || s.RedisCert != "" {
-		f := &files[*tls.Config]{
-			what: "the certificate for Redis", names: []string{s.RedisCert, s.RedisKey, s.RedisCA}, log: log,
-			read: func() (*tls.Config, error) { return readRedisTLS(s) },
-		}
-		if err := f.open(); err != nil {
+		secure := files.Client{Server: "Redis", Pair: pair("redis", s.RedisCert, s.RedisKey), Authorities: authorities("redis-ca", s.RedisCA), Log: log}
+		current, err := secure.Open()
+		if err != nil {
 			return nil, err
 		}
-		o.TLS = f.current
+		o.TLS = current
 	}
 	if s.RedisPasswordFile != "" {
-		f := &files[string]{
-			what: "the password for Redis", names: []string{s.RedisPasswordFile}, log: log,
-			read: func() (string, error) { return readPassword(s.RedisPasswordFile) },
+		f := &files.Replaced[string]{
+			What: "the password for Redis", Names: []string{s.RedisPasswordFile}, Log: log,
+			Read: func() (string, error) { return readPassword(s.RedisPasswordFile) },
 		}
-		if err := f.open(); err != nil {
+		if err := f.Open(); err != nil {
 			return nil, err
 		}
-		o.Password = f.current
+		o.Credentials = func() (user, password string) { return "", f.Current() }
 	}
 	return redis.OpenWith(s.RedisURL.Reveal(), o)
-}
-
-func readRedisTLS(s config.Settings) (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	if s.RedisCert != "" {
-		pair, err := readPair("redis", s.RedisCert, s.RedisKey)
-		if err != nil {
-			return nil, err
-		}
-		c.Certificates = []tls.Certificate{pair}
-	}
-	if s.RedisCA != "" {
-		authorities, err := readAuthorities("redis-ca", s.RedisCA)
-		if err != nil {
-			return nil, err
-		}
-		c.RootCAs = authorities
-	}
-	return c, nil
 }
 
 func readPassword(file string) (string, error) {

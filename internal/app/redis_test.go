@@ -19,43 +19,19 @@ import (
 )
 
 // secureRedis is what servers that want TLS and certificates of their clients have in
-// common. The valkey-server of the tests is built without TLS.
-type secureRedis struct {
-	clients       *partstest.Authority
-	ca, cert, key string   // the files of weir
-	arguments     []string // of a server
-}
+// common.
+type secureRedis struct{ *partstest.SecureRedis }
 
 func newSecureRedis(t *testing.T) *secureRedis {
 	t.Helper()
-	dir := t.TempDir()
-	file := func(name string) string { return filepath.Join(dir, name) }
-	servers := partstest.NewAuthority(t)
-	s := &secureRedis{clients: partstest.NewAuthority(t), ca: file("ca"), cert: file("cert"), key: file("key")}
-	servers.Write(s.ca)
-	s.clients.Write(file("clients"))
-	partstest.WritePair(t, servers.Server("127.0.0.1"), file("server"), file("server-key"))
-	partstest.WritePair(t, s.clients.Client(), s.cert, s.key)
-	s.arguments = []string{"--tls-auth-clients", "yes", "--tls-cert-file", file("server"), "--tls-key-file", file("server-key"), "--tls-ca-cert-file", file("clients")}
-	return s
-}
-
-// port is a free one with TLS, and the arguments that open it.
-func (s *secureRedis) port(t *testing.T) (addr string, arguments []string) {
-	t.Helper()
-	addr, err := parts.FreeAddr()
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(addr)
-	return addr, append([]string{"--tls-port", port}, s.arguments...)
+	return &secureRedis{partstest.NewSecureRedis(t, "127.0.0.1")}
 }
 
 // weir starts a replica on a URL with the files.
 func (s *secureRedis) weir(t *testing.T, url string, change func(*config.Settings)) *replica {
 	t.Helper()
 	return start(t, oneRule, func(c *config.Settings) {
-		c.Store, c.RedisURL, c.RedisCA, c.RedisCert, c.RedisKey = config.StoreRedis, config.RedisURL(url), s.ca, s.cert, s.key
+		c.Store, c.RedisURL, c.RedisCA, c.RedisCert, c.RedisKey = config.StoreRedis, config.RedisURL(url), s.CA, s.Cert, s.Key
 		if change != nil {
 			change(c)
 		}
@@ -76,31 +52,31 @@ func (r *replica) shares() {
 func TestRedisOverTLS(t *testing.T) {
 	s := newSecureRedis(t)
 	t.Run("one server", func(t *testing.T) {
-		addr, arguments := s.port(t)
+		addr, arguments := s.Port()
 		partstest.Redis(t, parts.RedisServer, arguments...)
 		s.weir(t, "rediss://"+addr, nil).shares()
 	})
 	t.Run("Cluster", func(t *testing.T) {
-		addr, arguments := s.port(t)
-		bus, _ := s.port(t)
+		addr, arguments := s.Port()
+		bus, _ := s.Port()
 		_, port, _ := net.SplitHostPort(bus)
 		partstest.Cluster(t, parts.RedisServer, 1, 0, append(arguments, "--tls-cluster", "yes", "--cluster-port", port, "--cluster-announce-ip", "127.0.0.1")...)
 		s.weir(t, "rediss://"+addr+"?cluster=true", nil).shares()
 	})
 	t.Run("Sentinel", func(t *testing.T) {
-		addr, arguments := s.port(t)
+		addr, arguments := s.Port()
 		partstest.Redis(t, parts.RedisServer, arguments...)
-		sentinel, watching := s.port(t)
+		sentinel, watching := s.Port()
 		_, port, _ := net.SplitHostPort(addr)
 		file := filepath.Join(t.TempDir(), "sentinel.conf")
 		text := "sentinel monitor m 127.0.0.1 " + port + " 1\ntls-replication yes\n"
 		// It shows the master its certificate as a client.
-		partstest.WritePair(t, s.clients.Client(), file+".cert", file+".key")
+		partstest.WritePair(t, s.Clients.Client(), file+".cert", file+".key")
 		watching = append(watching, "--tls-client-cert-file", file+".cert", "--tls-client-key-file", file+".key")
 		for i := 0; i < len(watching); i += 2 {
 			text += strings.TrimPrefix(watching[i], "--") + " " + watching[i+1] + "\n"
 		}
-		if err := os.WriteFile(file, []byte(strings.Replace(text, "tls-ca-cert-file "+filepath.Dir(s.ca)+"/clients", "tls-ca-cert-file "+s.both(t), 1)), 0o600); err != nil {
+		if err := os.WriteFile(file, []byte(strings.Replace(text, "tls-ca-cert-file "+filepath.Dir(s.CA)+"/clients", "tls-ca-cert-file "+s.both(t), 1)), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		process, err := parts.StartSentinel(partstest.Binary(t, parts.RedisServer), file)
@@ -116,7 +92,7 @@ func TestRedisOverTLS(t *testing.T) {
 func (s *secureRedis) both(t *testing.T) string {
 	t.Helper()
 	var text []byte
-	for _, name := range []string{s.ca, filepath.Join(filepath.Dir(s.ca), "clients")} {
+	for _, name := range []string{s.CA, filepath.Join(filepath.Dir(s.CA), "clients")} {
 		part, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -133,7 +109,7 @@ func (s *secureRedis) both(t *testing.T) string {
 // What is wrong with certificates is in the log at the start, with what helps.
 func TestRedisOverTLS_WhatIsWrongIsToldAtTheStart(t *testing.T) {
 	s := newSecureRedis(t)
-	addr, arguments := s.port(t)
+	addr, arguments := s.Port()
 	plain := partstest.Redis(t, parts.RedisServer, arguments...)
 	dir := t.TempDir()
 	other := partstest.NewAuthority(t)
@@ -167,16 +143,16 @@ func TestRedisOverTLS_WhatIsWrongIsToldAtTheStart(t *testing.T) {
 // A certificate that is replaced is shown on the next connection.
 func TestRedisOverTLS_AReplacedCertificateIsUsed(t *testing.T) {
 	s := newSecureRedis(t)
-	addr, arguments := s.port(t)
+	addr, arguments := s.Port()
 	partstest.Redis(t, parts.RedisServer, arguments...)
-	partstest.WritePair(t, partstest.NewAuthority(t).Client(), s.cert, s.key)
+	partstest.WritePair(t, partstest.NewAuthority(t).Client(), s.Cert, s.Key)
 	r := s.weir(t, "rediss://"+addr, nil)
 	for range 10 {
 		if _, err := r.call(wire("d", "user", "u")); err != nil || r.metric(`weir_store_duration_seconds_count{result="ok"}`) != 0 {
 			t.Fatalf("%v: want Redis to refuse a stranger, and weir to judge alone", err)
 		}
 	}
-	partstest.WritePair(t, s.clients.Client(), s.cert, s.key)
+	partstest.WritePair(t, s.Clients.Client(), s.Cert, s.Key)
 	r.shares()
 	if !strings.Contains(r.log.String(), "a file was replaced") {
 		t.Errorf("the log does not tell: %s", r.log.String())
@@ -191,10 +167,10 @@ func TestRedisFiles_BadOnesAreAnErrorAtTheStart(t *testing.T) {
 	}
 	for want, c := range map[string]config.Settings{
 		"--redis-ca":            {RedisCA: empty, RedisURL: "rediss://127.0.0.1:1"},
-		"--redis-cert":          {RedisCert: s.cert, RedisKey: empty, RedisURL: "rediss://127.0.0.1:1"},
+		"--redis-cert":          {RedisCert: s.Cert, RedisKey: empty, RedisURL: "rediss://127.0.0.1:1"},
 		"--redis-password-file": {RedisPasswordFile: empty, RedisURL: "redis://127.0.0.1:1"},
 		"no such file":          {RedisPasswordFile: empty + "x", RedisURL: "redis://127.0.0.1:1"},
-		"rediss://":             {RedisCA: s.ca, RedisURL: "redis://127.0.0.1:1"},
+		"rediss://":             {RedisCA: s.CA, RedisURL: "redis://127.0.0.1:1"},
 	} {
 		c.GRPCListen, c.HTTPListen, c.Store, c.Rules = "127.0.0.1:0", "127.0.0.1:0", config.StoreRedis, t.TempDir()
 		if _, err := app.New(c, app.Options{Log: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), want) {

@@ -40,20 +40,20 @@ func (a *App) firstRules() {
 
 // adsTLS is how the control plane is spoken to, as the files are now.
 func adsTLS(s config.Settings) (*tls.Config, error) {
-	authorities, err := readAuthorities("rules-ads-ca", s.RulesADSCA)
+	roots, err := authorities("rules-ads-ca", s.RulesADSCA).Read()
 	if err != nil {
 		return nil, err
 	}
-	secure := &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: authorities, ServerName: s.RulesADSServerName}
+	secure := &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: roots, ServerName: s.RulesADSServerName}
 	if secure.ServerName == "" {
 		secure.ServerName, _, _ = net.SplitHostPort(s.RulesADS)
 	}
 	if s.RulesADSCert != "" {
-		pair, err := readPair("rules-ads", s.RulesADSCert, s.RulesADSKey)
+		shown, err := pair("rules-ads", s.RulesADSCert, s.RulesADSKey).Read()
 		if err != nil {
 			return nil, err
 		}
-		secure.Certificates = []tls.Certificate{pair}
+		secure.Certificates = []tls.Certificate{shown}
 	}
 	return secure, nil
 }

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/peer"
 
 	"github.com/weir-rls/weir/internal/config"
+	"github.com/weir-rls/weir/internal/files"
 	"github.com/weir-rls/weir/internal/telemetry"
 )
 
@@ -50,7 +51,7 @@ func TestGRPCSecret_AReplacedFileCountsAndABadOneDoesNot(t *testing.T) {
 			if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(lookEvery)
+			time.Sleep(files.Every)
 		}
 		write(secretOf("a"))
 		d, log := door(t, file)
@@ -77,7 +78,7 @@ func TestGRPCSecret_AReplacedFileCountsAndABadOneDoesNot(t *testing.T) {
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(lookEvery)
+		time.Sleep(files.Every)
 		expect("b")
 		write(secretOf("c"))
 		expect("c")

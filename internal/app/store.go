@@ -134,33 +134,25 @@ func (s *store) Close() error {
 	return s.redis.Close()
 }
 
-// quiet is how long a store must not have failed before it counts as well
-// again: one that fails now and then is two log lines in that time, not two a
-// request.
-const quiet = 5 * time.Second
-
 // storeWatch counts the calls to the shared store, and logs when it begins and
 // ceases to fail.
 type storeWatch struct {
 	metrics *telemetry.Metrics
 	traffic *traffic.Traffic
 	log     *slog.Logger
-	failed  atomic.Int64 // when it last did, in nanoseconds since the epoch; 0 while it is well
+	spell   guard.Spell
 }
 
 func (w *storeWatch) observe(ctx context.Context, took time.Duration, err error) {
 	w.metrics.Store(took, kindOf(err), telemetry.TraceOf(ctx))
-	failed := w.failed.Load()
-	switch {
-	case err != nil:
+	if err != nil {
 		w.traffic.StoreFailed()
-		if w.failed.Swap(time.Now().UnixNano()) == 0 {
-			w.log.Error("the bucket store fails; limits are judged by their on_store_error", "error", err.Error())
-		}
-	case failed != 0 && time.Since(time.Unix(0, failed)) > quiet:
-		if w.failed.CompareAndSwap(failed, 0) {
-			w.log.Info("the bucket store answers again")
-		}
+	}
+	switch began, ceased := w.spell.Note(err); {
+	case began:
+		w.log.Error("the bucket store fails; limits are judged by their on_store_error", "error", err.Error())
+	case ceased:
+		w.log.Info("the bucket store answers again")
 	}
 }
 

@@ -19,7 +19,8 @@ import (
 // World is all that the command line takes from its surroundings, apart from
 // the files that arguments and settings name.
 type World struct {
-	Args    []string // without the program's name
+	Name    string   // by which the program was started, with or without a directory
+	Args    []string // after the name
 	Environ []string // "NAME=value"
 	Stdin   io.Reader
 	Stdout  io.Writer
@@ -104,12 +105,15 @@ Exit codes: 0 done, 1 failed or faults found, 2 wrong usage or wrong settings.`,
 		},
 	}
 	root.SetArgs(world.Args)
+	if world.asDropIn() {
+		root.SetArgs(append([]string{dropIn}, world.Args...))
+	}
 	root.SetIn(world.Stdin)
 	root.SetOut(world.Stdout)
 	root.SetErr(world.Stderr)
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpFunc(help)
-	root.AddCommand(newServe(world), newCheck(world), newEnvoy(world), newExplain(world), newTest(world), newSimulate(world), newRules(world), newHealth(world), newBench(world), newToken(world), newSchema(world), newCompletion(world), newVersion(world))
+	root.AddCommand(newServe(world), newRatelimit(world), newCheck(world), newEnvoy(world), newExplain(world), newTest(world), newSimulate(world), newRules(world), newHealth(world), newBench(world), newToken(world), newSchema(world), newCompletion(world), newVersion(world))
 	complete(root)
 	return root
 }

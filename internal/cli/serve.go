@@ -39,9 +39,7 @@ SIGTERM or Ctrl-C drains and stops; a second one stops at once.`,
 		for _, warning := range warnings {
 			log.Warn("settings", "warning", warning)
 		}
-		if !slices.ContainsFunc(world.Environ, func(v string) bool { return strings.HasPrefix(v, "GOGC=") }) {
-			app.PaceCollector()
-		}
+		world.paceCollector()
 		a, err := app.New(settings, app.Options{Log: log, Version: buildVersion()})
 		if err != nil {
 			return failureError{err}
@@ -52,4 +50,11 @@ SIGTERM or Ctrl-C drains and stops; a second one stops at once.`,
 		return nil
 	}
 	return command
+}
+
+// paceCollector lets garbage grow, unless who started weir said how much.
+func (w World) paceCollector() {
+	if !slices.ContainsFunc(w.Environ, func(v string) bool { return strings.HasPrefix(v, "GOGC=") }) {
+		app.PaceCollector()
+	}
 }

@@ -3,12 +3,33 @@
 package telemetry
 
 import (
+	"context"
 	"io"
 	"log/slog"
+
+	"github.com/weir-rls/weir/descriptors"
 )
 
 // NewLogger returns a logger that writes one JSON object a line. JSON escapes
 // what a client or a file might smuggle into a value.
 func NewLogger(w io.Writer, level slog.Level) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+}
+
+// LogFault logs a fault in a rule file, with its place and what helps.
+func LogFault(log *slog.Logger, f descriptors.Fault) {
+	level, fields := slog.LevelWarn, []any{"file", f.File, "fault", f.Message}
+	if f.Severity == descriptors.Error {
+		level = slog.LevelError
+	}
+	if f.Line > 0 {
+		fields = append(fields, "line", f.Line, "column", f.Column)
+	}
+	if f.Path != "" {
+		fields = append(fields, "path", f.Path)
+	}
+	if f.Remedy != "" {
+		fields = append(fields, "remedy", f.Remedy)
+	}
+	log.Log(context.Background(), level, "fault in a rule file", fields...)
 }

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,8 +27,13 @@ import (
 	"google.golang.org/grpc/stats"
 )
 
-// TracingOptions are how spans are made and where they go. All are required.
+// TracingOptions are how spans are made and where they go. All but what the spans say of
+// their service are required.
 type TracingOptions struct {
+	Service   string // "weir" unless given
+	Namespace string // of services
+	Instance  string // of the service
+
 	HTTP    bool    // OTLP over HTTP, else over gRPC
 	Sample  float64 // of the calls that no trace context came with, the share that is traced: 0 to 1
 	Version string
@@ -58,13 +64,24 @@ func NewTracing(o TracingOptions) (*Tracing, error) {
 		return nil, fmt.Errorf("open the exporter of traces (--tracing): %w", err)
 	}
 	about, err := resource.New(context.Background(),
-		resource.WithAttributes(attribute.String("service.name", "weir"), attribute.String("service.version", o.Version)),
+		resource.WithAttributes(o.service()...),
 		resource.WithHost(), resource.WithTelemetrySDK(), resource.WithFromEnv())
 	if err != nil && !errors.Is(err, resource.ErrPartialResource) && !errors.Is(err, resource.ErrSchemaURLConflict) {
 		return nil, fmt.Errorf("read OTEL_RESOURCE_ATTRIBUTES, of the form key=value,key=value: %w", err)
 	}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { o.Log.Debug("tracing", "error", err.Error()) }))
 	return newTracing(exporter, about, o), nil
+}
+
+func (o TracingOptions) service() []attribute.KeyValue {
+	about := []attribute.KeyValue{attribute.String("service.name", cmp.Or(o.Service, "weir")), attribute.String("service.version", o.Version)}
+	if o.Namespace != "" {
+		about = append(about, attribute.String("service.namespace", o.Namespace))
+	}
+	if o.Instance != "" {
+		about = append(about, attribute.String("service.instance.id", o.Instance))
+	}
+	return about
 }
 
 func newTracing(exporter sdktrace.SpanExporter, about *resource.Resource, o TracingOptions) *Tracing {

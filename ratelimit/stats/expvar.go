@@ -7,16 +7,15 @@ import (
 	"net/http"
 )
 
-// StatsHandler serves a JSON object: what the process has in expvar and, under "ratelimit",
-// everything that is counted, by its dotted name.
+// StatsHandler serves what the process has in expvar, a line of name and JSON each, as the
+// reference does, and under "ratelimit" everything that is counted, by its dotted name.
 func (s *Stats) StatsHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		expvar.Do(func(v expvar.KeyValue) { fmt.Fprintf(w, "%s: %s\n", v.Key, v.Value) })
 		all := map[string]uint64{}
 		s.read(func(v number) bool { all[v.name()] = v.n; return true })
 		text, _ := json.Marshal(all) // names are valid UTF-8, and the rest are numbers
-		fmt.Fprintf(w, "{\n\"ratelimit\": %s", text)
-		expvar.Do(func(v expvar.KeyValue) { fmt.Fprintf(w, ",\n%q: %s", v.Key, v.Value) })
-		fmt.Fprint(w, "\n}\n")
+		fmt.Fprintf(w, "ratelimit: %s\n", text)
 	})
 }

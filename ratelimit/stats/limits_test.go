@@ -29,18 +29,19 @@ func counted(t *testing.T, s *stats.Stats) map[string]uint64 {
 	t.Helper()
 	r := httptest.NewRecorder()
 	s.StatsHandler().ServeHTTP(r, httptest.NewRequest("GET", "/stats", nil))
-	var all struct {
-		Ratelimit map[string]uint64
-		Cmdline   []string
-		Memstats  map[string]any
+	lines := map[string]string{}
+	for line := range strings.Lines(r.Body.String()) {
+		name, value, _ := strings.Cut(line, ": ")
+		lines[name] = value
 	}
-	if err := json.Unmarshal(r.Body.Bytes(), &all); err != nil {
+	var all map[string]uint64
+	if err := json.Unmarshal([]byte(lines["ratelimit"]), &all); err != nil {
 		t.Fatalf("%v in %s", err, r.Body)
 	}
-	if len(all.Cmdline) == 0 || all.Memstats["Alloc"] == nil {
+	if !strings.HasPrefix(lines["cmdline"], "[") || !strings.HasPrefix(lines["memstats"], "{") {
 		t.Errorf("/stats lacks what expvar has: %s", r.Body)
 	}
-	return all.Ratelimit
+	return all
 }
 
 func TestNames_AreThoseOfTheReference(t *testing.T) {
