@@ -96,6 +96,8 @@ type ExplainedLimit struct {
 
 	Key          string `json:"key,omitempty"`       // of the bucket
 	ClassKey     string `json:"class_key,omitempty"` // of what the class of a pool is guaranteed
+	Shared       string `json:"shared,omitempty"`    // the patterns all of whose values have this one bucket
+	Detail       string `json:"detail,omitempty"`    // by which metrics tell this request's values apart
 	OnStoreError string `json:"on_store_error,omitempty"`
 	MaxWait      Span   `json:"max_wait,omitempty"`
 
@@ -126,7 +128,8 @@ type ExplainedAnswer struct {
 	Descriptor int               `json:"descriptor"`       // that met it, counted from 0
 	Wait       Span              `json:"wait,omitempty"`   // how long the request would be held
 	Headers    []ExplainedHeader `json:"headers,omitempty"`
-	Body       string            `json:"body,omitempty"` // that a refused caller reads
+	Metadata   map[string]any    `json:"metadata,omitempty"` // of the rules that let their descriptors pass, for Envoy
+	Body       string            `json:"body,omitempty"`     // that a refused caller reads
 }
 
 // Verdict is what becomes of a request.
@@ -285,7 +288,10 @@ func (d *domain) explainLimit(req *Request, m *Match) ExplainedLimit {
 		Limit: l.Name, Requests: l.Requests, Period: l.PeriodText(), Hits: hits, Weight: d.weight(l.Weight, req, m.Descriptor),
 		Role: [...]string{buckets.Enforce: "enforce", buckets.Shadow: "shadow", buckets.Quota: "quota"}[m.Charge.Role],
 		Mode: [...]string{buckets.Take: "take", buckets.Look: "look", buckets.Refund: "refund", buckets.Settle: "settle"}[mode],
-		Cost: m.Charge.Cost, Key: m.Charge.Key,
+		Cost: m.Charge.Cost, Key: m.Charge.Key, Shared: l.SharedBy(),
+	}
+	if l.Detailed() {
+		e.Detail = l.StatName(Redaction{d.hash}.Entries(req.Descriptors[m.Descriptor].Entries))
 	}
 	if by := l.Weight.By; by != "" {
 		e.WeightBy = by

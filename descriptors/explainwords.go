@@ -2,6 +2,7 @@ package descriptors
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -48,6 +49,18 @@ func (e *Explanation) unlimited() bool {
 		}
 	}
 	return true
+}
+
+// MetadataText is the metadata that Envoy is told, as JSON; empty if there is none.
+func (a *ExplainedAnswer) MetadataText() string {
+	if len(a.Metadata) == 0 {
+		return ""
+	}
+	text, err := json.Marshal(a.Metadata)
+	if err != nil { // it came as JSON, or was made of a rule's
+		return ""
+	}
+	return string(text)
 }
 
 // Words say by what an entry was met.

@@ -2,6 +2,7 @@ package descriptors
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -60,6 +61,10 @@ type OutlinedLimit struct {
 	Enforced  int  // percent of its keys
 	Changed   bool // for all, while weir runs
 	Own       int  // buckets of their own change
+
+	Metadata string // that answers repeat, as JSON; empty if there is none
+	Detail   string // the field because of which metrics tell values apart, empty if none does
+	Shared   string // patterns all of whose values have one bucket
 }
 
 // wholeOutline makes the tree of all rules of a domain, nil of one that there is not. It
@@ -194,6 +199,14 @@ func (o *outliner) limit(s outlinedSite) OutlinedLimit {
 	shown := OutlinedLimit{
 		Name: l.Name, Algorithm: s.spec.algorithm, Admits: admitted(l), Weight: o.weight(l.Weight), Waits: l.MaxWait, Line: s.spec.at.seen(),
 		Shadow: l.Shadow, Quota: l.Quota, Success: l.CountSuccess, Disabled: l.Disabled, Unlimited: l.Unlimited, Enforced: l.EnforcePercent, Own: len(l.apart),
+		Shared: l.SharedBy(),
+	}
+	if l.Metadata != nil {
+		text, _ := json.Marshal(l.Metadata.Map()) // of what JSON has too
+		shown.Metadata = printable(string(text), 5*maxShown)
+	}
+	if l.Detailed() {
+		shown.Detail = map[bool]string{true: "detailed_metric", false: "value_to_metric"}[s.rules[len(s.rules)-1].detailed]
 	}
 	shown.Changed = shown.Admits != s.admits || l.Disabled != s.disabled
 	switch {

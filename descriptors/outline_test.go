@@ -45,7 +45,7 @@ func told(o Outline) string {
 				fmt.Fprintf(&b, "%s- %s %s", indent, l.Name, l.Algorithm)
 				for _, part := range []struct {
 					name, value string
-				}{{"", l.Admits}, {"weight ", l.Weight}, {"of ", l.Pool}, {"stated ", l.Stated}} {
+				}{{"", l.Admits}, {"weight ", l.Weight}, {"of ", l.Pool}, {"stated ", l.Stated}, {"metadata ", l.Metadata}, {"detail ", l.Detail}, {"shared by ", l.Shared}} {
 					if part.value != "" {
 						b.WriteString("; " + part.name + part.value)
 					}
@@ -106,6 +106,34 @@ preset=model_limits :4 preset model_limits changed=true
 	}
 	if _, known := s.Outline("other", "", 100); known {
 		t.Error("a domain that there is not has an outline")
+	}
+}
+
+// What a rule has answers repeat, metrics tell apart and values share is told of its limits.
+func TestOutline_TellsMetadataDetailsAndSharedBuckets(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, map[string]string{"a.yaml": `domain: d
+descriptors:
+  - {key: free, rate_limit: {unlimited: true}, metadata: {team: search, n: [1.5, null]}}
+  - {key: file, value: "a*", share_threshold: true, value_to_metric: true, descriptors: [{key: b, rate_limit: {name: files, unit: second, requests_per_unit: 1}}]}
+  - {key: all, detailed_metric: true, rate_limit: {name: all, unit: second, requests_per_unit: 1}}
+  - {key: "x*", share_threshold: true, rate_limit: {name: xs, unit: second, requests_per_unit: 1}}
+`})
+	s := NewSource(dir, Options{})
+	s.Reload()
+	o, _ := s.Outline("d", "", 100)
+	want := `free :3
+- free unlimited; everything; metadata {"n":[1.5,null],"team":"search"}
+file=a* :4
+  b :4
+  - files token_bucket; 1 per second; detail value_to_metric; shared by file=a*
+all :5
+- all token_bucket; 1 per second; detail detailed_metric
+x* :6
+- xs token_bucket; 1 per second; shared by x*
+`
+	if diff := cmp.Diff(want, told(o)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

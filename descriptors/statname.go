@@ -10,6 +10,7 @@ type statName struct {
 	plain   string              // of rules whose name no value is part of
 	levels  []statLevel         // of others: those of the rule's way
 	whole   bool                // with all keys and values: of detailed_metric, and of overrides
+	sharing string              // the patterns under share_threshold, as rules write them
 	bare    bool                // a whole one has no _ where a value is empty
 	passive map[string]struct{} // the domain's
 }
@@ -54,6 +55,15 @@ func (l *Limit) StatPath() string {
 // Detailed tells that [Limit.StatName] is different for values that clients send, because a
 // rule asks for that: detailed_metric or value_to_metric.
 func (l *Limit) Detailed() bool { return l.stat != nil && l.stat.levels != nil }
+
+// SharedBy names the patterns all of whose values share a bucket of the limit, because
+// their rules state share_threshold; empty if there is none.
+func (l *Limit) SharedBy() string {
+	if l.stat == nil {
+		return ""
+	}
+	return l.stat.sharing
+}
 
 func (s *statName) of(entries []Entry) string {
 	var b strings.Builder
@@ -100,12 +110,15 @@ func (c *compiler) statName(s *limitSpec, way path, several bool) *statName {
 		return nil
 	}
 	n := &statName{whole: last.detailed, passive: c.domain.passive}
-	var texts []string
+	var texts, patterns []string
 	for _, r := range way.rules {
 		texts = append(texts, r.statText())
 		n.levels = append(n.levels, statLevel{r.statText(), r.valueToMetric && (r.kind != oneValue || r.isPattern()), r.shared})
-		n.bare = n.bare || r.shared
+		if n.bare = n.bare || r.shared; r.shared {
+			patterns = append(patterns, strings.TrimSuffix(r.key+"="+r.text, "="))
+		}
 	}
+	n.sharing = strings.Join(patterns, ", ")
 	if n.plain = strings.Join(texts, "."); !s.reference && (s.name != "" || several) {
 		n.plain += "." + limitWord(s)
 	}

@@ -200,6 +200,7 @@ func (s *Service) answered(v *verdict) *descriptors.ExplainedAnswer {
 		a.Headers = append(a.Headers, descriptors.ExplainedHeader{Name: h.Key, Value: h.Value})
 	}
 	a.Body = string(told.RawBody)
+	a.Metadata = told.GetDynamicMetadata().GetFields()["metadata"].GetStructValue().AsMap()
 	return a
 }
 

@@ -141,6 +141,9 @@ func (b branch) Marks(l descriptors.OutlinedLimit) (marks []mark) {
 	add(l.Success, "success only", "badge-muted", "requests that fail are given back")
 	add(l.Enforced < 100, number(int64(l.Enforced))+" % enforced", "badge-muted", "for the other keys it is in shadow mode")
 	add(l.Waits > 0, "waits "+l.Waits.String(), "badge-muted", "max_wait: a request may be held so long")
+	add(l.Detail != "", l.Detail, "badge-muted", "metrics tell values that clients send apart, up to a bound")
+	add(l.Shared != "", "shared", "badge-muted", "share_threshold: one bucket for all values of "+l.Shared)
+	add(l.Metadata != "", "metadata", "badge-muted", "Envoy is told when it lets a descriptor pass: "+l.Metadata)
 	return marks
 }
 

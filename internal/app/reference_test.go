@@ -3,6 +3,8 @@ package app_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -115,6 +117,36 @@ func TestReferenceFields_HiddenValuesStayHiddenInMetrics(t *testing.T) {
 	_, page := r.get("/metrics")
 	if strings.Contains(page, hiddenMark) || !strings.Contains(page, `detail="user_hmac:`) {
 		t.Errorf("the metrics are\n%s", page)
+	}
+}
+
+// Who looks at the rules, or asks why, is told of what these fields do.
+func TestReferenceFields_AreShownOnThePageOfRules(t *testing.T) {
+	r := start(t, referenceRules, nil)
+	_, page := r.get("/dashboard/rules")
+	for _, want := range []string{
+		">detailed_metric</span>", ">value_to_metric</span>", `title="share_threshold: one bucket for all values of file=a*">shared</span>`,
+		`title="Envoy is told when it lets a descriptor pass: {&#34;tags&#34;:{&#34;a&#34;:1},&#34;team&#34;:&#34;search&#34;}">metadata</span>`,
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
+	form := url.Values{"domain": {"d"}, "hits": {"1"}, "descriptors": {"user=<u>\nfile=a1"}}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+r.HTTPAddr()+"/dashboard/rules", strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.Header.Set("Sec-Fetch-Site", "same-origin")
+	page = r.page(request)
+	for _, want := range []string{
+		"one bucket for all values of <code>file=a*</code>", "metrics tell it apart as <code>user_&lt;u&gt;</code>",
+		`<pre class="told">{&#34;tags&#34;:{&#34;a&#34;:1},&#34;team&#34;:&#34;search&#34;}</pre>`,
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the explanation lacks %s", want)
+		}
 	}
 }
 

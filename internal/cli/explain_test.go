@@ -32,6 +32,8 @@ descriptors:
   - {key: any, rate_limit: {unlimited: true}}
   - {key: shut, limits: [{name: shut, rate: 0/s, response: own}]}
   - {key: slow, limits: [{name: slow, rate: 1/s, burst: 1, initial: empty, max_wait: 5s, max_waiters: 1}]}
+  - {key: file, value: "a*", share_threshold: true, detailed_metric: true, rate_limit: {unit: minute, requests_per_unit: 5, name: files}, metadata: {team: search, tags: [a, 1]}}
+  - {key: tenant, value_to_metric: true, descriptors: [{key: path, limits: [{name: per-tenant, rate: 0/s}], metadata: {team: web}}]}
 `
 
 // isGolden compares with a golden file of testdata, which must be named before the
@@ -64,6 +66,7 @@ func TestExplain_IsTheGoldenFile(t *testing.T) {
 		"-d user=alice,size=large -d api=read --hits 2", "-d user=vip,path=/b1", "-d user=vip,path=/c", "-d user=vip", "-d remote_address=10.1.2.3",
 		"-d remote_address=11.1.2.3", "-d plan=free --hits 4", "-d job=import", "-d any=x", "-d shut=x -d user=bob", "-d slow=x", "-d user=a\\,b\\\\,size=\x1b[31m",
 		"-d usr=x --domain shop", "-d user=x --domain shup", "-d size=x",
+		"-d file=a1 -d tenant=t\x1b[31m,path=/x",
 	} {
 		got := weirHere(t, nil, append([]string{"explain", "rules.yaml"}, strings.Fields(line)...)...)
 		if got.code != exitOK || got.stderr != "" || strings.ContainsRune(got.stdout, '\x1b') {

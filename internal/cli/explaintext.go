@@ -98,14 +98,27 @@ func limitsText(b *strings.Builder, p paint, limits []descriptors.ExplainedLimit
 	table(b, p, "  ", rows)
 	for i := range limits {
 		if key := limits[i].Key; key != "" {
-			fmt.Fprintf(b, "  %s\n", p.in(dim, "bucket of "+shown(limits[i].Limit)+": "+shown(key)))
+			text := "bucket of " + shown(limits[i].Limit) + ": " + shown(key)
+			if by := limits[i].Shared; by != "" {
+				text += ", one for all values of " + shown(by)
+			}
+			fmt.Fprintf(b, "  %s\n", p.in(dim, text))
+		}
+		if detail := limits[i].Detail; detail != "" {
+			fmt.Fprintf(b, "  %s\n", p.in(dim, "metrics tell it apart as "+shown(detail)))
 		}
 	}
 }
 
-// answerText tells what the caller reads.
+// answerText tells what Envoy and the caller read.
 func answerText(b *strings.Builder, p paint, a *descriptors.ExplainedAnswer) {
-	if a == nil || len(a.Headers) == 0 && a.Body == "" {
+	if a == nil {
+		return
+	}
+	if text := a.MetadataText(); text != "" {
+		fmt.Fprintf(b, "\n%s\n  %s\n", p.in(bold, "Envoy is told the metadata"), shown(text))
+	}
+	if len(a.Headers) == 0 && a.Body == "" {
 		return
 	}
 	b.WriteString("\n" + p.in(bold, "the caller is told") + "\n")
