@@ -304,3 +304,14 @@ domain: second
 		t.Error("weir serve takes it, too")
 	}
 }
+
+// A quota in shadow mode is one that is not used up, and admits what other quotas refuse:
+// nobody is to be told that it means nothing.
+func TestReference_AQuotaInShadowModeIsNoContradiction(t *testing.T) {
+	a := assemble([]*file{parse(Reference.text("test.yaml", []byte(
+		"domain: llm\ndescriptors: [{key: a, quota_mode: true, shadow_mode: true, rate_limit: {unit: day, requests_per_unit: 1}}]",
+	)))}, Options{Dialect: Reference})
+	if len(a.faults) != 0 {
+		t.Error(a.faults.Text())
+	}
+}

@@ -18,11 +18,15 @@ import (
 // controlPlane is one that wants a client's certificate and TLS 1.3, as Envoy Gateway's does,
 // with the settings that lead there.
 func controlPlane(t *testing.T, more ...string) (*partstest.ControlPlane, []string) {
+	return controlPlaneOf(t, tls.VersionTLS13, more...)
+}
+
+func controlPlaneOf(t *testing.T, version uint16, more ...string) (*partstest.ControlPlane, []string) {
 	p := newPKI(t)
 	shown := p.clients.Client("envoy-ratelimit")
 	partstest.WritePair(t, shown, p.path("client.crt"), p.path("client.key"))
 	c := partstest.StartControlPlane(t, "127.0.0.1:0", "envoy-ratelimit", &tls.Config{
-		Certificates: []tls.Certificate{p.servers.Server("envoy-gateway")}, ClientCAs: p.clients.Pool(), ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS13,
+		Certificates: []tls.Certificate{p.servers.Server("envoy-gateway")}, ClientCAs: p.clients.Pool(), ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: version, MaxVersion: version,
 	})
 	return c, environ("/nowhere", append([]string{
 		"CONFIG_TYPE=GRPC_XDS_SOTW", "CONFIG_GRPC_XDS_SERVER_URL=" + c.Addr, "CONFIG_GRPC_XDS_NODE_ID=envoy-ratelimit", "CONFIG_GRPC_XDS_NODE_METADATA=zone=a,b=c=d",
@@ -103,5 +107,16 @@ func TestXDS_StopsWhileItWaits(t *testing.T) {
 	}
 	if err := r.Close(); err != nil {
 		t.Errorf("closed again: %v", err)
+	}
+}
+
+// The reference speaks TLS 1.2 to a control plane, or a proxy before it, that has nothing
+// newer.
+func TestXDS_RulesComeOverTLS12(t *testing.T) {
+	c, env := controlPlaneOf(t, tls.VersionTLS12)
+	c.Set("1", twoAMinute)
+	r := start(t, env...)
+	if answer, err := r.ask(insecure.NewCredentials()); err != nil || answer.Statuses[0].LimitRemaining != 1 {
+		t.Errorf("%v, %v", answer, err)
 	}
 }
