@@ -187,6 +187,8 @@ descriptors:
 		want  string
 	}{
 		{request("nothing=v"), `{"domain":"d","descriptors":[{"entries":["nothing=v"]}]}`},
+		{request("nothing=v 0"), `{"domain":"d","descriptors":[{"entries":["nothing=v"],"hitsAddend":0}]}`}, // stated, if of nothing
+		{&rls.RateLimitRequest{Domain: "d", Descriptors: []*ratelimit.RateLimitDescriptor{{}}}, `{"domain":"d","descriptors":[{"entries":[]}]}`},
 		{request("v=1,w=2"), `{"domain":"d","descriptors":[{"entries":["v=1","w=2"]}],"metadata":{"kept":true}}`},
 		{request("c=1", "free=2"), `{"domain":"d","descriptors":[{"entries":["c=1"]},{"entries":["free=2"]}]}`},
 		{request("a=1", "b=2 3"), `{"domain":"d","descriptors":[{"entries":["a=1"]},{"entries":["b=2"],"hitsAddend":3}],
