@@ -21,7 +21,7 @@ func (r random) chance(percent int) bool { return r.IntN(100) < percent }
 func pick[T any](r random, from []T) T { return from[r.IntN(len(from))] }
 
 var (
-	ruleKeys    = []string{"a", "b", "c", "a", "b", "c", "a", "b", "ab*", "*"}
+	ruleKeys    = []string{"a", "b", "c", "a", "b", "c", "a", "b", "ab*", "*", "a*c", "*_y"}
 	ruleValues  = []string{"", "", "x", "y", "xy", "x*", "*y", "*", "x*y*"}
 	entryKeys   = []string{"a", "b", "c", "ab", "abc"}
 	entryValues = []string{"x", "y", "xy", "xzy", "z", ""}
@@ -94,6 +94,9 @@ func (r random) entries(level []*modelRule) (entries []modelEntry) {
 	for r.chance(93) && len(level) > 0 {
 		rule := pick(r, level)
 		e := modelEntry{rule.key, rule.value}
+		if e.key == "*_y" { // a pattern of keys and values
+			e = modelEntry{"*", "y"}
+		}
 		for strings.Contains(e.key, "*") {
 			e.key = strings.Replace(e.key, "*", pick(r, []string{"a", "c", "bc"}), 1)
 		}
