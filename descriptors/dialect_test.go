@@ -330,3 +330,19 @@ func TestReference_AStoreThatFailsFailsTheCallUnlessTheFileSaysOtherwise(t *test
 		}
 	}
 }
+
+// A pattern of values and one of keys that read alike are two.
+func TestReference_SharedBucketsOfPatternsThatReadAlikeAreTheirOwn(t *testing.T) {
+	rules := referenceRules(t, `domain: llm
+descriptors:
+- {key: a, value: "a*", share_threshold: true, rate_limit: {unit: day, requests_per_unit: 1}}
+- {key: "a*", share_threshold: true, rate_limit: {unit: day, requests_per_unit: 1}}
+`)
+	values, keys := one(t, rules, Descriptor{Entries: entries("a=a1")}), one(t, rules, Descriptor{Entries: entries("a=b")})
+	if again := one(t, rules, Descriptor{Entries: entries("a=a2")}); again.Charge.Key != values.Charge.Key {
+		t.Errorf("values of one pattern have the keys %q and %q", values.Charge.Key, again.Charge.Key)
+	}
+	if values.Charge.Key == keys.Charge.Key {
+		t.Errorf("both patterns have the key %q", keys.Charge.Key)
+	}
+}
