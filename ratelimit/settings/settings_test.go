@@ -188,3 +188,16 @@ func TestNoSecretIsPrinted(t *testing.T) {
 		t.Error("secrets are not read")
 	}
 }
+
+func TestOnCluster_WhereverHitsAreCountedInOne(t *testing.T) {
+	for environ, want := range map[string]bool{
+		"": false, "REDIS_TYPE=sentinel": false, "REDIS_TYPE=Cluster": true,
+		"REDIS_TYPE=cluster BACKEND_TYPE=memory":         false,
+		"REDIS_PERSECOND_TYPE=cluster":                   false, // there is no second Redis
+		"REDIS_PERSECOND_TYPE=CLUSTER REDIS_PERSECOND=1": true,
+	} {
+		if got := read(t, strings.Fields(environ+" USE_STATSD=false")...).OnCluster(); got != want {
+			t.Errorf("%q: %t, want %t", environ, got, want)
+		}
+	}
+}
