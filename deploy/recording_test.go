@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"fmt"
-	"log/slog"
 	"math"
 	"os"
 	"regexp"
@@ -11,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql"
@@ -23,26 +21,16 @@ var rated = regexp.MustCompile(`rate\((weir_\w+)\{([^}]*)\}\[\$__rate_interval\]
 // recordings are the rules by the metric that each sums up.
 func recordings(t *testing.T) map[string]rulefmt.Rule {
 	t.Helper()
-	text, err := os.ReadFile("prometheus/recording.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	groups, errs := rulefmt.Parse(text, false, model.UTF8Validation, promqlParser, slog.New(slog.DiscardHandler))
-	if len(errs) > 0 {
-		t.Fatal(errs)
-	}
 	all := map[string]rulefmt.Rule{}
-	for _, g := range groups.Groups {
-		for _, r := range g.Rules {
-			parts := regexp.MustCompile(`^sum by \((.*)\) \(rate\((weir_\w+)\[5m\]\)\)$`).FindStringSubmatch(r.Expr)
-			if parts == nil {
-				t.Fatalf("%s is no sum of rates: %s", r.Record, r.Expr)
-			}
-			if want := strings.ReplaceAll(parts[1], ", ", "_") + ":" + parts[2] + ":rate5m"; r.Record != want {
-				t.Errorf("%s is to be called %s", r.Record, want)
-			}
-			all[parts[2]] = r
+	for _, r := range ruleFile(t, "prometheus/recording.yaml") {
+		parts := regexp.MustCompile(`^sum by \((.*)\) \(rate\((weir_\w+)\[5m\]\)\)$`).FindStringSubmatch(r.Expr)
+		if parts == nil {
+			t.Fatalf("%s is no sum of rates: %s", r.Record, r.Expr)
 		}
+		if want := strings.ReplaceAll(parts[1], ", ", "_") + ":" + parts[2] + ":rate5m"; r.Record != want {
+			t.Errorf("%s is to be called %s", r.Record, want)
+		}
+		all[parts[2]] = r
 	}
 	return all
 }
