@@ -1,7 +1,10 @@
 package descriptors
 
 import (
+	"slices"
 	"strconv"
+
+	"go.yaml.in/yaml/v4"
 
 	"github.com/weir-rls/weir/buckets"
 )
@@ -47,6 +50,34 @@ func (w *walker) lacks(name string, f field) bool {
 		w.fail(f.key, otherwise, "%s has no meaning here: in the form of envoyproxy/ratelimit %s", name, why)
 	}
 	return lacks
+}
+
+// referenceFields are those of the reference service, which takes each of them anywhere and
+// reads it where it has a meaning.
+var referenceFields = []string{
+	"domain", "descriptors", "key", "value", "rate_limit", "unit", "requests_per_unit", "unlimited", "name", "replaces",
+	"shadow_mode", "quota_mode", "detailed_metric", "value_to_metric", "share_threshold", "metadata",
+}
+
+// strays tells that a field which t does not have is one that the reference service passes
+// over, and warns of it.
+func (w *walker) strays(name string, f field, t table) bool {
+	passed := w.text.dialect == Reference && slices.Contains(referenceFields, name)
+	if passed {
+		w.warn(f.key, t.suggest(name), "%s means nothing in %s", name, t.what)
+	}
+	return passed
+}
+
+// repeated reports a field that stands in one mapping for a second time, and tells whether
+// that is the one to read: the reference service takes the last.
+func (w *walker) repeated(n *yaml.Node, name string, first *yaml.Node) (read bool) {
+	severity, outcome := Error, ""
+	if read = w.text.dialect == Reference; read {
+		severity, outcome = Warning, ", and is the one that is read"
+	}
+	w.report(severity, n, "remove one of the two", "field %s stands here a second time, first on line %d%s", quote(name), first.Line, outcome)
+	return read
 }
 
 // referenceDebt is how far settlements may go beyond a limit: as far as numbers stay

@@ -261,3 +261,46 @@ func TestReference_SourcesKeepTheirDialect(t *testing.T) {
 		}
 	}
 }
+
+// What the reference service reads over, it reads over: a file that it has loaded for years
+// is loaded, with a warning.
+func TestReference_LoadsWhatItLoadsThere(t *testing.T) {
+	const content = `
+domain: other
+domain: llm
+unit: day
+descriptors:
+  - key: a
+    name: here
+    requests_per_unit: 3
+    rate_limit:
+      shadow_mode: true
+      quota_mode: true
+      metadata: {x: [y]}
+      unit: hour
+      unit: minute
+      requests_per_unit: 5
+      replaces: [{name: b, value: x}]
+    rate_limit: {unit: day, <<: {unit: second}, requests_per_unit: 7}
+  - {key: b, rate_limit: {unlimited: true, unit: ""}}
+--- # what follows is not read
+domain: second
+`
+	name := filepath.Join(t.TempDir(), "rules.yaml")
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, faults := Load([]string{name}, Options{Dialect: Reference})
+	if faults.Failed() || len(faults) < 6 {
+		t.Fatalf("the file has these faults: %s", faults.Text())
+	}
+	if m := one(t, r, Descriptor{Entries: entries("a=x")}); m.Limit.Requests != 7 || m.Limit.Unit != Day || m.Limit.Shadow || m.Limit.Name != "a" {
+		t.Errorf("the limit is %+v", m.Limit.Settings)
+	}
+	if !one(t, r, Descriptor{Entries: entries("b=x")}).Limit.Unlimited {
+		t.Error("the unlimited rule is not")
+	}
+	if _, faults = Load([]string{name}, Options{}); !faults.Failed() {
+		t.Error("weir serve takes it, too")
+	}
+}

@@ -109,7 +109,7 @@ func (w *walker) fields(n *yaml.Node, t table) (fields map[string]field, ok bool
 	w.collect(n, t, fields)
 	for name, f := range fields {
 		known := t.fields[name]
-		if !known {
+		if !known && !w.strays(name, f, t) {
 			w.fail(f.key, t.suggest(name), "unknown field %s in %s", quote(name), t.what)
 		}
 		if !known || w.lacks(name, f) {
@@ -136,7 +136,10 @@ func (w *walker) collect(n *yaml.Node, t table, fields map[string]field) {
 		}
 		name := key.Value
 		if first, twice := own[name]; twice {
-			w.fail(n.Content[i], "remove one of the two", "field %s stands here a second time, first on line %d", quote(name), first.Line)
+			if w.repeated(n.Content[i], name, first) && fields[name].key == first {
+				fields[name] = field{n.Content[i], value}
+				own[name] = n.Content[i]
+			}
 			continue
 		}
 		own[name] = n.Content[i]

@@ -35,6 +35,7 @@ func readYAML(t *text) (*yaml.Node, *Fault) {
 		return nil, emptyFault(t)
 	}
 	switch err := loader.Load(&second); {
+	case t.dialect == Reference: // which reads no further
 	case err == nil:
 		f := at(t, &second).fault(Error, "a second document begins here", "a rule file holds one: put each domain into a file of its own")
 		return nil, &f

@@ -110,7 +110,7 @@ func decisive(verdicts []verdict, statuses []*rls.RateLimitResponse_DescriptorSt
 			told, least = status, status.LimitRemaining
 		}
 		if verdicts[i].over && !verdicts[i].quota {
-			told, least = status, 0
+			told = status
 		}
 	}
 	return told

@@ -204,3 +204,11 @@ descriptors:
 		}
 	}
 }
+
+// Weir's own setting counts here as well.
+func TestAnswer_UnmatchedIsDeniedWhereTheRulesSaySo(t *testing.T) {
+	w := newWorld(t, "domain: d\nunmatched: deny\ndescriptors:\n- {key: ten, rate_limit: {unit: minute, requests_per_unit: 10}}\n", func(o *Options) { o.Settings.QuotaMode = true })
+	if got := w.ask(t, request("ten=v", "nothing=v")); got != "OVER: OK 9 OVER 0" {
+		t.Error(got)
+	}
+}

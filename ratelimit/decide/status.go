@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/weir-rls/weir/buckets"
 	"github.com/weir-rls/weir/descriptors"
 )
 
@@ -24,8 +25,8 @@ func (s *Service) judge(m *met, asked time.Time) {
 			s.cache.forget(m.charge.Key)
 		}
 		return
-	case m.outcome.Blind:
-		m.over = !m.outcome.Admitted
+	case m.outcome.Blind: // the store does not answer, and on_store_error decides
+		m.over = !m.outcome.Admitted || m.charge.OnStoreError == buckets.Deny
 		return
 	case !m.Limit.Reference:
 		if m.over = !m.outcome.Admitted; m.over {
@@ -64,14 +65,10 @@ func (m *met) remaining() uint32 {
 }
 
 // tellsMoreThan orders the limits of one descriptor, of which its status shows one: what
-// refuses the request, then what refuses with all other quotas, then what has the least
-// left.
+// refuses, then what has the least left. All of them are quotas or none.
 func (m *met) tellsMoreThan(other *met) bool {
-	switch {
-	case m.refuses() != other.refuses():
+	if m.refuses() != other.refuses() {
 		return m.refuses()
-	case m.refuses() && m.Limit.Quota != other.Limit.Quota:
-		return other.Limit.Quota
 	}
 	return m.remaining() < other.remaining()
 }
