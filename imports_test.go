@@ -147,6 +147,11 @@ var rules = []rule{
 		"decisions are compared with the reference's by tests that start nothing else",
 	},
 	{
+		"the drop-in's sources import only the rules",
+		roomImportsOnly("ratelimit/sources", "descriptors"),
+		"where files are is no matter of decisions or settings, and a walk through directories is tested alone",
+	},
+	{
 		"what the drop-in counts in imports only buckets, their stores and guard, and files that are replaced",
 		roomImportsOnly("ratelimit/backend", "buckets", "buckets/memory", "buckets/redis", "buckets/guard", "internal/files"),
 		"it opens stores by plain values: who reads settings, and who decides by what is counted, is known further out",
@@ -410,6 +415,8 @@ func TestImportRules_CatchWhatTheyForbid(t *testing.T) {
 		{"service", module + "ratelimit/decide", false},
 		{"ratelimit/decide", module + "ratelimit/settings", false},
 		{"ratelimit/decide", module + "buckets", true},
+		{"ratelimit/sources", module + "descriptors", true},
+		{"ratelimit/sources", module + "ratelimit/settings", false},
 		{"internal/serving", "google.golang.org/grpc", true},
 		{"ratelimit/backend", module + "buckets/redis", true},
 		{"ratelimit/backend", module + "ratelimit/settings", false},

@@ -1,6 +1,7 @@
 package ratelimit_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,6 +48,9 @@ func TestRefused_WhatTheReferenceServiceRefusesIsToldWithItsPlaceAndBlocksNoOthe
 			}
 			if !strings.Contains(told, "config.bad.yaml:"+c.place) && !strings.Contains(told, "config.good.yaml:"+c.place) || !strings.Contains(told, c.ours) {
 				t.Errorf("told is\n%swant one at %s with %q", told, c.place, c.ours)
+			}
+			if slices.Contains(source.Rules().Domains(), "bad") {
+				t.Error("what is refused is loaded")
 			}
 			s := deciding(t, source)
 			if got := answer(t, s, request("other", "k=v", 0)); got != "OK: OK 2 of 3 per MINUTE" {

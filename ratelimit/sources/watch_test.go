@@ -41,14 +41,13 @@ func followed(t *testing.T, o TreeOptions, poll time.Duration) (*descriptors.Sou
 // until waits for a report after which ok holds.
 func until(t *testing.T, reports <-chan descriptors.Report, what string, ok func(descriptors.Report) bool) {
 	t.Helper()
-	late := time.After(within)
-	for {
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	for seen := false; !seen; {
 		select {
 		case r := <-reports:
-			if ok(r) {
-				return
-			}
-		case <-late:
+			seen = ok(r)
+		case <-ctx.Done():
 			t.Fatalf("%s was not seen within %v", what, within)
 		}
 	}
