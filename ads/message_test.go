@@ -124,11 +124,11 @@ func loaded(t *testing.T, resources ...*anypb.Any) (*descriptors.Rules, string) 
 func TestFaultsNameTheResourceAndThePath(t *testing.T) {
 	limit := message(1, 2, 2, 5)
 	for want, descriptor := range map[string][]byte{
-		`resource "r": descriptors[1]("k").rate_limit: error: the rate_limit has no unit`:                                           message(1, "k", 3, message(2, 5)),
-		`resource "r": descriptors[1]("k").rate_limit.unit: error: unit cannot be the number 9`:                                     message(1, "k", 3, message(1, 9)),
-		`resource "r": descriptors[1]("k").descriptors[1]("in").rate_limit.field_6: error: unknown field "field_6" in rate_limit`:   message(1, "k", 4, message(1, "x", 3, limit), 4, message(1, "in", 3, message(1, 2, 2, 1, 6, 3))),
-		`resource "r": descriptors[1]("k").rate_limit.replaces[0]("n").name: error: the limit "n" replaces itself`:                  message(1, "k", 3, message(1, 2, 2, 1, 4, "n", 5, message(1, "n"))),
-		`resource "r": descriptors[1]("k").rate_limit.replaces[1]: error: an entry of replaces is empty`:                            message(1, "k", 3, message(1, 2, 2, 1, 5, message(1, "n"), 5, message())),
+		`resource "r": descriptors[1]("k").rate_limit: error: the rate_limit has no unit`:                                         message(1, "k", 3, message(2, 5)),
+		`resource "r": descriptors[1]("k").rate_limit.unit: error: unit cannot be the number 9`:                                   message(1, "k", 3, message(1, 9)),
+		`resource "r": descriptors[1]("k").descriptors[1]("in").rate_limit.field_6: error: unknown field "field_6" in rate_limit`: message(1, "k", 4, message(1, "x", 3, limit), 4, message(1, "in", 3, message(1, 2, 2, 1, 6, 3))),
+		`resource "r": descriptors[1]("k").rate_limit.replaces[0]("n").name: error: the limit "n" replaces itself`:                message(1, "k", 3, message(1, 2, 2, 1, 4, "n", 5, message(1, "n"))),
+		`resource "r": descriptors[1]("k").rate_limit.replaces[1]: error: an entry of replaces is empty`:                          message(1, "k", 3, message(1, 2, 2, 1, 5, message(1, "n"), 5, message())),
 		`resource "r": descriptors[1]: error: `:                                                                                     message(3, limit),
 		`here a second time, first at resource "r": descriptors[0]("first")`:                                                        message(1, "first", 3, limit),
 		`resource "r": error: cannot be read: descriptors: [1]: rate_limit: requests_per_unit has the wire type 2, not 0`:           message(1, "k", 3, message(2, "5")),

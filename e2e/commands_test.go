@@ -63,6 +63,7 @@ var notRun = map[string]string{
 	"weir serve --rules rules.yaml --tracing":                           "does not end: TestTraces_GoOnWhereEnvoysEnded starts one; the flags are looked up",
 	"weir serve --rules rules.yaml --decision-log":                      "does not end: the flags are looked up",
 	"weir serve --rules-ads":                                            "needs a control plane: TestRulesOverADS starts one with its own certificates; the flags are looked up",
+	"BACKEND_TYPE=memory USE_STATSD=false":                              "does not end: TestRatelimit_IsStartedByItsNameOrByTheCommand starts it so",
 	"kubectl ":                                                          "needs a cluster: the tests of deploy read the dashboard",
 	"docker compose up":                                                 "needs Docker: the tests of the examples read each docker-compose.yaml and start the same processes",
 	"docker run":                                                        "needs Docker and a release: release_test.go reads the image's name, the Dockerfile and the settings",

@@ -161,7 +161,11 @@ func (p *Program) Run(ctx context.Context) error {
 	close(p.ready)
 	work.start(func() error { return p.grpcServer.Serve(p.grpcPort) })
 	work.start(func() error { return p.httpServer.Serve(p.httpPort) })
-	p.log.Info("listening", "grpc", p.GRPCAddr(), "http", p.HTTPAddr(), "debug", p.DebugAddr())
+	listening := []any{"grpc", p.GRPCAddr(), "http", p.HTTPAddr(), "debug", p.DebugAddr()}
+	if metrics := p.MetricsAddr(); metrics != nil {
+		listening = append(listening, "metrics", metrics.String())
+	}
+	p.log.Info("listening", listening...)
 
 	select {
 	case err := <-work.failed:

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
-	rules "github.com/envoyproxy/go-control-plane/ratelimit/config/ratelimit/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -21,6 +20,7 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
+	"github.com/weir-rls/weir/internal/parts"
 	"github.com/weir-rls/weir/internal/parts/partstest"
 )
 
@@ -104,6 +104,24 @@ func TestHealth_FollowsRedis(t *testing.T) {
 	if err := given.ended(); err == nil || !strings.Contains(err.Error(), "REDIS_STARTUP_MAX_ELAPSED_TIME") {
 		t.Errorf("it waits for Redis longer than it is to, or does not say so: %v", err)
 	}
+}
+
+func TestHealth_FollowsConnectionsToRedisIfItIsTo(t *testing.T) {
+	way := partstest.Way(t, partstest.Redis(t, parts.RedisServer).Addr)
+	redis := []string{"BACKEND_TYPE=redis", "REDIS_SOCKET_TYPE=tcp", "REDIS_URL=" + way.Addr}
+	r := start(t, environ(tree(t, perMinute), append(redis, "REDIS_HEALTH_CHECK_ACTIVE_CONNECTION=true")...)...)
+	settled := func(want healthpb.HealthCheckResponse_ServingStatus) {
+		t.Helper()
+		eventually(t, want.String(), func() bool { return r.serving("ratelimit") == want })
+		if r.healthy() != (want == serves) {
+			t.Errorf("it is not %v any more", want)
+		}
+	}
+	settled(serves)
+	way.Close(true)
+	settled(servesNo)
+	way.Close(false)
+	settled(serves)
 }
 
 // Who stops is not healthy at once, and goes on answering: those that have asked, and
@@ -303,83 +321,5 @@ func TestTLS_FilesThatCannotBeUsedAreAnErrorThatNamesTheSetting(t *testing.T) {
 		if _, err := open(t, io.Discard, environ(tree(t, perMinute), more...)...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want it to name %s", err, want)
 		}
-	}
-}
-
-// controlPlane is one that wants a client's certificate and TLS 1.3, as Envoy Gateway's does,
-// with the settings that lead there.
-func controlPlane(t *testing.T, more ...string) (*partstest.ControlPlane, []string) {
-	p := newPKI(t)
-	shown := p.clients.Client("envoy-ratelimit")
-	partstest.WritePair(t, shown, p.path("client.crt"), p.path("client.key"))
-	c := partstest.StartControlPlane(t, "127.0.0.1:0", "envoy-ratelimit", &tls.Config{
-		Certificates: []tls.Certificate{p.servers.Server("envoy-gateway")}, ClientCAs: p.clients.Pool(), ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS13,
-	})
-	return c, environ("/nowhere", append([]string{
-		"CONFIG_TYPE=GRPC_XDS_SOTW", "CONFIG_GRPC_XDS_SERVER_URL=" + c.Addr, "CONFIG_GRPC_XDS_NODE_ID=envoy-ratelimit", "CONFIG_GRPC_XDS_NODE_METADATA=zone=a,b=c=d",
-		"CONFIG_GRPC_XDS_SERVER_USE_TLS=true", "CONFIG_GRPC_XDS_CLIENT_TLS_CERT=" + p.path("client.crt"), "CONFIG_GRPC_XDS_CLIENT_TLS_KEY=" + p.path("client.key"),
-		"CONFIG_GRPC_XDS_SERVER_TLS_CACERT=" + p.path("servers.pem"), "CONFIG_GRPC_XDS_SERVER_TLS_SAN=envoy-gateway",
-		"CONFIG_GRPC_XDS_CLIENT_ADDITIONAL_HEADERS=X-Token:a:b",
-	}, more...)...)
-}
-
-var twoAMinute = &rules.RateLimitConfig{Name: "d", Domain: "d", Descriptors: []*rules.RateLimitDescriptor{
-	{Key: "user", RateLimit: &rules.RateLimitPolicy{Unit: rules.RateLimitUnit_MINUTE, RequestsPerUnit: 2}},
-}}
-
-// Without FORCE_START_WITHOUT_INITIAL_CONFIG nobody can ask, or see it healthy, before
-// there are rules.
-func TestXDS_PortsAreClosedUntilThereAreRules(t *testing.T) {
-	c, env := controlPlane(t)
-	r := begin(t, env...)
-	eventually(t, "the control plane is asked", func() bool { return len(c.Requests()) > 0 })
-	select {
-	case <-r.Ready():
-		t.Error("it is ready without rules")
-	case <-time.After(50 * time.Millisecond):
-	}
-	if code, _, _ := get(t, "GET", r.DebugAddr(), "/rlconfig", ""); code != 200 {
-		t.Errorf("/rlconfig meanwhile: %d", code)
-	}
-	c.Set("1", twoAMinute)
-	r.ready()
-	if answer, err := r.ask(insecure.NewCredentials()); err != nil || answer.Statuses[0].LimitRemaining != 1 {
-		t.Errorf("%v, %v", answer, err)
-	}
-	asked := c.Requests()[0]
-	if fields := asked.Node.GetMetadata().GetFields(); asked.Node.Id != "envoy-ratelimit" || fields["zone"].GetStringValue() != "a" || fields["b"].GetStringValue() != "c=d" {
-		t.Errorf("it tells of itself %v", asked.Node)
-	}
-	if got := c.Headers().Get("x-token"); len(got) != 1 || got[0] != "a:b" {
-		t.Errorf("the headers are %v", c.Headers())
-	}
-	c.Answered("1", false)
-}
-
-func TestXDS_ForcedItListensAtOnceAndSaysThatThereAreNoRules(t *testing.T) {
-	c, env := controlPlane(t, "FORCE_START_WITHOUT_INITIAL_CONFIG=true")
-	r := start(t, env...)
-	if !r.healthy() {
-		t.Error("it is not healthy")
-	}
-	if _, err := r.ask(insecure.NewCredentials()); status.Code(err) != codes.Unknown || !strings.Contains(err.Error(), "no rate limit configuration loaded") {
-		t.Errorf("%v", err)
-	}
-	c.Set("1", twoAMinute)
-	eventually(t, "the rules", func() bool {
-		answer, err := r.ask(insecure.NewCredentials())
-		return err == nil && len(answer.Statuses) == 1
-	})
-}
-
-func TestXDS_StopsWhileItWaits(t *testing.T) {
-	_, env := controlPlane(t)
-	r := begin(t, env...)
-	r.stop()
-	if err := r.ended(); err != nil {
-		t.Error(err)
-	}
-	if err := r.Close(); err != nil {
-		t.Errorf("closed again: %v", err)
 	}
 }

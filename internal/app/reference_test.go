@@ -118,6 +118,15 @@ func TestReferenceFields_HiddenValuesStayHiddenInMetrics(t *testing.T) {
 	if strings.Contains(page, hiddenMark) || !strings.Contains(page, `detail="user_hmac:`) {
 		t.Errorf("the metrics are\n%s", page)
 	}
+	why, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+r.HTTPAddr()+"/api/v1/explain",
+		strings.NewReader(`{"domain":"d","descriptors":[{"entries":[{"key":"user","value":"`+hiddenMark+`"}]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	why.Header.Set("Content-Type", "application/json")
+	if text := r.page(why); strings.Contains(text, hiddenMark) || !strings.Contains(text, `"detail":"user_hmac:`) {
+		t.Errorf("the explanation is\n%s", text)
+	}
 }
 
 // Who looks at the rules, or asks why, is told of what these fields do.

@@ -90,7 +90,12 @@ func (s Server) read() (*tls.Config, error) {
 		served.ClientAuth = tls.RequireAndVerifyClientCert
 	}
 	if s.Known != nil {
-		served.VerifyConnection = func(state tls.ConnectionState) error { return s.Known(state.PeerCertificates[0]) }
+		served.VerifyConnection = func(state tls.ConnectionState) error {
+			if len(state.PeerCertificates) == 0 {
+				return nil // there need be none, or the connection would have ended
+			}
+			return s.Known(state.PeerCertificates[0])
+		}
 	}
 	return served, nil
 }

@@ -66,6 +66,7 @@ descriptors:
   - {key: seldom, limits: [{name: seldom, rate: 1/min, burst: 1, max_wait: 3s, max_waiters: 9}]}
   - {key: two, descriptors: [{key: two, limits: [{name: twice, rate: 1/s}]}]}
   - {key: free, rate_limit: {unlimited: true}}
+  - {key: file, value: "a*", share_threshold: true, detailed_metric: true, rate_limit: {name: shared, unit: hour, requests_per_unit: 2}, metadata: {team: web}}
 `
 
 // failures runs the steps of one case, and tells its failures.
@@ -125,6 +126,10 @@ func TestExpectations(t *testing.T) {
 - {at: 1s}`: "6:14 the clock is past this time, moved by a step before or by who was held: 2s or later <> 1s @2s",
 		`
 - {request: {descriptors: [{seldom: a}]}, times: 2, expect: {admitted: 1, verdict: deny, retry_after: 60s}}`: "",
+		`
+- {request: {descriptors: [{file: a1}]}, expect: {verdict: allow, limit: shared, remaining: 1}}
+- {request: {descriptors: [{file: a2}]}, expect: {verdict: allow, remaining: 0}}
+- {request: {descriptors: [{file: a3}]}, expect: {verdict: deny, limit: shared}}`: "",
 		`
 - {request: {descriptors: [[{two: a}, {two: b}]], hits: 2}, expect: {verdict: deny, limit: twice}}
 - {request: {descriptors: [[{two: a}, {two: b}]]}, expect: {verdict: allow}}

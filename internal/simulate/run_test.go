@@ -77,6 +77,21 @@ func TestRequestsEndAsTheTraceSays(t *testing.T) {
 	}
 }
 
+// The values of a pattern with share_threshold use one limit up, and what else the reference
+// service's rules may say changes no count.
+func TestValuesOfASharedPatternUseOneLimitUp(t *testing.T) {
+	rules := loadRules(t, `
+domain: shop
+descriptors:
+  - {key: file, value: "a*", share_threshold: true, detailed_metric: true, rate_limit: {name: shared, unit: hour, requests_per_unit: 2}, metadata: {team: web}}
+  - {key: file, value: "b*", value_to_metric: true, rate_limit: {name: apart, unit: hour, requests_per_unit: 2}}
+`)
+	r := report(t, Options{Rules: rules, Trace: traced(t, "time,file\n10,a1\n11,a2\n12,a3\n13,b1\n14,b2\n15,b3\n")})
+	if shared, apart := r.limit(t, "shared"), r.limit(t, "apart"); shared.Admitted != 2 || shared.Refused != 1 || apart.Admitted != 3 {
+		t.Errorf("%+v, %+v", shared.Counts, apart.Counts)
+	}
+}
+
 // Of each limit what it admitted, refused and left to others adds up, over every kind of
 // limit, and so does what is told over time.
 func TestCountsAddUp(t *testing.T) {

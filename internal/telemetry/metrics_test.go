@@ -33,6 +33,7 @@ func everyMetric() *telemetry.Metrics {
 	m.WrittenOff("d", "l", 1)
 	m.Request("ok", time.Second, "")
 	m.Decision(&descriptors.Limit{Settings: &descriptors.Settings{Domain: "d"}, Name: "l"}, "allowed", 1, "")
+	m.Detailed(&descriptors.Limit{Settings: &descriptors.Settings{Domain: "d"}, Name: "l"}, "user_u", "allowed", 1)
 	m.Abandoned("lost")
 	m.Unmatched("d", 1)
 	m.IgnoredOverrides("d", 1)

@@ -77,7 +77,7 @@ func TestStopIncrement_ChargesOnlyWhatRefuses(t *testing.T) {
 // nothing else.
 func TestStopIncrement_IsOneStep(t *testing.T) {
 	const rules = "domain: d\ndescriptors:\n- {key: a, rate_limit: {unit: minute, requests_per_unit: 30}}\n- {key: b, rate_limit: {unit: minute, requests_per_unit: 1000}}\n"
-	w := newWorld(t, rules, func(o *Options) { o.Settings.StopIncrement = true })
+	w := newWorld(t, rules, func(o *Options) { o.Settings.StopIncrement, o.Settings.LocalCacheBytes = true, 1<<16 })
 	var passed atomic.Int64
 	var callers sync.WaitGroup
 	for range 8 {

@@ -50,12 +50,19 @@ func (s Settings) checkDurations() error {
 		name  string
 		value time.Duration
 	}{
-		{"GRPC_MAX_CONNECTION_AGE", s.Server.MaxConnectionAge}, {"GRPC_MAX_CONNECTION_AGE_GRACE", s.Server.MaxConnectionAgeGrace},
-		{"XDS_CLIENT_BACKOFF_INITIAL_INTERVAL", s.XDS.BackoffFirst}, {"XDS_CLIENT_BACKOFF_MAX_INTERVAL", s.XDS.BackoffMost},
-		{"REDIS_TIMEOUT", s.Redis.Timeout}, {"REDIS_PERSECOND_TIMEOUT", s.PerSecond.Timeout}, {"REDIS_OP_TIMEOUT", s.Redis.OpTimeout}, {"REDIS_PERSECOND_OP_TIMEOUT", s.PerSecond.OpTimeout},
+		{"GRPC_MAX_CONNECTION_AGE", s.Server.MaxConnectionAge},
+		{"GRPC_MAX_CONNECTION_AGE_GRACE", s.Server.MaxConnectionAgeGrace},
+		{"XDS_CLIENT_BACKOFF_INITIAL_INTERVAL", s.XDS.BackoffFirst},
+		{"XDS_CLIENT_BACKOFF_MAX_INTERVAL", s.XDS.BackoffMost},
+		{"REDIS_TIMEOUT", s.Redis.Timeout},
+		{"REDIS_PERSECOND_TIMEOUT", s.PerSecond.Timeout},
+		{"REDIS_OP_TIMEOUT", s.Redis.OpTimeout},
+		{"REDIS_PERSECOND_OP_TIMEOUT", s.PerSecond.OpTimeout},
 		{"REDIS_STARTUP_INITIAL_INTERVAL", s.RedisShared.StartupFirst},
-		{"REDIS_STARTUP_MAX_INTERVAL", s.RedisShared.StartupMost}, {"REDIS_STARTUP_MAX_ELAPSED_TIME", s.RedisShared.StartupEnd},
-		{"WEIR_DRAIN_DELAY", s.Weir.DrainDelay}, {"WEIR_DRAIN_TIMEOUT", s.Weir.DrainTimeout},
+		{"REDIS_STARTUP_MAX_INTERVAL", s.RedisShared.StartupMost},
+		{"REDIS_STARTUP_MAX_ELAPSED_TIME", s.RedisShared.StartupEnd},
+		{"WEIR_DRAIN_DELAY", s.Weir.DrainDelay},
+		{"WEIR_DRAIN_TIMEOUT", s.Weir.DrainTimeout},
 	} {
 		if d.value < 0 {
 			faults = append(faults, fmt.Errorf("%s: %s is below 0", d.name, d.value))
