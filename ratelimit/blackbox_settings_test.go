@@ -1,17 +1,20 @@
 package ratelimit_test
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
+	rules "github.com/envoyproxy/go-control-plane/ratelimit/config/ratelimit/v3"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
@@ -193,6 +196,7 @@ func TestSettings_RuleFilesFollowWhatIsWatched(t *testing.T) {
 
 // What a control plane's connection is like, seen where it breaks.
 func TestSettings_ControlPlane(t *testing.T) {
+	t.Parallel()
 	plane, env := controlPlane(t, "XDS_CLIENT_BACKOFF_INITIAL_INTERVAL=40ms", "XDS_CLIENT_BACKOFF_MAX_INTERVAL=70ms", "XDS_CLIENT_BACKOFF_JITTER=false",
 		"CONFIG_GRPC_XDS_SERVER_CONNECT_RETRY_INTERVAL=130ms", "XDS_CLIENT_MAX_MSG_SIZE_IN_BYTES=2000")
 	plane.Set("1", twoAMinute)
@@ -202,6 +206,15 @@ func TestSettings_ControlPlane(t *testing.T) {
 	if got := r.lookup(); got != "another.key2 another.key3 another.key4 basic.key1" {
 		t.Errorf("after the reload: %s", got)
 	}
+	unitless := proto.CloneOf(twoAMinute)
+	unitless.Descriptors[0].RateLimit.Unit = rules.RateLimitUnit_UNKNOWN
+	plane.Set("2.1", unitless)
+	if detail := plane.Answered("2", true).ErrorDetail.GetMessage(); !strings.Contains(detail, "user") {
+		t.Errorf("a limit without unit is rejected with %q", detail)
+	}
+	plane.Set("2.2", storyOfThePlane...)
+	plane.Answered("2.2", false)
+	r.counts("ratelimit.service.", map[string]uint64{"config_load_error": 1})
 	large := proto.CloneOf(twoAMinute)
 	large.Descriptors[0].Value = strings.Repeat("x", 3000)
 	plane.Set("3", large)
@@ -225,6 +238,7 @@ func TestSettings_ControlPlane(t *testing.T) {
 // A connection of some age is ended, and what goes on then has the grace; gRPC then waits
 // for a second more.
 func TestSettings_AgeOfConnections(t *testing.T) {
+	t.Parallel()
 	for given, ends := range map[string]bool{
 		"GRPC_MAX_CONNECTION_AGE=20ms GRPC_MAX_CONNECTION_AGE_GRACE=20ms": true,
 		"GRPC_MAX_CONNECTION_AGE=20ms GRPC_MAX_CONNECTION_AGE_GRACE=0":    false,
@@ -256,6 +270,7 @@ func TestSettings_AgeOfConnections(t *testing.T) {
 
 // Healthy by the last sign of Redis or by each, and a call ends in time.
 func TestSettings_RedisThatDiesAndReturns(t *testing.T) {
+	t.Parallel()
 	way := partstest.Way(t, partstest.Redis(t, parts.RedisServer).Addr)
 	redis := []string{"BACKEND_TYPE=redis", "REDIS_SOCKET_TYPE=tcp", "REDIS_URL=" + way.Addr, "REDIS_STARTUP_INITIAL_INTERVAL=10ms", "REDIS_STARTUP_MAX_INTERVAL=20ms", "REDIS_POOL_SIZE=2"}
 	once := start(t, environ(tree(t, modes), append(redis, "CACHE_KEY_PREFIX=1", "REDIS_OP_TIMEOUT=150ms")...)...)
@@ -291,6 +306,7 @@ func TestSettings_RedisThatDiesAndReturns(t *testing.T) {
 
 // The Redis for limits by the second has settings of its own.
 func TestSettings_RedisPerSecond(t *testing.T) {
+	t.Parallel()
 	secure := partstest.NewSecureRedis(t, "elsewhere")
 	address, arguments := secure.Port()
 	server := partstest.Redis(t, parts.RedisServer, arguments...)
@@ -333,6 +349,40 @@ func TestSettings_RedisPerSecond(t *testing.T) {
 		if without != "REDIS_PERSECOND_TYPE" && without != "REDIS_PERSECOND_TLS_CLIENT_KEY" && works(without) {
 			t.Errorf("it works without %s", without)
 		}
+	}
+}
+
+// Each variable that has an effect is set in a test of the whole program, here or in a file
+// beside this one, so that none is read and forgotten.
+func TestSettings_EachIsTriedThroughTheProgram(t *testing.T) {
+	page, err := os.ReadFile("../docs/reference/ratelimit-mode.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tests []byte
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tests = append(tests, text...)
+	}
+	tried := 0
+	for _, row := range regexp.MustCompile("(?m)^\\| `([A-Z_0-9]+)` .*$").FindAllSubmatch(page, -1) {
+		if bytes.Contains(row[0], []byte("Has no effect")) {
+			continue
+		}
+		tried++
+		if name := string(row[1]); !regexp.MustCompile(`\b` + name + `=|"` + name + `":`).Match(tests) {
+			t.Errorf("no test sets %s", name)
+		}
+	}
+	if tried < 90 {
+		t.Errorf("the page has %d variables that have an effect", tried)
 	}
 }
 

@@ -3,7 +3,6 @@ package ratelimit_test
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -170,15 +169,20 @@ func redisForms(t *testing.T) []form {
 	}
 	single, second := partstest.Redis(t, parts.RedisServer), partstest.Redis(t, parts.ValkeyServer)
 	locked := partstest.Redis(t, parts.RedisServer)
-	if err := partstest.Admin(t, locked).ConfigSet(t.Context(), "requirepass", "password123").Err(); err != nil {
-		t.Fatal(err)
-	}
-	secure := partstest.NewSecureRedis(t, "localhost")
+	secure := partstest.NewSecureRedis(t, "elsewhere")
 	address, arguments := secure.Port()
-	partstest.Redis(t, parts.RedisServer, arguments...)
-	_, port, _ := net.SplitHostPort(address)
+	secured := partstest.Redis(t, parts.RedisServer, arguments...)
 	nodes := partstest.Cluster(t, parts.ValkeyServer, 3, 0)
 	_, _, sentinel := partstest.Sentinel(t, parts.RedisServer, "mymaster")
+	for _, server := range []*parts.Redis{locked, secured, sentinel} {
+		if err := partstest.Admin(t, server).Do(t.Context(), "acl", "setuser", "default", "resetpass", ">password123").Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "auth")
+	if err := os.WriteFile(file, []byte("password123\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	return []form{
 		{"single, and a prefix", redis("SINGLE", single.Addr, "CACHE_KEY_PREFIX=prefix:"), func() {
 			keys := partstest.Admin(t, single).Keys(t.Context(), "*").Val()
@@ -193,14 +197,17 @@ func redisForms(t *testing.T) []form {
 			}
 		}},
 		{"auth", redis("SINGLE", locked.Addr, "REDIS_AUTH=password123", "CACHE_KEY_PREFIX=auth:"), nil},
-		{"TLS", redis("SINGLE", "localhost:"+port, "REDIS_TLS=true", "REDIS_TLS_CACERT="+secure.CA, "REDIS_TLS_CLIENT_CERT="+secure.Cert, "REDIS_TLS_CLIENT_KEY="+secure.Key), nil},
+		{"TLS", redis("SINGLE", address, "REDIS_AUTH_FILE="+file, "REDIS_TLS=true", "REDIS_TLS_SKIP_HOSTNAME_VERIFICATION=true",
+			"REDIS_TLS_CACERT="+secure.CA, "REDIS_TLS_CLIENT_CERT="+secure.Cert, "REDIS_TLS_CLIENT_KEY="+secure.Key), nil},
 		{"cluster", redis("cluster", nodes[0].Addr+","+nodes[1].Addr+","+nodes[2].Addr), nil},
-		{"sentinel", redis("sentinel", "mymaster,"+sentinel.Addr), nil},
+		{"sentinel", redis("sentinel", "mymaster,"+sentinel.Addr, "REDIS_SENTINEL_AUTH=password123", "REDIS_PERSECOND=true", "REDIS_PERSECOND_TYPE=sentinel",
+			"REDIS_PERSECOND_URL=mymaster,"+sentinel.Addr, "REDIS_PERSECOND_SENTINEL_AUTH=password123", "REDIS_PERSECOND_POOL_SIZE=3"), nil},
 	}
 }
 
 // One story on each form of Redis and each source of rules, with the local cache in turn.
 func TestStory_IsTheSameOnEachFormOfRedisAndOfRules(t *testing.T) {
+	t.Parallel()
 	files := treeOf(t, story)
 	plane, ofPlane := controlPlane(t)
 	plane.Set("1", storyOfThePlane...)
@@ -227,6 +234,7 @@ func TestStory_IsTheSameOnEachFormOfRedisAndOfRules(t *testing.T) {
 
 // The seconds until a limit begins anew become fewer.
 func TestStory_DurationUntilResetFalls(t *testing.T) {
+	t.Parallel()
 	r := start(t, environ(treeOf(t, story))...)
 	c := r.client()
 	left := func() int64 {
