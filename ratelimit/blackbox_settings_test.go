@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -302,6 +303,30 @@ func TestSettings_RedisThatDiesAndReturns(t *testing.T) {
 			return err == nil && len(answer.Statuses) == 1
 		})
 	}
+}
+
+func TestSettings_PoolSizesBoundConnections(t *testing.T) {
+	way := partstest.Way(t, partstest.Redis(t, parts.RedisServer).Addr)
+	way.Delay(20 * time.Millisecond)
+	redis := []string{
+		"BACKEND_TYPE=redis", "REDIS_SOCKET_TYPE=tcp", "REDIS_URL=" + way.Addr, "REDIS_POOL_SIZE=2", "REDIS_OP_TIMEOUT=10s",
+		"REDIS_PERSECOND=true", "REDIS_PERSECOND_SOCKET_TYPE=tcp", "REDIS_PERSECOND_URL=" + way.Addr, "REDIS_PERSECOND_POOL_SIZE=3", "REDIS_PERSECOND_OP_TIMEOUT=10s",
+	}
+	r := start(t, environ(treeOf(t, story), redis...)...)
+	eventually(t, "healthy", func() bool { return r.serving("ratelimit") == serves })
+	c := r.client()
+	var callers sync.WaitGroup
+	for range 64 {
+		callers.Go(func() {
+			for _, asked := range []*rls.RateLimitRequest{request("basic", "key1=a", 0), request("another", "key2=a", 0)} {
+				if _, err := c.ShouldRateLimit(t.Context(), asked); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	callers.Wait()
+	r.counts("ratelimit.", map[string]uint64{"redis_pool.cx_total": 2, "redis_per_second_pool.cx_total": 3})
 }
 
 // The Redis for limits by the second has settings of its own.
