@@ -257,3 +257,35 @@ func TestStory_DurationUntilResetFalls(t *testing.T) {
 		}
 	}
 }
+
+// Replicas with one Redis count together, one that starts anew counts on, and so does a limit
+// whose amount or name has changed; one with another unit begins anew.
+func TestStory_CountsGoOn(t *testing.T) {
+	redis := []string{"BACKEND_TYPE=redis", "REDIS_SOCKET_TYPE=tcp", "REDIS_URL=" + partstest.Redis(t, parts.RedisServer).Addr, "RUNTIME_WATCH_ROOT=false"}
+	of := func(limit string) string { return "domain: d\ndescriptors: [{key: k, rate_limit: {" + limit + "}}]\n" }
+	root := tree(t, of("unit: day, requests_per_unit: 3"))
+	first, second := start(t, environ(root, redis...)...), start(t, environ(root, redis...)...)
+	first.says(first.client(), request("d", "k=v", 0), "OK: OK 2 of 3 per DAY")
+	second.says(second.client(), request("d", "k=v", 0), "OK: OK 1 of 3 per DAY")
+	first.stop()
+	if err := first.ended(); err != nil {
+		t.Error(err)
+	}
+	third := start(t, environ(root, redis...)...)
+	third.says(third.client(), request("d", "k=v", 0), "OK: OK 0 of 3 per DAY")
+	third.says(third.client(), request("d", "k=v", 0), "OVER_LIMIT: OVER_LIMIT 0 of 3 per DAY")
+	for _, change := range []struct{ limit, shown, want string }{
+		{"name: n, unit: day, requests_per_unit: 10", "unit=DAY requests_per_unit=10", "OK: OK 5 of 10 per DAY"},
+		{"unit: hour, requests_per_unit: 10", "unit=HOUR requests_per_unit=10", "OK: OK 9 of 10 per HOUR"},
+		{"unit: day, requests_per_unit: 5", "unit=DAY requests_per_unit=5", "OVER_LIMIT: OVER_LIMIT 0 of 5 per DAY"},
+	} {
+		if err := os.WriteFile(filepath.Join(root, "config", "rules.yaml"), []byte(of(change.limit)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the reload", func() bool {
+			_, _, text := get(t, http.MethodGet, third.DebugAddr(), "/rlconfig", "")
+			return strings.Contains(text, change.shown+",")
+		})
+		third.says(third.client(), request("d", "k=v", 0), change.want)
+	}
+}
