@@ -65,7 +65,7 @@ func startDropIn(t *testing.T) *dropIn {
 		t.Fatal(err)
 	}
 	variables := "REDIS_SOCKET_TYPE=tcp REDIS_URL=" + partstest.Redis(t, parts.RedisServer).Addr + " USE_STATSD=false USE_PROMETHEUS=true PROMETHEUS_ADDR=" + metrics +
-		" LOG_LEVEL=info LOG_FORMAT=json RUNTIME_ROOT=" + dir + " RESPONSE_DYNAMIC_METADATA=true HOST=127.0.0.1 PORT=0 GRPC_HOST=127.0.0.1 GRPC_PORT=0 DEBUG_HOST=127.0.0.1 DEBUG_PORT=0 WEIR_DRAIN_DELAY=0s"
+		" LOG_LEVEL=info LOG_FORMAT=json RUNTIME_ROOT=" + dir + " RESPONSE_DYNAMIC_METADATA=true LIMIT_RESPONSE_HEADERS_ENABLED=true LIMIT_RESET_HEADER=X-Reset HOST=127.0.0.1 PORT=0 GRPC_HOST=127.0.0.1 GRPC_PORT=0 DEBUG_HOST=127.0.0.1 DEBUG_PORT=0 WEIR_DRAIN_DELAY=0s"
 	script := filepath.Join(dir, "ratelimit.sh")
 	if err := os.WriteFile(script, fmt.Appendf(nil, "#!/bin/sh\nexec env %s %s ratelimit\n", variables, weirBinary), 0o700); err != nil {
 		t.Fatal(err)
@@ -117,7 +117,10 @@ func TestDropIn_TheScriptsOfTheReferenceService(t *testing.T) {
 		"trigger-ratelimit": func(t *testing.T, d *dropIn) {
 			last := d.answers("ooox", "/", headers{"foo": "pelle", "baz": "not-so-shady"})
 			if got := last.header.Get("X-Ratelimit-Limit"); got != "3, 3;w=3600" || last.header.Get("X-Ratelimit-Remaining") != "0" || last.header.Get("X-Envoy-Ratelimited") != "true" {
-				t.Errorf("the headers are %v", last.header)
+				t.Errorf("Envoy's headers are %v", last.header)
+			}
+			if last.header.Get("RateLimit-Limit") != "3" || last.header.Get("RateLimit-Remaining") != "0" || last.header.Get("X-Reset") != last.header.Get("X-Ratelimit-Reset") {
+				t.Errorf("the drop-in's headers are %v", last.header)
 			}
 		},
 		"trigger-shadow-mode-key": func(t *testing.T, d *dropIn) {

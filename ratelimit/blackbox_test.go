@@ -28,7 +28,7 @@ import (
 //	  single, per second, TLS, auth, cluster, sentinel, prefix  TestStory, and each form by itself in backend/
 //	  STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT                   TestSettings_Limits
 //	  rules from a control plane, and their reload              TestStory, TestSettings_ControlPlane, and ads/
-//	  reload of files: one is added, one removed                TestSettings_RuleFiles, and sources/
+//	  reload of files: one is added, one removed                TestSettings_RuleFilesFollowWhatIsWatched, and sources/
 //	  mutual TLS, a certificate that is replaced                TestTLS_*
 //	  extra tags                                                TestSettings_Statsd, and stats/
 //	  share_threshold                                           TestExamples
