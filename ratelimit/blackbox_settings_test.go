@@ -2,6 +2,7 @@ package ratelimit_test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -229,6 +230,16 @@ func TestSettings_ControlPlane(t *testing.T) {
 		log := r.log.String()
 		return strings.Contains(log, "retry_in=") && strings.Count(log, "retry_in=") > strings.Count(log, "retry_in=50ms")
 	})
+}
+
+// The reference asks a control plane by whatever Go speaks, and one of Envoy Gateway wants TLS
+// 1.3, but there are others.
+func TestSettings_AControlPlaneMaySpeakTLS12(t *testing.T) {
+	plane, env := controlPlaneOf(t, tls.VersionTLS12)
+	plane.Set("1", twoAMinute)
+	if got := start(t, env...).lookup(); got != "d.user" {
+		t.Errorf("the rules are %s", got)
+	}
 }
 
 // A connection of some age is ended, and what goes on then has the grace; gRPC then waits
