@@ -119,3 +119,25 @@ func TestPages_NameMetricsThatAreServed(t *testing.T) {
 		}
 	}
 }
+
+// Whoever moves dashboards finds each metric that the page on migration names, old and new,
+// on the pages of metrics.
+func TestTheMigrationPageNamesMetricsThatThereAre(t *testing.T) {
+	read := func(name string) string {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	page, known := read("docs/how-to/migrate.md"), read("docs/reference/metrics.md")+read("docs/reference/drop-in-metrics.md")
+	names := regexp.MustCompile(`\b(weir|ratelimit_service)_[a-z_]+`).FindAllString(page, -1)
+	for _, name := range names {
+		if !strings.Contains(known, strings.TrimSuffix(name, "_count")) {
+			t.Errorf("no page of metrics has %s", name)
+		}
+	}
+	if len(names) < 15 {
+		t.Errorf("only %d metrics are named", len(names))
+	}
+}

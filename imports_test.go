@@ -113,15 +113,15 @@ var rules = []rule{
 		"who uses the library in a program of his own wants no rule files, settings or servers of weir in it",
 	},
 	{
-		"only service, envoy, ads, internal/app, the drop-in, limiter/grpclimit, the load generator, what ends servers and, to trace calls, internal/telemetry import gRPC",
+		"only service, envoy, ads, internal/app, the drop-in, limiter/grpclimit, the load generator, what ends servers, the examples' control plane and, to trace calls, internal/telemetry import gRPC",
 		only(prefixes("google.golang.org/grpc", "google.golang.org/protobuf", "google.golang.org/genproto"),
 			"service", "envoy", "ads", "internal/app", "internal/serving", "internal/telemetry", "limiter/grpclimit", "internal/bench",
-			"ratelimit", "ratelimit/decide", "ratelimit/stats"),
+			"ratelimit", "ratelimit/decide", "ratelimit/stats", "internal/parts/platform"),
 		"a wire format that leaks inwards becomes the model of the domain; and who limits an HTTP server with the library wants no gRPC in it",
 	},
 	{
-		"only service, envoy, ads, internal/app, the drop-in and the load generator import Envoy's API",
-		only(prefixes("github.com/envoyproxy/", "github.com/cncf/xds"), "service", "envoy", "ads", "internal/app", "internal/bench", "ratelimit", "ratelimit/decide"),
+		"only service, envoy, ads, internal/app, the drop-in, the load generator and the examples' control plane import Envoy's API",
+		only(prefixes("github.com/envoyproxy/", "github.com/cncf/xds"), "service", "envoy", "ads", "internal/app", "internal/bench", "ratelimit", "ratelimit/decide", "internal/parts/platform"),
 		"a wire format that leaks inwards becomes the model of the domain, and every change of Envoy's API a change of everything",
 	},
 	{
@@ -150,6 +150,11 @@ var rules = []rule{
 		"the drop-in's sources import only the rules",
 		roomImportsOnly("ratelimit/sources", "descriptors"),
 		"where files are is no matter of decisions or settings, and a walk through directories is tested alone",
+	},
+	{
+		"what rewrites rules and settings of the reference imports only descriptors and the reference's settings",
+		roomImportsOnly("ratelimit/migrate", "descriptors", "ratelimit/settings"),
+		"it turns text into text: what is served, and by whom, it does not need to know",
 	},
 	{
 		"what the drop-in counts in imports only buckets, their stores and guard, and files that are replaced",
@@ -383,6 +388,9 @@ func TestImportRules_CatchWhatTheyForbid(t *testing.T) {
 		{"admin/dashboard", "github.com/chromedp/chromedp", false},
 		{"internal/app", module + "internal/parts", false},
 		{"examples/demo", module + "internal/parts", true},
+		{"examples/istio", module + "internal/parts/platform", true},
+		{"examples/istio", "google.golang.org/grpc", false},
+		{"internal/parts/platform", "google.golang.org/grpc", true},
 		{"internal/bench", module + "service", false},
 		{"internal/bench", module + "internal/parts", false},
 		{"internal/bench", "google.golang.org/grpc", true},

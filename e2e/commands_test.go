@@ -28,6 +28,7 @@ var followed = map[string]func(*shell){
 		s.run("curl -sS localhost:8080/api/v1/check --json '{\"domain\": \"shop\", \"descriptors\": [{\"entries\": [{\"key\": \"user\", \"value\": \"u\"}]}]}' > asked.txt\n")
 	},
 	"docs/how-to/changing-limits.md": func(s *shell) { s.serve(shop) },
+	"docs/how-to/migrate.md":         nil,
 	"docs/how-to/named-buckets.md":   func(s *shell) { s.serve(shop) },
 	"docs/how-to/observe.md":         func(s *shell) { s.serve(shop) },
 	"docs/how-to/runbook.md":         func(s *shell) { s.serve(shop) },

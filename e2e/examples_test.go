@@ -8,8 +8,9 @@ import (
 )
 
 // A user finds the same files in every example, and somebody has tried them: its
-// test tells its story on the topology of its compose file. The demo is the
-// project's own, whose README and docker-compose.yaml are in the root.
+// test tells its story on the topology of its compose file, or, where weir takes the place
+// of envoyproxy/ratelimit, as its platform would run it. The demo is the project's own,
+// whose README and docker-compose.yaml are in the root.
 func TestExamples_EachHasItsFilesAndTriesThem(t *testing.T) {
 	examples, err := os.ReadDir("../examples")
 	if err != nil {
@@ -21,10 +22,11 @@ func TestExamples_EachHasItsFilesAndTriesThem(t *testing.T) {
 		if example.Name() == "demo" {
 			pages = ".."
 		}
-		for _, wanted := range []string{
-			filepath.Join(pages, "README.md"), filepath.Join(pages, "docker-compose.yaml"),
-			filepath.Join(dir, "envoy.yaml"), filepath.Join(dir, "rules*"), filepath.Join(dir, "main.go"),
-		} {
+		wanted, tried := []string{filepath.Join(pages, "docker-compose.yaml"), filepath.Join(dir, "rules*")}, "stagetest.Compose(t, example"
+		if _, err := os.Stat(filepath.Join(dir, "manifests")); err == nil {
+			wanted, tried = []string{filepath.Join(dir, "manifests", "*.yaml")}, "stagetest.Story(t, example"
+		}
+		for _, wanted := range append(wanted, filepath.Join(pages, "README.md"), filepath.Join(dir, "envoy.yaml"), filepath.Join(dir, "main.go")) {
 			// Glob fails only for a malformed pattern.
 			if found, _ := filepath.Glob(wanted); len(found) == 0 {
 				t.Errorf("%s is missing", wanted)
@@ -39,8 +41,8 @@ func TestExamples_EachHasItsFilesAndTriesThem(t *testing.T) {
 			}
 			all.Write(text)
 		}
-		if !strings.Contains(all.String(), "stagetest.Compose(t, example") {
-			t.Errorf("%s: no test of it tries its docker-compose.yaml", dir)
+		if !strings.Contains(all.String(), tried) {
+			t.Errorf("%s: no test of it tries what it shows: %s)", dir, tried)
 		}
 		readme, err := os.ReadFile(filepath.Join(pages, "README.md"))
 		if err == nil && !strings.Contains(string(readme), "make demo") {

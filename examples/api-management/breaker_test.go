@@ -28,7 +28,7 @@ func TestG07_G08_G09_TheBreakerOfThePaymentService(t *testing.T) {
 			t.Errorf("an open breaker answered %s %s", answer.Proto, answer.Body)
 		}
 		served(t, s, as("grace", "fabrikam", "/api/orders")) // the others do not suffer
-		err := until(t.Context(), 500*time.Millisecond, "it is tried again", func() (bool, error) {
+		err := stage.Until(t.Context(), 500*time.Millisecond, "it is tried again", func() (bool, error) {
 			return ask(t, s, pay).Status == http.StatusOK, nil
 		})
 		if open := time.Since(begin); err != nil || open < 5*time.Second {
@@ -43,7 +43,7 @@ func TestG07_G08_G09_TheBreakerOfThePaymentService(t *testing.T) {
 // told waits until weir was told how n payments ended.
 func told(t *testing.T, s *stage.Stage, n int64) {
 	t.Helper()
-	err := until(t.Context(), 5*time.Millisecond, "weir is told how a payment ended", func() (bool, error) {
+	err := stage.Until(t.Context(), 5*time.Millisecond, "weir is told how a payment ended", func() (bool, error) {
 		redeemed, err := s.Metric(`weir_receipts_total{result="redeemed"}`)
 		return redeemed >= n, err
 	})
@@ -99,7 +99,7 @@ func TestG24_NobodyWaitsForATimeOut(t *testing.T) {
 			if took := time.Since(begin); counts[http.StatusGatewayTimeout] != 5 || took > 5*time.Second {
 				t.Fatalf("%v in %v, want five time-outs of 1 s", counts, took)
 			}
-			err := until(t.Context(), 50*time.Millisecond, "the breaker opens", func() (bool, error) {
+			err := stage.Until(t.Context(), 50*time.Millisecond, "the breaker opens", func() (bool, error) {
 				begin := time.Now()
 				answer := ask(t, s, pay)
 				took := time.Since(begin)

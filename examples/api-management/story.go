@@ -127,7 +127,7 @@ func breaker(ctx context.Context, s *stage.Stage) error {
 	}
 	s.Screen.Line("")
 	s.Screen.Line("  ... 5 s later one request is let through as a trial, and it succeeds:")
-	return until(ctx, time.Second, "the payment service is tried again", func() (bool, error) {
+	return stage.Until(ctx, time.Second, "the payment service is tried again", func() (bool, error) {
 		answer, err := s.Send(ctx, pay)
 		if err == nil && answer.Status == http.StatusOK {
 			s.Screen.Line("  " + answer.Proto)
@@ -139,7 +139,7 @@ func breaker(ctx context.Context, s *stage.Stage) error {
 // open sends failing payments until the breaker refuses.
 func open(ctx context.Context, s *stage.Stage, failing stage.Request) error {
 	reached := 0
-	err := until(ctx, 50*time.Millisecond, "the breaker opens", func() (bool, error) {
+	err := stage.Until(ctx, 50*time.Millisecond, "the breaker opens", func() (bool, error) {
 		answer, err := s.Send(ctx, failing)
 		refused := answer.Header.Get("X-Envoy-Ratelimited") != ""
 		if err == nil && !refused {
@@ -208,20 +208,4 @@ func within(passed, least, most int) error {
 		return fmt.Errorf("%d passed, want %d to %d", passed, least, most)
 	}
 	return nil
-}
-
-// until asks again and again, for at most 20 s.
-func until(ctx context.Context, every time.Duration, what string, done func() (bool, error)) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, 20*time.Second, fmt.Errorf("not within 20 s: %s", what))
-	defer cancel()
-	for {
-		if ok, err := done(); ok || err != nil {
-			return err
-		}
-		select {
-		case <-time.After(every):
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
 }

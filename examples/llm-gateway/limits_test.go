@@ -3,6 +3,7 @@ package main
 import (
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/weir-rls/weir/internal/stage"
 	"github.com/weir-rls/weir/internal/stage/stagetest"
@@ -55,7 +56,7 @@ func metric(t *testing.T, s *stage.Stage, series string) int64 {
 
 func reach(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	if err := until(t.Context(), what, func() (bool, error) { return done(), nil }); err != nil {
+	if err := stage.Until(t.Context(), 10*time.Millisecond, what, func() (bool, error) { return done(), nil }); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -59,13 +59,13 @@ func callersOnly(ctx context.Context, s *stage.Stage) error {
 
 func successes(ctx context.Context, s *stage.Stage) error {
 	s.Screen.Title("2. The group default: 100 successful requests a minute to each model")
-	if err := passes(ctx, s, 110, 100, "alice, gpt-4", chat("sk-alice", "gpt-4")); err != nil {
+	if err := s.Passes(ctx, 110, 100, "alice, gpt-4", chat("sk-alice", "gpt-4")); err != nil {
 		return err
 	}
-	if err := passes(ctx, s, 5, 5, "alice, claude", chat("sk-alice", "claude")); err != nil {
+	if err := s.Passes(ctx, 5, 5, "alice, claude", chat("sk-alice", "claude")); err != nil {
 		return err
 	}
-	return show(ctx, s, chat("sk-alice", "gpt-4"))
+	return s.Refused(ctx, chat("sk-alice", "gpt-4"))
 }
 
 func failures(ctx context.Context, s *stage.Stage) error {
@@ -78,19 +78,19 @@ func failures(ctx context.Context, s *stage.Stage) error {
 	if counts[500] != 200 || counts[429] != 10 {
 		return fmt.Errorf("%v, want 200 that reach the model", counts)
 	}
-	return show(ctx, s, chat("sk-carol", "gpt-4"))
+	return s.Refused(ctx, chat("sk-carol", "gpt-4"))
 }
 
 func groups(ctx context.Context, s *stage.Stage) error {
 	s.Screen.Title("4. A key of the group vip: 1000, whatever group its user is of")
-	return passes(ctx, s, 110, 110, "alice, gpt-4, vip key", chat("sk-alice-vip", "gpt-4"))
+	return s.Passes(ctx, 110, 110, "alice, gpt-4, vip key", chat("sk-alice-vip", "gpt-4"))
 }
 
 func atOnce(ctx context.Context, s *stage.Stage) error {
 	s.Screen.Title("5. The group trial: 5 at once")
 	done := make(chan map[int]int)
 	go func() { done <- s.Burst(ctx, 8, chat("sk-dave", "gpt-4", "X-Hold", "yes")) }()
-	err := until(ctx, "all but five are refused", func() (bool, error) {
+	err := stage.Until(ctx, 10*time.Millisecond, "all but five are refused", func() (bool, error) {
 		denied, err := s.Metric(`weir_decisions_total{domain="llm",limit="trial-at-once",outcome="denied"}`)
 		return denied >= 3, err
 	})
@@ -119,12 +119,12 @@ func tokens(ctx context.Context, s *stage.Stage) error {
 		}
 		s.Screen.Line("  " + strings.Split(answer.Body, "\n\n")[1])
 	}
-	return show(ctx, s, stream)
+	return s.Refused(ctx, stream)
 }
 
 // charged waits until n answers to users of the group trial are charged.
 func charged(ctx context.Context, s *stage.Stage, n int64) error {
-	return until(ctx, "the tokens are charged", func() (bool, error) {
+	return stage.Until(ctx, 10*time.Millisecond, "the tokens are charged", func() (bool, error) {
 		settled, err := s.Metric(`weir_decisions_total{domain="llm",limit="trial-tpm",outcome="settled"}`)
 		return settled >= n, err
 	})
@@ -138,35 +138,7 @@ func outage(ctx context.Context, s *stage.Stage) error {
 	if err := s.Lose(s.Redis.Process); err != nil {
 		return err
 	}
-	return passes(ctx, s, 20, 20, "bob, gpt-4", chat("sk-bob", "gpt-4"))
-}
-
-// passes sends a request n times, of which so many must pass and the others be
-// refused.
-func passes(ctx context.Context, s *stage.Stage, n, want int, what string, r stage.Request) error {
-	counts, err := s.Repeat(ctx, n, r)
-	if err != nil {
-		return err
-	}
-	s.Screen.Tally(what, n, counts[200], -1)
-	if counts[200] != want || counts[429] != n-want {
-		return fmt.Errorf("%s: %v, want %d that pass", what, counts, want)
-	}
-	return nil
-}
-
-// show shows a refusal whole.
-func show(ctx context.Context, s *stage.Stage, r stage.Request) error {
-	answer, err := s.Send(ctx, r)
-	if err != nil {
-		return err
-	}
-	if answer.Status != http.StatusTooManyRequests {
-		return fmt.Errorf("%s %s, want a refusal", answer.Proto, answer.Body)
-	}
-	s.Screen.Line("")
-	s.Screen.Answer(answer)
-	return nil
+	return s.Passes(ctx, 20, 20, "bob, gpt-4", chat("sk-bob", "gpt-4"))
 }
 
 // letGo lets the model answer all that it holds.
@@ -180,20 +152,4 @@ func letGo(ctx context.Context, s *stage.Stage) error {
 		return err
 	}
 	return response.Body.Close()
-}
-
-// until asks again and again, for at most 20 s.
-func until(ctx context.Context, what string, done func() (bool, error)) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, 20*time.Second, fmt.Errorf("not within 20 s: %s", what))
-	defer cancel()
-	for {
-		if ok, err := done(); ok || err != nil {
-			return err
-		}
-		select {
-		case <-time.After(10 * time.Millisecond):
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
 }

@@ -113,7 +113,7 @@ Exit codes: 0 done, 1 failed or faults found, 2 wrong usage or wrong settings.`,
 	root.SetErr(world.Stderr)
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpFunc(help)
-	root.AddCommand(newServe(world), newRatelimit(world), newCheck(world), newEnvoy(world), newExplain(world), newTest(world), newSimulate(world), newRules(world), newHealth(world), newBench(world), newToken(world), newSchema(world), newCompletion(world), newVersion(world))
+	root.AddCommand(newServe(world), newRatelimit(world), newCheck(world), newEnvoy(world), newExplain(world), newTest(world), newSimulate(world), newRules(world), newMigrate(world), newHealth(world), newBench(world), newToken(world), newSchema(world), newCompletion(world), newVersion(world))
 	complete(root)
 	return root
 }

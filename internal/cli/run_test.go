@@ -62,7 +62,7 @@ func isTheGoldenHelp(t *testing.T, command string) {
 }
 
 func TestHelp_FitsEightyOrSoColumnsAndNamesEveryFlag(t *testing.T) {
-	for _, args := range [][]string{{"--help"}, {"help"}, {"serve", "-h"}, {"ratelimit", "-h"}, {"check", "-h"}, {"explain", "-h"}, {"test", "-h"}, {"simulate", "-h"}, {"rules", "-h"}, {"health", "-h"}, {"bench", "-h"}, {"bench", "floor", "-h"}, {"token", "-h"}, {"schema", "-h"}, {"completion", "-h"}, {"version", "-h"}} {
+	for _, args := range [][]string{{"--help"}, {"help"}, {"serve", "-h"}, {"ratelimit", "-h"}, {"check", "-h"}, {"explain", "-h"}, {"test", "-h"}, {"simulate", "-h"}, {"rules", "-h"}, {"migrate", "-h"}, {"health", "-h"}, {"bench", "-h"}, {"bench", "floor", "-h"}, {"token", "-h"}, {"schema", "-h"}, {"completion", "-h"}, {"version", "-h"}} {
 		got := weir(t, nil, args...)
 		if got.code != exitOK || got.stderr != "" || !strings.Contains(got.stdout, "\nUsage:\n  weir") || !strings.Contains(got.stdout, "--help") {
 			t.Errorf("%v: %+v", args, got)

@@ -29,14 +29,36 @@ type Process struct {
 	err  error // how it ended; read after done is closed
 }
 
-// Start runs binary with args in the directory dir, the present one if empty.
-// What it writes is kept, bounded, for [Process.Output]. On Linux the child is
-// killed when this process dies, however it dies.
+// Program is what [Program.Start] runs.
+type Program struct {
+	Path string // within Root, if there is one
+	Args []string
+	Dir  string   // the working directory; the present one if empty
+	Env  []string // NAME=value; nil: that of this process
+
+	// Root is a directory that is the whole file system to the program, and User the user and
+	// group that it runs as. Only root may state them; empty and 0 change nothing.
+	Root string
+	User uint32
+}
+
+// Start runs binary with args in the directory dir, the present one if empty; see
+// [Program.Start].
 func Start(binary, dir string, args ...string) (*Process, error) {
-	p := &Process{name: filepath.Base(binary), cmd: exec.Command(binary, args...), done: make(chan struct{})}
-	p.cmd.Dir = dir
+	return Program{Path: binary, Dir: dir, Args: args}.Start()
+}
+
+// Start runs the program. What it writes is kept, bounded, for [Process.Output]. On
+// Linux the child is killed when this process dies, however it dies.
+func (o Program) Start() (*Process, error) {
+	p := &Process{name: filepath.Base(o.Path), cmd: exec.Command(o.Path, o.Args...), done: make(chan struct{})}
+	p.cmd.Dir, p.cmd.Env = o.Dir, o.Env
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	p.cmd.SysProcAttr = childAttributes()
+	p.cmd.SysProcAttr.Chroot = o.Root
+	if o.User != 0 {
+		p.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: o.User, Gid: o.User}
+	}
 	p.cmd.WaitDelay = time.Second // a grandchild may hold the pipes open
 	started := make(chan error)
 	go p.run(started)

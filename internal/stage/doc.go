@@ -26,6 +26,9 @@
 //	func TestCompose(t *testing.T) { stagetest.Compose(t, example, "docker-compose.yaml") }
 //	func TestW02_...(t *testing.T) { stagetest.OnEachStore(t, example, func(t *testing.T, s *stage.Stage) { ... }) }
 //
+// An example of weir in the place of envoyproxy/ratelimit has manifests in place of
+// rules.yaml and docker-compose.yaml, and a Platform in its main.go.
+//
 // With the memory store there is one weir and one Envoy; with Redis there are two
 // of each. Envoy's file is written for docker-compose.yaml, with the names of its
 // services: the stage changes addresses alone, those of the cluster weir to the

@@ -22,11 +22,25 @@ type Example struct {
 	// serves a copy of them that names the one on the stage.
 	EnvoyAdmin string
 
+	// Platform starts, once upstreams and Redis run, what a platform runs beside
+	// envoyproxy/ratelimit, whose place weir takes. Nil where weir is itself: `weir serve`.
+	Platform func(*Stage) (*Platform, error)
+
 	// Story sends requests and shows what became of them. An error is for what
 	// should not have happened; an expected refusal is none.
 	Story func(context.Context, *Stage) error
 	// Invite are lines for the user to try, shown after the story. May be nil.
 	Invite func(*Stage) []string
+}
+
+// Platform is how somebody else runs weir: under the name ratelimit, by an environment. The
+// stage adds the addresses at which it listens, and where it counts.
+type Platform struct {
+	Args    []string
+	Environ []string          // each variable as NAME=value
+	Cluster string            // of Envoy's file: weir
+	Places  map[string]string // of directories that the environment and Envoy's file name
+	Stop    func()            // ends what was started; may be nil
 }
 
 // Upstream is a backend and the cluster of Envoy's file that it belongs to.

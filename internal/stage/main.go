@@ -63,7 +63,9 @@ func run(ctx context.Context, e Example, args []string, out io.Writer) error {
 
 func invite(e Example, s *Stage) {
 	s.Screen.Title("Now you")
-	s.Screen.Line("  open " + s.Dashboard() + " in a browser: who is refused by which limit, and a form to set another")
+	if e.Platform == nil {
+		s.Screen.Line("  open " + s.Dashboard() + " in a browser: who is refused by which limit, and a form to set another")
+	}
 	if e.Token != "" {
 		s.Screen.Line("    log in with the token " + e.Token)
 	}

@@ -2,6 +2,7 @@ package stage
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -80,6 +81,33 @@ func (s *Stage) Repeat(ctx context.Context, n int, r Request) (map[int]int, erro
 		counts[answer.Status]++
 	}
 	return counts, nil
+}
+
+// Passes sends a request n times, of which so many must pass and the others be refused.
+func (s *Stage) Passes(ctx context.Context, n, want int, what string, r Request) error {
+	counts, err := s.Repeat(ctx, n, r)
+	if err != nil {
+		return err
+	}
+	s.Screen.Tally(what, n, counts[http.StatusOK], -1)
+	if counts[http.StatusOK] != want || counts[http.StatusTooManyRequests] != n-want {
+		return fmt.Errorf("%s: %v, want %d that pass", what, counts, want)
+	}
+	return nil
+}
+
+// Refused sends a request that must be refused, and shows the answer whole.
+func (s *Stage) Refused(ctx context.Context, r Request) error {
+	answer, err := s.Send(ctx, r)
+	if err != nil {
+		return err
+	}
+	if answer.Status != http.StatusTooManyRequests {
+		return fmt.Errorf("%s %s, want a refusal", answer.Proto, answer.Body)
+	}
+	s.Screen.Line("")
+	s.Screen.Answer(answer)
+	return nil
 }
 
 // Burst sends a request n times at once, and counts the answers by their status;

@@ -20,18 +20,21 @@ type Stage struct {
 	Redis     *parts.Redis      // nil with the memory store
 	Weirs     []*parts.WeirProcess
 	Envoys    []*parts.EnvoyProcess
-	Rules     string // the file or directory that weir serves
+	Rules     string // the file or directory that `weir serve` serves
 
-	client  *http.Client
-	sent    atomic.Uint64
-	lost    []*parts.Process
-	scratch string // the directory of Envoy's files
+	Files   string // the directory of the example's files
+	Scratch string // one for what it writes, removed at the end
+
+	client   *http.Client
+	sent     atomic.Uint64
+	lost     []*parts.Process
+	platform *Platform // nil where weir is itself
 }
 
 // Start starts all parts of an example and shows each; after an error nothing
 // runs.
 func Start(e Example, o Options, screen *Screen) (*Stage, error) {
-	s := &Stage{Screen: screen, client: &http.Client{
+	s := &Stage{Screen: screen, Files: o.Files, client: &http.Client{
 		Transport:     &http.Transport{MaxIdleConnsPerHost: 1000},
 		Timeout:       patience,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -147,8 +150,11 @@ func (s *Stage) Stop() error {
 	for _, u := range s.Upstreams {
 		errs = append(errs, u.Stop())
 	}
-	if s.scratch != "" {
-		errs = append(errs, os.RemoveAll(s.scratch))
+	if s.platform != nil && s.platform.Stop != nil {
+		s.platform.Stop()
+	}
+	if s.Scratch != "" {
+		errs = append(errs, os.RemoveAll(s.Scratch))
 	}
 	return errors.Join(errs...)
 }

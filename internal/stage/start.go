@@ -29,10 +29,12 @@ func (s *Stage) start(e Example, o Options) (err error) {
 	if err != nil {
 		return fmt.Errorf("%w: run the example in the root of the checkout, or name its files with -files", err)
 	}
-	if s.Rules, err = rulesOf(o.Files); err != nil {
-		return err
+	if e.Platform == nil {
+		if s.Rules, err = rulesOf(o.Files); err != nil {
+			return err
+		}
 	}
-	if s.scratch, err = os.MkdirTemp("", "weir-"+e.Name+"-"); err != nil {
+	if s.Scratch, err = os.MkdirTemp("", "weir-"+e.Name+"-"); err != nil {
 		return err
 	}
 	admin := "127.0.0.1:0"
@@ -44,6 +46,24 @@ func (s *Stage) start(e Example, o Options) (err error) {
 	if err := s.startBackends(e, o, cast.Server); err != nil {
 		return err
 	}
+	if e.Platform != nil {
+		bootstrap, err = s.startPlatform(e, o, bootstrap, cast.Envoys)
+	} else {
+		err = s.startWeirs(o, cast)
+	}
+	if err != nil {
+		return err
+	}
+	for i := range cast.Envoys {
+		if err := s.startEnvoy(envoy, bootstrap, admin, o.Port, i); err != nil {
+			return err
+		}
+		admin = "127.0.0.1:0"
+	}
+	return nil
+}
+
+func (s *Stage) startWeirs(o Options, cast Cast) error {
 	var redisURL string
 	if s.Redis != nil {
 		redisURL = s.Redis.URL
@@ -55,12 +75,6 @@ func (s *Stage) start(e Example, o Options) (err error) {
 		if err := s.startWeir(o.Weir, args); err != nil {
 			return err
 		}
-	}
-	for i := range cast.Envoys {
-		if err := s.startEnvoy(envoy, bootstrap, admin, o.Port, i); err != nil {
-			return err
-		}
-		admin = "127.0.0.1:0"
 	}
 	return nil
 }
@@ -96,7 +110,7 @@ func (s *Stage) nameAdmin(stated string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	renamed := filepath.Join(s.scratch, "rules")
+	renamed := filepath.Join(s.Scratch, "rules")
 	if err := os.Mkdir(renamed, 0o700); err != nil {
 		return "", err
 	}
@@ -153,8 +167,12 @@ func (s *Stage) startEnvoy(binary string, bootstrap []byte, admin string, port, 
 			to.Listeners[name] = s.free("Envoy", port+nth+offset)
 		}
 	}
+	cluster := "weir"
+	if s.platform != nil {
+		cluster = s.platform.Cluster
+	}
 	for _, weir := range s.Weirs {
-		to.Clusters["weir"] = append(to.Clusters["weir"], weir.GRPC)
+		to.Clusters[cluster] = append(to.Clusters[cluster], weir.GRPC)
 	}
 	for _, u := range s.Upstreams {
 		to.Clusters[u.Cluster] = append(to.Clusters[u.Cluster], u.Addr)
@@ -162,7 +180,7 @@ func (s *Stage) startEnvoy(binary string, bootstrap []byte, admin string, port, 
 	if bootstrap, err = parts.Readdress(bootstrap, to); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp(s.scratch, "envoy-")
+	dir, err := os.MkdirTemp(s.Scratch, "envoy-")
 	if err != nil {
 		return err
 	}

@@ -1,63 +1,35 @@
 package partstest
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
 	"net/url"
-	"os"
 	"testing"
-	"time"
+
+	"github.com/weir-rls/weir/internal/parts/platform"
 )
 
 // Authority signs certificates for the time of a test.
 type Authority struct {
 	t    testing.TB
-	self tls.Certificate
+	self *platform.Authority
 }
 
 // NewAuthority is one that signed its own certificate.
 func NewAuthority(t testing.TB) *Authority {
-	a := &Authority{t: t}
-	a.self = a.Issue(&x509.Certificate{
-		Subject: pkix.Name{CommonName: "authority"}, // not that of what it signs, which OpenSSL would take for its own
-		IsCA:    true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	})
-	return a
+	t.Helper()
+	self, err := platform.NewAuthority()
+	must(t, err)
+	return &Authority{t: t, self: self}
 }
 
 // Issue signs what a template says, for an hour, by the name of weir unless it has another.
 func (a *Authority) Issue(template *x509.Certificate) tls.Certificate {
 	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	if template.SerialNumber, err = rand.Int(rand.Reader, big.NewInt(1<<62)); err != nil {
-		a.t.Fatal(err)
-	}
-	if template.NotAfter = time.Now().Add(time.Hour); template.Subject.CommonName == "" {
-		template.Subject.CommonName = "weir"
-	}
-	parent, signs := a.self.Leaf, a.self.PrivateKey
-	if parent == nil {
-		parent, signs = template, key
-	}
-	raw, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signs)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(raw)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{raw}, PrivateKey: key, Leaf: leaf}
+	made, err := a.self.Issue(template)
+	must(a.t, err)
+	return made
 }
 
 // Server is a server's certificate with names, which are DNS names or IP addresses.
@@ -88,33 +60,25 @@ func (a *Authority) Client(names ...string) tls.Certificate {
 	return a.Issue(template)
 }
 
-// Pool has the authority, and nothing else.
-func (a *Authority) Pool() *x509.CertPool {
-	pool := x509.NewCertPool()
-	pool.AddCert(a.self.Leaf)
-	return pool
+// Both is a certificate of a server and of a client with DNS names.
+func (a *Authority) Both(names ...string) tls.Certificate {
+	a.t.Helper()
+	made, err := a.self.Both(names...)
+	must(a.t, err)
+	return made
 }
+
+// Pool has the authority, and nothing else.
+func (a *Authority) Pool() *x509.CertPool { return a.self.Pool() }
 
 // Write writes the authority's own certificate as PEM.
 func (a *Authority) Write(file string) {
 	a.t.Helper()
-	writePEM(a.t, file, "CERTIFICATE", a.self.Leaf.Raw)
+	must(a.t, a.self.Write(file))
 }
 
 // WritePair writes a certificate and its key as PEM.
 func WritePair(t testing.TB, made tls.Certificate, cert, key string) {
 	t.Helper()
-	raw, err := x509.MarshalPKCS8PrivateKey(made.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	writePEM(t, cert, "CERTIFICATE", made.Leaf.Raw)
-	writePEM(t, key, "PRIVATE KEY", raw)
-}
-
-func writePEM(t testing.TB, file, kind string, content []byte) {
-	t.Helper()
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: content}), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, platform.WritePair(made, cert, key))
 }

@@ -1,101 +1,35 @@
 package partstest
 
 import (
-	"context"
 	"crypto/tls"
-	"net"
-	"sync"
 	"testing"
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
-	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
-	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
-	"github.com/envoyproxy/go-control-plane/pkg/server/v3"
 	rules "github.com/envoyproxy/go-control-plane/ratelimit/config/ratelimit/v3"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/metadata"
+
+	"github.com/weir-rls/weir/internal/parts/platform"
 )
 
-// ControlPlane sends rules over ADS with go-control-plane's cache and server, as Envoy
-// Gateway does.
+// ControlPlane sends rules over ADS until the test ends, if it is not stopped before.
 type ControlPlane struct {
-	Addr string // host:port on loopback
-	Stop func() // ends it and its connections; it is done at the end of the test in any case
-
-	t     testing.TB
-	node  string
-	cache cache.SnapshotCache
-
-	mu       sync.Mutex
-	requests []*discovery.DiscoveryRequest
-	headers  metadata.MD
+	*platform.ControlPlane
+	t testing.TB
 }
 
 // StartControlPlane starts one at an address, of which port 0 is any free port, for the
 // node of that ID; secure nil is plain text.
 func StartControlPlane(t testing.TB, addr, node string, secure *tls.Config) *ControlPlane {
 	t.Helper()
-	listener, err := net.Listen("tcp", addr)
+	c, err := platform.StartControlPlane(addr, node, secure)
 	must(t, err)
-	c := &ControlPlane{Addr: listener.Addr().String(), t: t, node: node, cache: cache.NewSnapshotCache(true, cache.IDHash{}, nil)}
-	creds := insecure.NewCredentials()
-	if secure != nil {
-		creds = credentials.NewTLS(secure)
-	}
-	s := grpc.NewServer(grpc.Creds(creds))
-	ctx, cancel := context.WithCancel(context.Background())
-	discovery.RegisterAggregatedDiscoveryServiceServer(s, server.NewServer(ctx, c.cache, server.CallbackFuncs{
-		StreamOpenFunc: func(ctx context.Context, _ int64, _ string) error {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			c.headers, _ = metadata.FromIncomingContext(ctx)
-			return nil
-		},
-		StreamRequestFunc: func(_ int64, r *discovery.DiscoveryRequest) error {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			c.requests = append(c.requests, r)
-			return nil
-		},
-	}))
-	var serving sync.WaitGroup
-	serving.Go(func() { _ = s.Serve(listener) })
-	c.Stop = sync.OnceFunc(func() {
-		cancel()
-		s.Stop()
-		serving.Wait()
-	})
 	t.Cleanup(func() { c.Stop() })
-	return c
+	return &ControlPlane{c, t}
 }
 
 // Set sends these rules from now on, and no others.
 func (c *ControlPlane) Set(version string, all ...*rules.RateLimitConfig) {
 	c.t.Helper()
-	var resources []types.Resource
-	for _, r := range all {
-		resources = append(resources, r)
-	}
-	snapshot, err := cache.NewSnapshot(version, map[resource.Type][]types.Resource{resource.RateLimitConfigType: resources})
-	must(c.t, err)
-	must(c.t, c.cache.SetSnapshot(c.t.Context(), c.node, snapshot))
-}
-
-// Requests are all that it was asked and answered so far.
-func (c *ControlPlane) Requests() []*discovery.DiscoveryRequest {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return append([]*discovery.DiscoveryRequest(nil), c.requests...)
-}
-
-// Headers are those with which the last stream was opened.
-func (c *ControlPlane) Headers() metadata.MD {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.headers
+	must(c.t, c.ControlPlane.Set(version, all...))
 }
 
 // Answered waits until the last answer acknowledges a version, or rejects another one
@@ -103,12 +37,8 @@ func (c *ControlPlane) Headers() metadata.MD {
 func (c *ControlPlane) Answered(version string, rejected bool) (answer *discovery.DiscoveryRequest) {
 	c.t.Helper()
 	await(c.t, "version "+version+" is answered", func() bool {
-		all := c.Requests()
-		if len(all) == 0 {
-			return false
-		}
-		answer = all[len(all)-1]
-		return answer.GetResponseNonce() != "" && answer.GetVersionInfo() == version && (answer.GetErrorDetail() != nil) == rejected
+		answer = c.Answer()
+		return answer != nil && answer.GetVersionInfo() == version && (answer.GetErrorDetail() != nil) == rejected
 	})
 	return answer
 }
