@@ -45,8 +45,7 @@ descriptors:
 // dropIn is a weir in the place of the reference service, with a Redis, behind an Envoy.
 type dropIn struct {
 	*topology
-	t       *testing.T
-	metrics string
+	t *testing.T
 }
 
 func startDropIn(t *testing.T) *dropIn {
@@ -60,19 +59,26 @@ func startDropIn(t *testing.T) *dropIn {
 			t.Fatal(err)
 		}
 	}
-	metrics, err := parts.FreeAddr()
+	weir, err := parts.StartRatelimit(parts.Program{Path: weirBinary, Args: []string{"ratelimit"}, Env: []string{
+		"REDIS_SOCKET_TYPE=tcp", "REDIS_URL=" + partstest.Redis(t, parts.RedisServer).Addr, "RUNTIME_ROOT=" + dir,
+		"USE_STATSD=false", "USE_PROMETHEUS=true", "PROMETHEUS_ADDR=127.0.0.1:0", "LOG_LEVEL=info",
+		"HOST=127.0.0.1", "PORT=0", "GRPC_HOST=127.0.0.1", "GRPC_PORT=0", "DEBUG_HOST=127.0.0.1", "DEBUG_PORT=0", "WEIR_DRAIN_DELAY=0s",
+		"RESPONSE_DYNAMIC_METADATA=true", "LIMIT_RESPONSE_HEADERS_ENABLED=true", "LIMIT_RESET_HEADER=X-Reset",
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	variables := "REDIS_SOCKET_TYPE=tcp REDIS_URL=" + partstest.Redis(t, parts.RedisServer).Addr + " USE_STATSD=false USE_PROMETHEUS=true PROMETHEUS_ADDR=" + metrics +
-		" LOG_LEVEL=info LOG_FORMAT=json RUNTIME_ROOT=" + dir + " RESPONSE_DYNAMIC_METADATA=true LIMIT_RESPONSE_HEADERS_ENABLED=true LIMIT_RESET_HEADER=X-Reset HOST=127.0.0.1 PORT=0 GRPC_HOST=127.0.0.1 GRPC_PORT=0 DEBUG_HOST=127.0.0.1 DEBUG_PORT=0 WEIR_DRAIN_DELAY=0s"
-	script := filepath.Join(dir, "ratelimit.sh")
-	if err := os.WriteFile(script, fmt.Appendf(nil, "#!/bin/sh\nexec env %s %s ratelimit\n", variables, weirBinary), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	d := &dropIn{&topology{}, t, metrics}
+	t.Cleanup(func() {
+		if err := weir.Stop(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Log(weir.Output())
+		}
+	})
+	d := &dropIn{&topology{}, t}
 	upstream := d.startUpstream(t)
-	d.weirs = append(d.weirs, partstest.Weir(t, script))
+	d.weirs = append(d.weirs, weir)
 	d.startEnvoys(t, spec{envoys: 1, envoy: "dropin.yaml"}, upstream)
 	return d
 }
@@ -96,7 +102,7 @@ func (d *dropIn) answers(want, path string, h headers) (last answer) {
 func (d *dropIn) counts(series string, n int) {
 	d.t.Helper()
 	eventually(d.t, fmt.Sprintf("%s is %d", series, n), func() bool {
-		return strings.Contains(get(client(d.t, 1), "http://"+d.metrics+"/metrics", nil).body, fmt.Sprintf("\n%s %d\n", series, n))
+		return strings.Contains(get(client(d.t, 1), "http://"+d.weirs[0].Metrics+"/metrics", nil).body, fmt.Sprintf("\n%s %d\n", series, n))
 	})
 }
 
