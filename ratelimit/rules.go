@@ -92,7 +92,7 @@ func (p *Program) openXDS() error {
 		}
 		o.TLS = func() (*tls.Config, error) {
 			secure := current().Clone()
-			secure.MinVersion, secure.ServerName = tls.VersionTLS13, s.ServerSAN
+			secure.ServerName = s.ServerSAN
 			return secure, nil
 		}
 	}

@@ -18,11 +18,18 @@ import (
 // controlPlane is one that wants a client's certificate and TLS 1.3, as Envoy Gateway's does,
 // with the settings that lead there.
 func controlPlane(t *testing.T, more ...string) (*partstest.ControlPlane, []string) {
+	t.Helper()
+	return controlPlaneOf(t, tls.VersionTLS13, more...)
+}
+
+// controlPlaneOf is one that speaks one version of TLS.
+func controlPlaneOf(t *testing.T, version uint16, more ...string) (*partstest.ControlPlane, []string) {
+	t.Helper()
 	p := newPKI(t)
 	shown := p.clients.Client("envoy-ratelimit")
 	partstest.WritePair(t, shown, p.path("client.crt"), p.path("client.key"))
 	c := partstest.StartControlPlane(t, "127.0.0.1:0", "envoy-ratelimit", &tls.Config{
-		Certificates: []tls.Certificate{p.servers.Server("envoy-gateway")}, ClientCAs: p.clients.Pool(), ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS13,
+		Certificates: []tls.Certificate{p.servers.Server("envoy-gateway")}, ClientCAs: p.clients.Pool(), ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: version, MaxVersion: version,
 	})
 	return c, environ("/nowhere", append([]string{
 		"CONFIG_TYPE=GRPC_XDS_SOTW", "CONFIG_GRPC_XDS_SERVER_URL=" + c.Addr, "CONFIG_GRPC_XDS_NODE_ID=envoy-ratelimit", "CONFIG_GRPC_XDS_NODE_METADATA=zone=a,b=c=d",
