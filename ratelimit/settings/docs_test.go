@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the list of variables in docs/reference/ratelimit-mode.md anew")
+var update = flag.Bool("update", false, "write the list of variables in docs/reference/drop-in.md anew")
 
-const reference = "../../docs/reference/ratelimit-mode.md"
+const reference = "../../docs/reference/drop-in.md"
 
 // begun is what the list begins after; it goes on to the end of the page.
 const begun = "\n# Variables\n"
