@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"time"
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -33,6 +34,7 @@ type Options struct {
 	TLS       func() (*tls.Config, error)
 	MaxBytes  int           // of a response
 	Bound     string        // the setting of MaxBytes, for messages
+	Secured   string        // the setting that gives TLS, for messages
 	Keepalive time.Duration // silence after which the server is pinged, 10 s or more
 	Backoff   Backoff
 
@@ -90,8 +92,8 @@ func (c *Client) Run(ctx context.Context) error {
 		}
 		pause := c.options.Backoff.pause(failures, came > nothingCame, rand.Float64())
 		fields := []any{"server", c.options.Address, "error", shown(err), "retry_in", pause.Round(time.Millisecond).String()}
-		if status.Code(err) == codes.ResourceExhausted {
-			fields = append(fields, "remedy", "raise "+c.options.Bound+", or send fewer rules")
+		if remedy := c.remedy(err); remedy != "" {
+			fields = append(fields, "remedy", remedy)
 		}
 		c.options.Log.Warn("no rules come from the control plane; those in force stay", fields...)
 		select {
@@ -138,6 +140,21 @@ func (c *Client) connect(ctx context.Context) (came reached, err error) {
 	ctx, cancel := context.WithCancel(metadata.NewOutgoingContext(ctx, c.headers))
 	defer cancel()
 	return c.follow(ctx, conn)
+}
+
+// remedy is what to do about an error, empty where the error says so itself. That one side
+// speaks TLS and the other does not shows in the texts of libraries alone.
+func (c *Client) remedy(err error) string {
+	says := func(text string) bool { return strings.Contains(err.Error(), text) }
+	switch {
+	case status.Code(err) == codes.ResourceExhausted:
+		return "raise " + c.options.Bound + ", or send fewer rules"
+	case c.options.TLS != nil && says("does not look like a TLS handshake"):
+		return "the server speaks plain text: check its address and port, or " + c.options.Secured
+	case c.options.TLS == nil && says("reading server preface"):
+		return "if the server wants TLS, see " + c.options.Secured
+	}
+	return ""
 }
 
 // shown is an error in a log, of which a server may have written any part.

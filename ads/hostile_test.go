@@ -1,6 +1,7 @@
 package ads
 
 import (
+	"crypto/tls"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -132,4 +133,24 @@ func TestStream_ADeadConnectionIsNoticed(t *testing.T) {
 	f.await("it is noticed", func() bool { return !f.connected })
 	way.Swallow(false)
 	f.inForce("shop/user:6")
+}
+
+// One side that speaks TLS and one that does not cannot say so to each other: who reads the
+// log is told which setting it is.
+func TestConnect_TLSOnOneSideAloneIsToldWithTheSetting(t *testing.T) {
+	m := newMutual(t)
+	partstest.WritePair(t, m.clients.Client("weir"), m.cert, m.key)
+	plain, secure := partstest.StartControlPlane(t, loopback, "weir", nil), partstest.StartControlPlane(t, loopback, "weir", m.server)
+	asks := follow(t, plain.Addr, func(o *Options) { o.TLS, o.Secured = m.client, "--tls" }, descriptors.Options{})
+	asks.logged("the server speaks plain text: check its address and port, or --tls")
+	lacks := follow(t, secure.Addr, func(o *Options) { o.Secured = "--tls" }, descriptors.Options{})
+	lacks.logged("if the server wants TLS, see --tls")
+	wrong := follow(t, secure.Addr, func(o *Options) {
+		o.TLS = func() (*tls.Config, error) {
+			c, err := m.client()
+			c.ServerName = "other"
+			return c, err
+		}
+	}, descriptors.Options{})
+	wrong.logged("certificate is valid for envoy-gateway, not other")
 }

@@ -304,3 +304,29 @@ domain: second
 		t.Error("weir serve takes it, too")
 	}
 }
+
+// A quota in shadow mode is one that is not used up, and admits what other quotas refuse:
+// nobody is to be told that it means nothing.
+func TestReference_AQuotaInShadowModeIsNoContradiction(t *testing.T) {
+	a := assemble([]*file{parse(Reference.text("test.yaml", []byte(
+		"domain: llm\ndescriptors: [{key: a, quota_mode: true, shadow_mode: true, rate_limit: {unit: day, requests_per_unit: 1}}]",
+	)))}, Options{Dialect: Reference})
+	if len(a.faults) != 0 {
+		t.Error(a.faults.Text())
+	}
+}
+
+// The reference fails a call that its store does not answer, and Envoy decides. Who wants
+// otherwise says so.
+func TestReference_AStoreThatFailsFailsTheCallUnlessTheFileSaysOtherwise(t *testing.T) {
+	for file, want := range map[string]buckets.OnStoreError{
+		"": buckets.Fail, "defaults: {time_zone: Asia/Taipei}\n": buckets.Fail, "defaults: {on_store_error: deny}\n": buckets.Deny, "defaults: {on_store_error: local}\n": buckets.Local,
+	} {
+		rules := referenceRules(t, "domain: llm\n"+file+"descriptors: [{key: a, rate_limit: {unit: day, requests_per_unit: 1}}]")
+		for _, d := range []Descriptor{{Entries: entries("a=x")}, {Entries: entries("a=x"), Override: &Override{Requests: 1, Unit: Day}}} {
+			if got := one(t, rules, d).Charge.OnStoreError; got != want {
+				t.Errorf("%q, override %v: %v, want %v", file, d.Override, got, want)
+			}
+		}
+	}
+}

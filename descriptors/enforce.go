@@ -35,7 +35,8 @@ func (w *walker) enabled(f field) bool {
 }
 
 // roles reads what a descriptor says of all its limits. Shadow mode is the
-// stronger: what is reported only cannot refuse as a quota either.
+// stronger: what is reported only cannot refuse as a quota either. In the Reference
+// dialect it is a quota that never is used up, and so admits what others would refuse.
 func (w *walker) roles(fields map[string]field, r *rule) {
 	role := func(name string) (field, bool) {
 		f, ok := fields[name]
@@ -56,7 +57,7 @@ func (w *walker) roles(fields map[string]field, r *rule) {
 		l.Shadow, l.Quota = l.Shadow || shadow, quota
 		contradiction = contradiction || l.Shadow && l.Quota
 	}
-	if contradiction {
+	if contradiction && w.text.dialect == Weir {
 		w.warn(at.key, "remove one of the two", "quota_mode means nothing beside shadow_mode: true")
 	}
 }

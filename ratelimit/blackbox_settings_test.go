@@ -2,7 +2,6 @@ package ratelimit_test
 
 import (
 	"bytes"
-	"crypto/tls"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -232,16 +231,6 @@ func TestSettings_ControlPlane(t *testing.T) {
 	})
 }
 
-// The reference asks a control plane by whatever Go speaks, and one of Envoy Gateway wants TLS
-// 1.3, but there are others.
-func TestSettings_AControlPlaneMaySpeakTLS12(t *testing.T) {
-	plane, env := controlPlaneOf(t, tls.VersionTLS12)
-	plane.Set("1", twoAMinute)
-	if got := start(t, env...).lookup(); got != "d.user" {
-		t.Errorf("the rules are %s", got)
-	}
-}
-
 // A connection of some age is ended, and what goes on then has the grace; gRPC then waits
 // for a second more.
 func TestSettings_AgeOfConnections(t *testing.T) {
@@ -278,7 +267,7 @@ func TestSettings_AgeOfConnections(t *testing.T) {
 // Each variable that has an effect is set in a test of the whole program, here or in a file
 // beside this one, so that none is read and forgotten.
 func TestSettings_EachIsTriedThroughTheProgram(t *testing.T) {
-	page, err := os.ReadFile("../docs/reference/ratelimit-mode.md")
+	page, err := os.ReadFile("../docs/reference/drop-in.md")
 	if err != nil {
 		t.Fatal(err)
 	}

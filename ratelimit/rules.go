@@ -68,7 +68,7 @@ func (p *Program) openXDS() error {
 	s := p.settings.XDS
 	o := ads.Options{
 		Address: s.Address, Node: s.NodeID, Metadata: s.Pairs(), Headers: map[string]string{},
-		MaxBytes: cmp.Or(s.MaxBytes, defaultMaxBytes), Bound: "XDS_CLIENT_MAX_MSG_SIZE_IN_BYTES", Keepalive: keepaliveAfter,
+		MaxBytes: cmp.Or(s.MaxBytes, defaultMaxBytes), Bound: "XDS_CLIENT_MAX_MSG_SIZE_IN_BYTES", Secured: "CONFIG_GRPC_XDS_SERVER_USE_TLS", Keepalive: keepaliveAfter,
 		Backoff: ads.Backoff{First: s.BackoffFirst, Longest: s.BackoffMost, Refused: s.RetryInterval, Spread: s.BackoffRandom},
 		Replace: func(all []descriptors.Given, whole bool) descriptors.Report {
 			report := p.rules.Replace(all, whole)

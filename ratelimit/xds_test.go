@@ -112,3 +112,14 @@ func TestXDS_StopsWhileItWaits(t *testing.T) {
 		t.Errorf("closed again: %v", err)
 	}
 }
+
+// The reference speaks TLS 1.2 to a control plane, or a proxy before it, that has nothing
+// newer.
+func TestXDS_RulesComeOverTLS12(t *testing.T) {
+	c, env := controlPlaneOf(t, tls.VersionTLS12)
+	c.Set("1", twoAMinute)
+	r := start(t, env...)
+	if answer, err := r.ask(insecure.NewCredentials()); err != nil || answer.Statuses[0].LimitRemaining != 1 {
+		t.Errorf("%v, %v", answer, err)
+	}
+}

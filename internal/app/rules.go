@@ -17,7 +17,7 @@ func (a *App) ruleSource() (follow func(context.Context) error, err error) {
 	}
 	o := ads.Options{
 		Address: s.RulesADS, Node: s.RulesADSNode, Metadata: config.Pairs(s.RulesADSMetadata), Headers: config.Pairs(s.RulesADSHeaders.Reveal()),
-		MaxBytes: s.RulesADSMaxBytes, Bound: "--rules-ads-max-bytes", Keepalive: s.RulesADSKeepalive, Backoff: ads.Backoff{Longest: s.RulesADSLongestPause},
+		MaxBytes: s.RulesADSMaxBytes, Bound: "--rules-ads-max-bytes", Secured: "--rules-ads-ca", Keepalive: s.RulesADSKeepalive, Backoff: ads.Backoff{Longest: s.RulesADSLongestPause},
 		Replace: a.rules.Replace, Changed: a.reloaded,
 		Connected: a.metrics.ADSConnected, Updated: a.metrics.ADSUpdated, Rejected: a.metrics.ADSRejected, Log: a.log,
 	}

@@ -69,6 +69,7 @@ descriptors:
 - {key: shadow, shadow_mode: true, rate_limit: {unit: minute, requests_per_unit: 0}}
 - {key: quota, quota_mode: true, rate_limit: {unit: minute, requests_per_unit: 0}}
 - {key: ample, quota_mode: true, rate_limit: {unit: minute, requests_per_unit: 9}}
+- {key: both, quota_mode: true, shadow_mode: true, rate_limit: {unit: minute, requests_per_unit: 0}}
 - {key: most, rate_limit: {unit: minute, requests_per_unit: 4294967295}}
 `
 
@@ -88,6 +89,8 @@ func TestAnswer_OverallCodes(t *testing.T) {
 		{"", "quota=v ample=v", "OK: OVER 0 OK 8"},     // one quota is enough
 		{"", "ample=v none=v", "OVER: OK 8 OVER 0"},    // but not for what is none
 		{"", "quota=v free=v", "OVER: OVER 0 OK 4294967295"},
+		{"", "quota=v both=v", "OK: OVER 0 OK 0"}, // a quota in shadow mode never is used up
+		{"", "none=v both=v", "OVER: OVER 0 OK 0"},
 		{"shadow", "none=v ten=v", "OK: OVER 0 OK 9"},
 		{"shadow", "quota=v", "OK: OVER 0"},
 		{"quota", "none=v ten=v", "OK: OVER 0 OK 9"},
@@ -184,6 +187,8 @@ descriptors:
 		want  string
 	}{
 		{request("nothing=v"), `{"domain":"d","descriptors":[{"entries":["nothing=v"]}]}`},
+		{request("nothing=v 0"), `{"domain":"d","descriptors":[{"entries":["nothing=v"],"hitsAddend":0}]}`}, // stated, if of nothing
+		{&rls.RateLimitRequest{Domain: "d", Descriptors: []*ratelimit.RateLimitDescriptor{{}}}, `{"domain":"d","descriptors":[{"entries":[]}]}`},
 		{request("v=1,w=2"), `{"domain":"d","descriptors":[{"entries":["v=1","w=2"]}],"metadata":{"kept":true}}`},
 		{request("c=1", "free=2"), `{"domain":"d","descriptors":[{"entries":["c=1"]},{"entries":["free=2"]}]}`},
 		{request("a=1", "b=2 3"), `{"domain":"d","descriptors":[{"entries":["a=1"]},{"entries":["b=2"],"hitsAddend":3}],

@@ -103,10 +103,10 @@ type modelMet struct {
 
 // find is the rule that entries meet: of each entry the exact one, else the first pattern
 // in the order of the file, else the one of the key alone, with no way back.
-func (m *model) find(entries []modelEntry) (found *modelRule, way, stat []string) {
+func (m *model) find(entries []modelEntry) (rules []*modelRule, way []string) {
 	level := m.root
 	for _, e := range entries {
-		found = nil
+		var found *modelRule
 		for _, r := range level {
 			if r.value != "" && joined(r.key, r.value) == joined(e.key, e.value) && !strings.Contains(joined(r.key, r.value), "*") {
 				found = r
@@ -123,15 +123,35 @@ func (m *model) find(entries []modelEntry) (found *modelRule, way, stat []string
 			}
 		}
 		if found == nil {
-			return nil, nil, nil
+			return nil, nil
 		}
 		text := e.key + "\x00" + e.value
 		if found.share {
 			text = e.key + "\x00*\x00" + joined(found.key, found.value)
 		}
-		way, stat, level = append(way, text), append(stat, joined(found.key, found.value)), found.children
+		rules, way, level = append(rules, found), append(way, text), found.children
 	}
-	return found, way, stat
+	return rules, way
+}
+
+// modelName is what statistics call a limit at the end of a way of rules that entries came.
+func modelName(rules []*modelRule, entries []modelEntry) string {
+	detailed := rules[len(rules)-1].detailed
+	anyShared := slices.ContainsFunc(rules, func(r *modelRule) bool { return r.share })
+	var parts []string
+	for i, r := range rules {
+		e, text := entries[i], joined(r.key, r.value)
+		varies := r.value == "" || strings.Contains(text, "*")
+		switch {
+		case r.share:
+		case detailed && !anyShared:
+			text = e.key + "_" + e.value
+		case detailed, r.valueToMetric && varies:
+			text = joined(e.key, e.value)
+		}
+		parts = append(parts, text)
+	}
+	return strings.Join(parts, ".")
 }
 
 // modelGlob matches a text with a pattern in which each * is any text.
@@ -154,20 +174,23 @@ func modelGlob(pattern, text string) bool {
 // meet is what a descriptor meets, nil if nothing.
 func (m *model) meet(d *modelDescriptor) *modelMet {
 	met := &modelMet{}
-	var way, stat []string
+	var way []string
 	// An override without a unit is no limit: the tree decides.
 	if d.override != nil && modelUnits[d.override.unit] != 0 {
 		met.modelLimit = d.override
+		var name []string
 		for _, e := range d.entries {
-			way, stat = append(way, e.key+"\x00"+e.value), append(stat, joined(e.key, e.value))
+			way, name = append(way, e.key+"\x00"+e.value), append(name, joined(e.key, e.value))
 		}
+		met.stat = strings.Join(name, ".")
 	} else {
-		if met.rule, way, stat = m.find(d.entries); met.rule == nil || met.rule.limit == nil {
+		var rules []*modelRule
+		if rules, way = m.find(d.entries); rules == nil || rules[len(rules)-1].limit == nil {
 			return nil
 		}
+		met.rule, met.stat = rules[len(rules)-1], modelName(rules, d.entries)
 		met.modelLimit = met.rule.limit
 	}
-	met.stat = strings.Join(stat, ".")
 	if !met.unlimited {
 		length := modelUnits[met.unit] * max(1, met.multiplier)
 		window := int64(math.Floor(m.now)) / length

@@ -1,6 +1,7 @@
 package decide
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -20,7 +21,7 @@ func (r random) chance(percent int) bool { return r.IntN(100) < percent }
 func pick[T any](r random, from []T) T { return from[r.IntN(len(from))] }
 
 var (
-	ruleKeys    = []string{"a", "b", "c", "a", "b", "c", "a", "b", "ab*", "*"}
+	ruleKeys    = []string{"a", "b", "c", "a", "b", "c", "a", "b", "ab*", "*", "a*c", "*_y"}
 	ruleValues  = []string{"", "", "x", "y", "xy", "x*", "*y", "*", "x*y*"}
 	entryKeys   = []string{"a", "b", "c", "ab", "abc"}
 	entryValues = []string{"x", "y", "xy", "xzy", "z", ""}
@@ -61,9 +62,9 @@ func (r random) rules(depth int, metrics bool) (level []*modelRule) {
 
 func (r random) limit() *modelLimit {
 	l := &modelLimit{name: pick(r, modelNames), unlimited: r.chance(10)}
-	if r.chance(15) {
-		if name := pick(r, modelNames); name != "" && name != l.name {
-			l.replaces = []string{name}
+	for range 2 {
+		if name := pick(r, modelNames); name != "" && name != l.name && r.chance(15) {
+			l.replaces = append(l.replaces, name)
 		}
 	}
 	if !l.unlimited {
@@ -80,7 +81,7 @@ func (r random) metadata(depth int) map[string]any {
 	for _, name := range []string{"one", "two"} {
 		switch {
 		case r.chance(40):
-			m[name] = fmt.Sprint("text ", r.IntN(10))
+			m[name] = pick(r, []any{fmt.Sprint("text ", r.IntN(10)), 1.5, true, nil, []any{"x", 2.0}})
 		case depth > 0 && r.chance(50):
 			m[name] = r.metadata(depth - 1)
 		}
@@ -93,6 +94,9 @@ func (r random) entries(level []*modelRule) (entries []modelEntry) {
 	for r.chance(93) && len(level) > 0 {
 		rule := pick(r, level)
 		e := modelEntry{rule.key, rule.value}
+		if e.key == "*_y" { // a pattern of keys and values
+			e = modelEntry{"*", "y"}
+		}
 		for strings.Contains(e.key, "*") {
 			e.key = strings.Replace(e.key, "*", pick(r, []string{"a", "c", "bc"}), 1)
 		}
@@ -188,8 +192,8 @@ func (r *modelRule) yaml(b *strings.Builder, indent string) {
 		if l.name != "" {
 			fmt.Fprintf(b, "%s  name: %q\n", indent, l.name)
 		}
-		for _, name := range l.replaces {
-			fmt.Fprintf(b, "%s  replaces: [{name: %q}]\n", indent, name)
+		if len(l.replaces) > 0 {
+			fmt.Fprintf(b, "%s  replaces: [{name: %s}]\n", indent, strings.Join(l.replaces, "}, {name: "))
 		}
 	}
 	if len(r.children) > 0 {
@@ -206,8 +210,8 @@ func flow(m map[string]any) string {
 	for name, v := range m {
 		if inner, ok := v.(map[string]any); ok {
 			parts = append(parts, fmt.Sprintf("%q: %s", name, flow(inner)))
-		} else {
-			parts = append(parts, fmt.Sprintf("%q: %q", name, v))
+		} else if text, err := json.Marshal(v); err == nil { // YAML reads JSON
+			parts = append(parts, fmt.Sprintf("%q: %s", name, text))
 		}
 	}
 	return "{" + strings.Join(parts, ", ") + "}"

@@ -57,7 +57,7 @@ func (m *met) try(atomic bool) {
 	if m.charge.Mode = buckets.Take; !atomic {
 		m.charge.Mode = buckets.Look
 	}
-	if m.Limit.Reference || !m.shadow() {
+	if !m.shadow() {
 		m.charge.Role = buckets.Enforce
 	}
 }
