@@ -43,6 +43,10 @@ type limitJSON struct {
 	Enabled   bool   `json:"enabled"`
 	Unlimited bool   `json:"unlimited,omitempty"`
 	Shadow    bool   `json:"shadow_mode,omitempty"`
+
+	Metadata map[string]any `json:"metadata,omitempty"` // that Envoy is told where its descriptor passes
+	Detail   string         `json:"detail,omitempty"`   // the field because of which metrics tell values apart
+	Shared   string         `json:"shared,omitempty"`   // the patterns all of whose values have one bucket
 }
 
 // changeJSON is what is set, and why it is not in force if it is not.
@@ -107,7 +111,10 @@ func (a API) shownLimits(domain, name string) limitsJSON {
 }
 
 func limitOf(l *descriptors.Limit) limitJSON {
-	j := limitJSON{Domain: l.Domain, Limit: l.Name, Requests: l.Requests, Period: l.PeriodText(), Enabled: !l.Disabled, Unlimited: l.Unlimited, Shadow: l.Shadow}
+	j := limitJSON{Domain: l.Domain, Limit: l.Name, Requests: l.Requests, Period: l.PeriodText(), Enabled: !l.Disabled, Unlimited: l.Unlimited, Shadow: l.Shadow, Detail: l.DetailedBy(), Shared: l.SharedBy()}
+	if l.Metadata != nil {
+		j.Metadata = l.Metadata.Map()
+	}
 	if l.Bucket != nil {
 		j.Capacity = l.Bucket.Size()
 	}

@@ -305,3 +305,20 @@ func TestC07_WhatTheFilesForgotCanBeUndone(t *testing.T) {
 	w.must(400, "DELETE", "/api/v1/limits/per-user", "") // that of llm, or what is left of that of shop
 	w.must(200, "DELETE", "/api/v1/limits/per-user?domain=shop", "")
 }
+
+// What a rule asks for beside its rate is seen through the API, too.
+func TestLimits_MetadataDetailAndSharingAreShown(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		for name, want := range map[string]string{
+			"per-file":  `"metadata":{"plan":{"tiers":["free",2]}},"detail":"detailed_metric","shared":"file=img/*"`,
+			"per-agent": `"detail":"value_to_metric"`,
+		} {
+			if body := w.must(200, "GET", "/api/v1/limits/"+name, "").Body.String(); !strings.Contains(body, `"enabled":true,`+want+"}") {
+				t.Errorf("%s: %s, want %s", name, body, want)
+			}
+		}
+		if body := w.must(200, "GET", "/api/v1/limits/per-ip", "").Body.String(); strings.Contains(body, "detail") || strings.Contains(body, "shared") || strings.Contains(body, "metadata") {
+			t.Errorf("of a limit without: %s", body)
+		}
+	})
+}

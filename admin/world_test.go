@@ -47,6 +47,8 @@ domain: shop
 descriptors:
   - {key: user, limits: [{name: per-user, rate: 1/s}]}
   - {key: ip, limits: [{name: per-ip, rate: 1/s}]}
+  - {key: file, value: img/*, share_threshold: true, detailed_metric: true, metadata: {plan: {tiers: [free, 2]}}, limits: [{name: per-file, rate: 1/s}]}
+  - {key: agent, value_to_metric: true, limits: [{name: per-agent, rate: 1/s}]}
 `
 
 const presetFile = `

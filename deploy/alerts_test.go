@@ -16,9 +16,11 @@ import (
 	"github.com/prometheus/prometheus/promql/promqltest"
 )
 
-func alerts(t *testing.T) []rulefmt.Rule {
+func alerts(t *testing.T) []rulefmt.Rule { return ruleFile(t, "prometheus/alerts.yaml") }
+
+func ruleFile(t *testing.T, name string) []rulefmt.Rule {
 	t.Helper()
-	text, err := os.ReadFile("prometheus/alerts.yaml")
+	text, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}

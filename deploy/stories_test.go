@@ -53,6 +53,12 @@ var stories = map[string]story{
 		fires: `  weir_rule_faults{` + at + `} 0x5 2x40` + "\n",
 		quiet: `  weir_rule_faults{` + at + `} 0x5 2x3 0x40` + "\n",
 	},
+	"WeirADSDisconnected": {
+		fires: `  weir_ads_connected{job="weir", instance="b:8080"} 0x45` + "\n" + `  weir_ads_last_update_timestamp_seconds{job="weir", instance="b:8080"} 0x45` + "\n" + // a new one
+			`  weir_ads_connected{` + at + `} 1x45` + "\n" + `  weir_ads_last_update_timestamp_seconds{` + at + `} 1.7e9x45` + "\n",
+		quiet: `  weir_ads_connected{` + at + `} 1x5 0x8 1x32` + "\n" + `  weir_ads_last_update_timestamp_seconds{` + at + `} 1.7e9x45` + "\n" + // back within minutes
+			`  weir_ads_connected{job="files", instance="b:8080"} 0x45` + "\n" + `  weir_ads_last_update_timestamp_seconds{job="files", instance="b:8080"} 0x45` + "\n", // needs none
+	},
 	"WeirUnknownDomain": {
 		fires: `  weir_unknown_domain_requests_total{` + at + `} 0+60x45` + "\n",
 		quiet: `  weir_unknown_domain_requests_total{` + at + `} 0x10 60x35` + "\n",

@@ -282,7 +282,7 @@ descriptors:
       requests_per_unit: 5
       replaces: [{name: b, value: x}]
     rate_limit: {unit: day, <<: {unit: second}, requests_per_unit: 7}
-  - {key: b, rate_limit: {unlimited: true, unit: ""}}
+  - {key: b, rate_limit: {unlimited: true, unit: "", replaces: }}
 --- # what follows is not read
 domain: second
 `

@@ -199,14 +199,11 @@ func (o *outliner) limit(s outlinedSite) OutlinedLimit {
 	shown := OutlinedLimit{
 		Name: l.Name, Algorithm: s.spec.algorithm, Admits: admitted(l), Weight: o.weight(l.Weight), Waits: l.MaxWait, Line: s.spec.at.seen(),
 		Shadow: l.Shadow, Quota: l.Quota, Success: l.CountSuccess, Disabled: l.Disabled, Unlimited: l.Unlimited, Enforced: l.EnforcePercent, Own: len(l.apart),
-		Shared: l.SharedBy(),
+		Shared: l.SharedBy(), Detail: l.DetailedBy(),
 	}
 	if l.Metadata != nil {
 		text, _ := json.Marshal(l.Metadata.Map()) // of what JSON has too
 		shown.Metadata = printable(string(text), 5*maxShown)
-	}
-	if l.Detailed() {
-		shown.Detail = map[bool]string{true: "detailed_metric", false: "value_to_metric"}[s.rules[len(s.rules)-1].detailed]
 	}
 	shown.Changed = shown.Admits != s.admits || l.Disabled != s.disabled
 	switch {

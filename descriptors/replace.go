@@ -20,6 +20,10 @@ func (w *walker) replaces(fields map[string]field, s *limitSpec) {
 	if !ok {
 		return
 	}
+	if f.null() {
+		w.warn(f.value, "remove it, or name a limit, as in replaces: [{name: per-user}]", "replaces is empty")
+		return
+	}
 	items, _ := w.items(f)
 	for _, n := range items {
 		fields, ok := w.fields(n, replacesFields)

@@ -101,7 +101,7 @@ var shared = map[string]schema{
 	"slot_ttl":        durationForm.about("When a slot that nobody gave back is free again, 1s to 24h; default 10m."),
 	"time_zone":       looseForm.about("Where days begin: a name of the time zone database, as in Europe/Berlin; default UTC."),
 	"week_start":      oneOfWords(weekdays).about("The day on which a week begins; default monday."),
-	"replaces":        listOf(ref("replaces")).about("Limits that are neither judged nor charged where both are met."),
+	"replaces":        listOf(ref("replaces")).orNull().about("Limits that are neither judged nor charged where both are met."),
 	"enforce_percent": whole(0, 100).about("Enforced for this share of its buckets, for the others as in shadow mode; default 100."),
 	"weight": schema{"anyOf": []schema{whole(0, math.MaxInt64), ref("weight")}}.about(
 		"Tokens, or slots, for one hit: a number, or {by: ENTRY, values: {VALUE: N}, default: N}; default 1."),

@@ -56,6 +56,18 @@ func (l *Limit) StatPath() string {
 // rule asks for that: detailed_metric or value_to_metric.
 func (l *Limit) Detailed() bool { return l.stat != nil && l.stat.levels != nil }
 
+// DetailedBy is the field because of which the limit is [Limit.Detailed], empty if it is not.
+func (l *Limit) DetailedBy() string {
+	switch {
+	case !l.Detailed():
+		return ""
+	case l.stat.whole:
+		return "detailed_metric"
+	default:
+		return "value_to_metric"
+	}
+}
+
 // SharedBy names the patterns all of whose values share a bucket of the limit, because
 // their rules state share_threshold; empty if there is none.
 func (l *Limit) SharedBy() string {

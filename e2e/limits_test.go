@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -120,12 +121,21 @@ func TestC17_RefusedRequestsTakeNothingFromTheOtherDescriptor(t *testing.T) {
 }
 
 func TestC05_OverCapacityIs429WithItsReason(t *testing.T) {
-	top := run(t, spec{envoys: 1, weirs: 1, rules: rulesOf(slow100, "rate: 1/hour, burst: 1")})
+	rules := rulesOf(slow100, "rate: 1/hour, burst: 1") + "    metadata: {plan: {name: gold, seats: 3}}\n"
+	top := run(t, spec{envoys: 1, weirs: 1, rules: rules})
 	c, user := client(t, 1), headers{"X-User": "u"}
-	if first := get(c, top.fronts[0], user); first.status != 200 {
+	first := get(c, top.fronts[0], user)
+	if first.status != 200 {
 		t.Fatalf("the first answer is %+v", first)
 	}
+	// Envoy knows what the rule states of who passes, and of nobody else.
+	if told := first.header.Get("X-Rule-Metadata"); told != `{"plan":{"name":"gold","seats":3}}` {
+		t.Errorf("the rule's metadata is %q to Envoy", told)
+	}
 	refused := get(c, top.fronts[0], user)
+	if told := refused.header.Get("X-Rule-Metadata"); strings.Contains(told, "gold") {
+		t.Errorf("Envoy is told %q of a refusal", told)
+	}
 	if refused.status != 429 || refused.header.Get("Content-Type") != "application/json" {
 		t.Errorf("the refusal is %+v", refused)
 	}

@@ -69,14 +69,18 @@ func request(domain, ask string, hits uint32) *rls.RateLimitRequest {
 	return r
 }
 
-// answer is an answer in words: the code of all, and of each descriptor its code, what
-// remains and its limit, if it has one.
 func answer(t *testing.T, s *decide.Service, r *rls.RateLimitRequest) string {
 	t.Helper()
 	got, err := s.ShouldRateLimit(context.Background(), r)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return inWords(got)
+}
+
+// inWords is an answer in words: the code of all, and of each descriptor its code, what
+// remains and its limit, if it has one.
+func inWords(got *rls.RateLimitResponse) string {
 	var parts []string
 	for _, status := range got.GetStatuses() {
 		part := status.GetCode().String()

@@ -152,17 +152,24 @@ func (p *Program) grpcOptions() ([]grpc.ServerOption, error) {
 // farewell is how long spans that are left may take when the program stops.
 const farewell = 2 * time.Second
 
-func (p *Program) openTracing(o Options) (err error) {
+// openTracing has spans sent, if there is an address for them: the reference decides without
+// its traces rather than not at all.
+func (p *Program) openTracing(o Options) error {
 	s := p.settings.Tracing
 	if !s.Enabled {
 		return nil
 	}
-	p.tracing, err = telemetry.NewTracing(telemetry.TracingOptions{
+	tracing, err := telemetry.NewTracing(telemetry.TracingOptions{
 		Service: s.Service, Namespace: s.Namespace, Instance: cmp.Or(s.InstanceID, rand.Text()),
 		HTTP: s.Protocol == "http", Sample: s.Sample, Version: o.Version, Log: p.log, Metrics: p.metrics,
 		Kind: func(error) string { return "error" }, // the store's calls have no spans here
 	})
-	return err
+	if err != nil {
+		p.log.Error("there are no traces", "error", err.Error())
+		return nil
+	}
+	p.tracing = tracing
+	return nil
 }
 
 func (p *Program) closeTracing() {

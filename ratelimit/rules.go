@@ -25,6 +25,7 @@ func (p *Program) openRules(Options) error {
 	s := p.settings
 	p.rules = descriptors.NewSource("", descriptors.Options{
 		Dialect: descriptors.Reference, KeyPrefix: s.Limits.KeyPrefix, MergeDomains: s.Rules.MergeDomains, AllOrNothing: s.Weir.AllOrNothing,
+		Spread: s.OnCluster(),
 	})
 	if s.Rules.Type == settings.FromXDS {
 		return p.openXDS()

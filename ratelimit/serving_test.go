@@ -143,10 +143,7 @@ func TestStop_CallsUnderWayFinish(t *testing.T) {
 	if got := next(); got != serves {
 		t.Errorf("at first it is %v", got)
 	}
-	call, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, rls.RateLimitService_ShouldRateLimit_FullMethodName)
-	if err != nil {
-		t.Fatal(err)
-	}
+	call := silent(t, conn)
 	if _, err := r.ask(insecure.NewCredentials()); err != nil { // so that the call before has come, too
 		t.Fatal(err)
 	}
@@ -194,13 +191,21 @@ func TestStop_CallsUnderWayFinish(t *testing.T) {
 	}
 }
 
+// silent is a call that has not sent its message yet.
+func silent(t *testing.T, conn *grpc.ClientConn) grpc.ClientStream {
+	t.Helper()
+	call, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, rls.RateLimitService_ShouldRateLimit_FullMethodName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return call
+}
+
 // One that never sends its message does not hold the program up without end.
 func TestStop_IsBounded(t *testing.T) {
 	r := start(t, environ(tree(t, perMinute), "WEIR_DRAIN_TIMEOUT=100ms")...)
 	conn := r.connect(insecure.NewCredentials())
-	if _, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, rls.RateLimitService_ShouldRateLimit_FullMethodName); err != nil {
-		t.Fatal(err)
-	}
+	silent(t, conn)
 	if _, err := rls.NewRateLimitServiceClient(conn).ShouldRateLimit(t.Context(), hit("d", "user")); err != nil {
 		t.Fatal(err)
 	}

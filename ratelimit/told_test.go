@@ -72,3 +72,13 @@ func TestTracing_SpansAreOfTheServiceThatIsNamed(t *testing.T) {
 		}
 	}
 }
+
+// A collector's address without a scheme, which the reference's library leaves aside, keeps
+// nothing from being limited.
+func TestTracing_AWrongAddressIsToldAndEndsNothing(t *testing.T) {
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317")
+	r := start(t, environ(tree(t, perMinute), "TRACING_ENABLED=true")...)
+	if _, err := r.ask(insecure.NewCredentials()); err != nil || !strings.Contains(r.log.String(), "OTEL_EXPORTER_OTLP_ENDPOINT is not the URL of a collector") {
+		t.Errorf("%v, the log says:\n%s", err, r.log)
+	}
+}

@@ -18,10 +18,13 @@ import (
 // controlPlane is one that wants a client's certificate and TLS 1.3, as Envoy Gateway's does,
 // with the settings that lead there.
 func controlPlane(t *testing.T, more ...string) (*partstest.ControlPlane, []string) {
+	t.Helper()
 	return controlPlaneOf(t, tls.VersionTLS13, more...)
 }
 
+// controlPlaneOf is one that speaks one version of TLS.
 func controlPlaneOf(t *testing.T, version uint16, more ...string) (*partstest.ControlPlane, []string) {
+	t.Helper()
 	p := newPKI(t)
 	shown := p.clients.Client("envoy-ratelimit")
 	partstest.WritePair(t, shown, p.path("client.crt"), p.path("client.key"))

@@ -31,6 +31,7 @@ type changesView struct {
 	Fault  string // why it was not taken back
 	Done   string // what was
 	More   bool   // there are older steps
+	Lost   string // why the history cannot be read; Steps are then what is in force
 }
 
 // step is one step of the history.
@@ -66,7 +67,7 @@ type told struct {
 func (d *dashboard) changesMade(r *http.Request) (any, error) {
 	v, err := d.steps(r.Context())
 	if err != nil {
-		return nil, err
+		return d.inForce(err), nil
 	}
 	if id := r.URL.Query().Get("undo"); id != "" {
 		if v.Asked = v.step(id); v.Asked == nil {
@@ -74,6 +75,23 @@ func (d *dashboard) changesMade(r *http.Request) (any, error) {
 		}
 	}
 	return v, nil
+}
+
+// inForce is what this replica knows without the history: the changes that are set, latest
+// first, of which nothing can be taken back.
+func (d *dashboard) inForce(lost error) changesView {
+	v := changesView{Lost: lost.Error()}
+	for _, l := range d.Book.List() {
+		v.Set++
+		v.Steps = append(v.Steps, step{
+			Time: l.SetAt, Action: "set", Word: "set", Author: l.Author, Reason: l.Reason, Domain: l.Domain, Limit: l.Limit,
+			For: keyText(l.For), Sets: setsText(&l.Change), Expires: l.Expires,
+		})
+	}
+	slices.SortStableFunc(v.Steps, func(a, b step) int { return b.Time.Compare(a.Time) })
+	v.More = len(v.Steps) > stepsShown
+	v.Steps = v.Steps[:min(len(v.Steps), stepsShown)]
+	return v
 }
 
 func (v *changesView) step(id string) *step {

@@ -21,7 +21,7 @@ func (g *gateway) start(s *stage.Stage) (*stage.Platform, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(filepath.Join(s.Files, "rules.yaml"))
+	text, err := os.ReadFile(filepath.Join(s.Files, "resources.yaml"))
 	if err != nil {
 		return nil, err
 	}

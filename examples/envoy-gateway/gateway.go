@@ -68,9 +68,9 @@ func certify(dir string) (*tls.Config, error) {
 	}, err
 }
 
-// send sends what rules.yaml is after an edit.
+// send sends what resources.yaml is after an edit.
 func (g *gateway) send(version string, edit func(string) string) error {
-	text, err := os.ReadFile(filepath.Join(g.files, "rules.yaml"))
+	text, err := os.ReadFile(filepath.Join(g.files, "resources.yaml"))
 	if err != nil {
 		return err
 	}

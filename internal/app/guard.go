@@ -36,11 +36,13 @@ func (a *App) guard() (admin.Guard, error) {
 	}, err
 }
 
-// Attempts to log in: for each address (a network, of IPv6), and for all together, so
-// that many addresses do not make many guesses.
+// Attempts to log in, at once and per minute: of each address (a network, of IPv6), and of
+// all together, so that many addresses do not make many guesses. The first ones of an
+// address are free of what all have, so that a flood keeps nobody out who knows his token.
 const (
-	attemptsOfOne, attemptsOfAll = 10, 100 // at once, and per minute
-	attemptKeys                  = 10_000
+	attemptsFree, attemptsOfOne, attemptsOfAll = 2, 10, 100
+
+	attemptKeys = 20_000 // two of an address
 )
 
 // loginAttempts counts attempts to log in, in buckets of weir's own, in this process:
@@ -55,8 +57,10 @@ func loginAttempts() (func(*http.Request) (time.Duration, bool), error) {
 			d, _ := attempts.Decide(r.Context(), key, limiter.WithCapacity(most), limiter.WithRatePer(most, time.Minute)) // who has left is not allowed
 			return d
 		}
-		if own := take(limiter.AddressKey(r.RemoteAddr), attemptsOfOne); !own.Allowed {
-			return own.RetryAfter, false
+		from := limiter.AddressKey(r.RemoteAddr)
+		own := take(from, attemptsOfOne)
+		if !own.Allowed || take("free "+from, attemptsFree).Allowed {
+			return own.RetryAfter, own.Allowed
 		}
 		all := take("all", attemptsOfAll)
 		return all.RetryAfter, all.Allowed

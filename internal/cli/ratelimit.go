@@ -25,7 +25,7 @@ func newRatelimit(world World) *cobra.Command {
 		Short: "Take the place of envoyproxy/ratelimit",
 		Long: `Take the place of envoyproxy/ratelimit: read its environment variables and rule
 files, answer as it does, and serve its ports, pages and statistics. Arguments
-have no effect. docs/reference/ratelimit-mode.md lists the variables.
+have no effect. docs/reference/drop-in.md lists the variables.
 
 A weir that is called ratelimit, by a link or a copy, does this without being told.`,
 		Example:            "  BACKEND_TYPE=memory USE_STATSD=false RUNTIME_ROOT=/etc/ratelimit weir ratelimit",

@@ -173,13 +173,6 @@ func (b *Backend) note() {
 	}
 }
 
-// Healthy tells what [Options.Health] was told last.
-func (b *Backend) Healthy() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.healthy
-}
-
 // Pools are the pools of connections, of memory none.
 func (b *Backend) Pools() (all []Pool) {
 	for _, s := range b.servers {

@@ -130,6 +130,13 @@ func (l Log) Severity() slog.Level { return levels[strings.ToLower(l.Level)] }
 // JSON tells whether the log is JSON.
 func (l Log) JSON() bool { return strings.EqualFold(l.Format, "json") }
 
+// OnCluster tells that hits are counted in a Redis Cluster, all of them or those by the
+// second.
+func (s Settings) OnCluster() bool {
+	cluster := func(r Redis) bool { return strings.EqualFold(r.Type, "cluster") }
+	return s.Limits.Backend == BackendRedis && (cluster(s.Redis) || s.RedisShared.PerSecond && cluster(s.PerSecond))
+}
+
 // Pairs are what CONFIG_GRPC_XDS_NODE_METADATA says. What is no pair is left out.
 func (x XDS) Pairs() map[string]string {
 	pairs := map[string]string{}

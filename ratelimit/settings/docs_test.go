@@ -9,12 +9,12 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the list of variables in docs/reference/ratelimit-mode.md anew")
+var update = flag.Bool("update", false, "write the list of variables in docs/reference/drop-in.md anew")
 
-const reference = "../../docs/reference/ratelimit-mode.md"
+const reference = "../../docs/reference/drop-in.md"
 
 // begun is what the list begins after; it goes on to the end of the page.
-const begun = "\n# Variables\n"
+const begun = "\n## Variables\n"
 
 // The list on the page is what the tags say, always.
 func TestPage_ListsEachVariableWithItsDefaultAndMeaning(t *testing.T) {
@@ -42,7 +42,7 @@ func list(defaults Settings) string {
 	for _, v := range variables() {
 		if v.group != group {
 			group = v.group
-			fmt.Fprintf(&b, "\n## %s\n\n", group)
+			fmt.Fprintf(&b, "\n### %s\n\n", group)
 			if v.about != "" {
 				fmt.Fprintf(&b, "%s\n\n", v.about)
 			}

@@ -19,6 +19,16 @@ type Ignored struct {
 	Why      string
 }
 
+// others are variables of other versions of the reference, and of proposals for it. They
+// are no settings here, and who sets one is told what there is instead.
+var others = []Ignored{
+	{"REDIS_USE_EXPLICIT_PIPELINE", alwaysTogether},
+	{"REDIS_PERSECOND_USE_EXPLICIT_PIPELINE", alwaysTogether},
+	{"REDIS_AWS_IAM_AUTH", "have a token written to a file, before each expires, and name it in REDIS_AUTH_FILE"},
+}
+
+const alwaysTogether = "requests that come together go to Redis together, without waiting for more"
+
 // Read reads the settings from an environment ("NAME=value"). Variables that it does not
 // know are left aside. Faults are told all at once, each of which names its variable.
 func Read(environ []string) (Settings, []Ignored, error) {
@@ -44,6 +54,11 @@ func Read(environ []string) (Settings, []Ignored, error) {
 		}
 		if parse(&Settings{}, map[string]string{v.name: value}) != nil {
 			faults = append(faults, v.fault(value))
+		}
+	}
+	for _, o := range others {
+		if given[o.Variable] != "" {
+			ignored = append(ignored, o)
 		}
 	}
 	if len(faults) > 0 {

@@ -76,7 +76,7 @@ type XDS struct {
 	Address       string                   `env:"CONFIG_GRPC_XDS_SERVER_URL" envDefault:"localhost:18000" usage:"HOST:PORT of the control plane."`
 	RetryInterval time.Duration            `env:"CONFIG_GRPC_XDS_SERVER_CONNECT_RETRY_INTERVAL" envDefault:"3s" usage:"Pause before the control plane is tried again while nobody can be connected to."`
 	Headers       map[string]config.Secret `env:"CONFIG_GRPC_XDS_CLIENT_ADDITIONAL_HEADERS" usage:"Metadata sent to the control plane with each stream, such as a token: KEY:VALUE,KEY:VALUE."`
-	UseTLS        bool                     `env:"CONFIG_GRPC_XDS_SERVER_USE_TLS" envDefault:"false" usage:"Speak TLS to the control plane, 1.2 or newer."`
+	UseTLS        bool                     `env:"CONFIG_GRPC_XDS_SERVER_USE_TLS" envDefault:"false" usage:"Speak TLS to the control plane, 1.3 or, where it has no more, 1.2."`
 	Cert          string                   `env:"CONFIG_GRPC_XDS_CLIENT_TLS_CERT" usage:"Certificate, PEM, that the control plane is shown. A replaced file is used from the next connection on, as are the two below."`
 	Key           string                   `env:"CONFIG_GRPC_XDS_CLIENT_TLS_KEY" usage:"Private key of that certificate, PEM."`
 	CA            string                   `env:"CONFIG_GRPC_XDS_SERVER_TLS_CACERT" usage:"Authorities, PEM, that sign the control plane's certificate, beside those of the system."`

@@ -161,6 +161,7 @@ func TestVariablesWithoutEffectAreToldAndNeverFatal(t *testing.T) {
 	_, ignored, err := Read([]string{
 		"REDIS_POOL_ON_EMPTY_BEHAVIOR=ERROR", "REDIS_CLUSTER_PIPELINE_PARALLELISM=-1", "MEMCACHE_HOST_PORT=m:11211", "MEMCACHE_TLS=perhaps",
 		"GRPC_SERVER_TLS_CA_CERT=/certs/ca.crt", "UNHEARD_OF=1", "=::", "NOVALUE", "DISABLE_STATS=1", "USE_PROMETHEUS=1",
+		"REDIS_USE_EXPLICIT_PIPELINE=x", "REDIS_AWS_IAM_AUTH=true",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -172,7 +173,7 @@ func TestVariablesWithoutEffectAreToldAndNeverFatal(t *testing.T) {
 			t.Errorf("%s is ignored without a reason", i.Variable)
 		}
 	}
-	want := []string{"REDIS_CLUSTER_PIPELINE_PARALLELISM", "REDIS_POOL_ON_EMPTY_BEHAVIOR", "MEMCACHE_HOST_PORT", "MEMCACHE_TLS"}
+	want := []string{"REDIS_CLUSTER_PIPELINE_PARALLELISM", "REDIS_POOL_ON_EMPTY_BEHAVIOR", "MEMCACHE_HOST_PORT", "MEMCACHE_TLS", "REDIS_USE_EXPLICIT_PIPELINE", "REDIS_AWS_IAM_AUTH"}
 	if !reflect.DeepEqual(names, want) {
 		t.Errorf("%q are told to have no effect, want %q", names, want)
 	}
@@ -186,5 +187,18 @@ func TestNoSecretIsPrinted(t *testing.T) {
 	}
 	if s.Redis.Auth.Reveal() != "s3cret" || s.XDS.Headers["authorization"].Reveal() != "s3cret" {
 		t.Error("secrets are not read")
+	}
+}
+
+func TestOnCluster_WhereverHitsAreCountedInOne(t *testing.T) {
+	for environ, want := range map[string]bool{
+		"": false, "REDIS_TYPE=sentinel": false, "REDIS_TYPE=Cluster": true,
+		"REDIS_TYPE=cluster BACKEND_TYPE=memory":         false,
+		"REDIS_PERSECOND_TYPE=cluster":                   false, // there is no second Redis
+		"REDIS_PERSECOND_TYPE=CLUSTER REDIS_PERSECOND=1": true,
+	} {
+		if got := read(t, strings.Fields(environ+" USE_STATSD=false")...).OnCluster(); got != want {
+			t.Errorf("%q: %t, want %t", environ, got, want)
+		}
 	}
 }

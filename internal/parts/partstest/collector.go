@@ -26,6 +26,8 @@ type Collector struct {
 type Span struct {
 	*otlp.Span
 	Service string // that made it
+
+	about []*common.KeyValue // the service
 }
 
 // NewCollector starts a collector, which ends with the test.
@@ -56,7 +58,7 @@ func (c *Collector) Export(_ context.Context, r *collector.ExportTraceServiceReq
 		service := attribute(of.GetResource().GetAttributes(), "service.name").GetStringValue()
 		for _, scope := range of.ScopeSpans {
 			for _, s := range scope.Spans {
-				c.spans = append(c.spans, Span{s, service})
+				c.spans = append(c.spans, Span{s, service, of.GetResource().GetAttributes()})
 			}
 		}
 	}
@@ -75,6 +77,10 @@ func (s Span) Trace() string { return hex.EncodeToString(s.TraceId) }
 
 // Attribute is the value of an attribute, nil if the span has none of the name.
 func (s Span) Attribute(name string) *common.AnyValue { return attribute(s.Attributes, name) }
+
+// Resource is the value of an attribute of the service that made the span, empty if it has
+// none of the name.
+func (s Span) Resource(name string) string { return attribute(s.about, name).GetStringValue() }
 
 func attribute(all []*common.KeyValue, name string) *common.AnyValue {
 	for _, a := range all {
