@@ -63,13 +63,13 @@ func asks(t *testing.T, limit *ratelimit.RateLimitDescriptor_RateLimitOverride, 
 }
 
 // heard is everything that a Redis is told from now on.
-func heard(t *testing.T, addr string) *logLines {
+func heard(t *testing.T, addr string) *partstest.Log {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	said, ended := &logLines{}, make(chan struct{})
+	said, ended := &partstest.Log{}, make(chan struct{})
 	go func() {
 		defer close(ended)
 		_, _ = io.Copy(said, conn)

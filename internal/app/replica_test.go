@@ -1,7 +1,6 @@
 package app_test
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -10,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +22,7 @@ import (
 
 	"github.com/weir-rls/weir/internal/app"
 	"github.com/weir-rls/weir/internal/config"
+	"github.com/weir-rls/weir/internal/parts/partstest"
 	"github.com/weir-rls/weir/internal/telemetry"
 )
 
@@ -38,7 +37,7 @@ type replica struct {
 	*app.App
 	t     *testing.T
 	rules string // the rule file
-	log   *logLines
+	log   *partstest.Log
 	conn  *grpc.ClientConn
 	stop  func() // begins the drain
 	ended chan error
@@ -46,7 +45,7 @@ type replica struct {
 
 func start(t *testing.T, rules string, change func(*config.Settings)) *replica {
 	t.Helper()
-	r := &replica{t: t, rules: filepath.Join(t.TempDir(), "rules.yaml"), log: &logLines{}, ended: make(chan error, 1)}
+	r := &replica{t: t, rules: filepath.Join(t.TempDir(), "rules.yaml"), log: &partstest.Log{}, ended: make(chan error, 1)}
 	r.writeRules(rules)
 	s := config.Settings{
 		Rules: r.rules, WaitForRules: true, GRPCListen: "127.0.0.1:0", HTTPListen: "127.0.0.1:0", Store: config.StoreMemory,
@@ -196,22 +195,4 @@ func eventually(t *testing.T, within time.Duration, what string, holds func() bo
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
-}
-
-// logLines is a log that a test can read while it is written.
-type logLines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logLines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logLines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }

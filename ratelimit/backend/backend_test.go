@@ -1,7 +1,6 @@
 package backend_test
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"net"
@@ -35,32 +34,14 @@ func hit(key string) buckets.Charge {
 type opened struct {
 	*backend.Backend
 	t     *testing.T
-	log   *log
+	log   *partstest.Log
 	ended chan error // what Run says
-}
-
-// log is what was logged.
-type log struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // open opens what a Redis says, with the pauses of a test.
 func open(t *testing.T, o backend.Options) *opened {
 	t.Helper()
-	b := &opened{t: t, log: &log{}, ended: make(chan error, 1)}
+	b := &opened{t: t, log: &partstest.Log{}, ended: make(chan error, 1)}
 	o.Log = slog.New(slog.NewTextHandler(b.log, nil))
 	o.StartupFirst, o.StartupMost = 20*time.Millisecond, 100*time.Millisecond
 	var err error
