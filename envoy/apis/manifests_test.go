@@ -174,7 +174,7 @@ func TestExamples_TheManifestsAreOfTheirAPIs(t *testing.T) {
 func TestExamples_TheRulesThatAreSentHaveTheLimitsThatAreApplied(t *testing.T) {
 	for example, manifests := range map[string][]string{"envoy-gateway": {"policy.yaml"}, "ai-gateway": {"tokens.yaml", "quota.yaml"}} {
 		dir := filepath.Join("../../examples", example)
-		sent := numbers(t, filepath.Join(dir, "rules.yaml"), `requests_per_unit: (\d+)`)
+		sent := numbers(t, filepath.Join(dir, "resources.yaml"), `requests_per_unit: (\d+)`)
 		var applied []string
 		for _, m := range manifests {
 			applied = append(applied, numbers(t, filepath.Join(dir, "manifests", m), `(?:limit: \{requests|defaultBucket: \{limit): (\d+)`)...)
