@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"github.com/weir-rls/weir/buckets/storetest"
 )
 
 // refRule is a rule of the reference service's form, and what its documentation says of
@@ -183,7 +185,7 @@ func sentTo(random *rand.Rand, level []*refRule) (entries []Entry) {
 // client wrote a pattern, or joined what an entry keeps apart.
 func TestReference_ConformanceWithTheModel(t *testing.T) {
 	met, shared := 0, 0
-	for seed := range uint64(20_000 / raceShare) {
+	for seed := range uint64(storetest.Share(20_000, 20)) {
 		random := rand.New(rand.NewPCG(seed, 9))
 		tree := refTree(random, 3)
 		var b strings.Builder
@@ -232,7 +234,7 @@ func TestReference_ConformanceWithTheModel(t *testing.T) {
 			keys[bucket], buckets[key] = key, bucket
 		}
 	}
-	if t.Logf("%d requests met a limit, %d a bucket that another had met", met, shared); met < 50_000/raceShare || shared < 2000/raceShare {
+	if t.Logf("%d requests met a limit, %d a bucket that another had met", met, shared); met < storetest.Share(50_000, 20) || shared < storetest.Share(2000, 20) {
 		t.Errorf("%d requests met a limit, %d a bucket that another had met: too few to tell", met, shared)
 	}
 }

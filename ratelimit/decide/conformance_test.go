@@ -11,6 +11,7 @@ import (
 	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 
 	"github.com/weir-rls/weir/buckets/memory"
+	"github.com/weir-rls/weir/buckets/storetest"
 	"github.com/weir-rls/weir/ratelimit/stats"
 )
 
@@ -20,10 +21,7 @@ const treesInBatch = 50
 // Each request of random histories to random rules is answered as the reference service
 // would: codes, what remains, when it is reset, limits, headers, metadata and statistics.
 func TestConformance_AsTheReferenceService(t *testing.T) {
-	batches := 30_000 / treesInBatch
-	if raceDetector {
-		batches = 2_000 / treesInBatch
-	}
+	batches := storetest.Share(50_000, 25) / treesInBatch
 	for batch := range batches {
 		if !t.Run("", func(t *testing.T) {
 			b := newBatch(uint64(batch))

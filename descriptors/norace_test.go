@@ -1,5 +1,0 @@
-//go:build !race
-
-package descriptors
-
-const raceShare = 1
