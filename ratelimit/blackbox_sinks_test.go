@@ -13,12 +13,14 @@ import (
 	"time"
 
 	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/weir-rls/weir/internal/parts/partstest"
 )
 
 // sink keeps the lines that it is sent, over TCP and UDP on one port.
 type sink struct {
 	port  string
-	lines *safeBuffer
+	lines *partstest.Log
 }
 
 func newSink(t *testing.T) *sink {
@@ -32,7 +34,7 @@ func newSink(t *testing.T) *sink {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { listener.Close(); packets.Close() })
-	s := &sink{lines: &safeBuffer{}}
+	s := &sink{lines: &partstest.Log{}}
 	_, s.port, _ = net.SplitHostPort(listener.Addr().String())
 	keep := func(from string, text []byte) {
 		for line := range strings.Lines(string(text)) {

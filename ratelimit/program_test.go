@@ -32,13 +32,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type replica struct {
 	*ratelimit.Program
 	t    *testing.T
-	log  *safeBuffer
+	log  *partstest.Log
 	stop context.CancelFunc
 	done chan error
 }
-
-// safeBuffer is a log that a test reads while it is written.
-type safeBuffer = partstest.Log
 
 const perMinute = "domain: d\ndescriptors:\n  - key: user\n    rate_limit: {unit: minute, requests_per_unit: 2}\n"
 
@@ -77,7 +74,7 @@ func open(t *testing.T, log io.Writer, environ ...string) (*ratelimit.Program, e
 // begin starts a program, which may wait for rules.
 func begin(t *testing.T, environ ...string) *replica {
 	t.Helper()
-	r := &replica{t: t, log: &safeBuffer{}, done: make(chan error, 1)}
+	r := &replica{t: t, log: &partstest.Log{}, done: make(chan error, 1)}
 	var err error
 	if r.Program, err = open(t, r.log, environ...); err != nil {
 		t.Fatal(err)

@@ -14,7 +14,7 @@ import (
 )
 
 func TestWhatHasNoEffectIsToldOnce(t *testing.T) {
-	var log safeBuffer
+	var log partstest.Log
 	s, ignored, err := settings.Read(environ(tree(t, perMinute), "REDIS_PIPELINE_LIMIT=5"))
 	if err != nil {
 		t.Fatal(err)
