@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -90,9 +92,13 @@ func atOnce(ctx context.Context, s *stage.Stage) error {
 	s.Screen.Title("5. The group trial: 5 at once")
 	done := make(chan map[int]int)
 	go func() { done <- s.Burst(ctx, 8, chat("sk-dave", "gpt-4", "X-Hold", "yes")) }()
-	err := stage.Until(ctx, 10*time.Millisecond, "all but five are refused", func() (bool, error) {
+	err := stage.Until(ctx, 10*time.Millisecond, "five are held and the others refused", func() (bool, error) {
 		denied, err := s.Metric(`weir_decisions_total{domain="llm",limit="trial-at-once",outcome="denied"}`)
-		return denied >= 3, err
+		if err != nil || denied < 3 {
+			return false, err
+		}
+		n, err := held(ctx, s) // who comes to the model after it has let go is held for ever
+		return n == 5, err
 	})
 	if err = errors.Join(err, letGo(ctx, s)); err != nil {
 		return err
@@ -143,13 +149,30 @@ func outage(ctx context.Context, s *stage.Stage) error {
 
 // letGo lets the model answer all that it holds.
 func letGo(ctx context.Context, s *stage.Stage) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.Upstreams[0].Addr+"/release", nil)
+	_, err := askModel(ctx, s, http.MethodPost, "/release")
+	return err
+}
+
+// held is how many requests the model holds.
+func held(ctx context.Context, s *stage.Stage) (int, error) {
+	text, err := askModel(ctx, s, http.MethodGet, "/held")
 	if err != nil {
-		return err
+		return 0, err
+	}
+	return strconv.Atoi(text)
+}
+
+// askModel asks the model directly, beside Envoy.
+func askModel(ctx context.Context, s *stage.Stage, method, path string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, method, "http://"+s.Upstreams[0].Addr+path, nil)
+	if err != nil {
+		return "", err
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	return string(body), err
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -17,20 +16,11 @@ import (
 func holding(t *testing.T, s *stage.Stage, n int) {
 	t.Helper()
 	reach(t, fmt.Sprint(n, " requests are held"), func() bool {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.Upstreams[0].Addr+"/held", nil)
+		there, err := held(t.Context(), s)
 		if err != nil {
 			t.Fatal(err)
 		}
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer response.Body.Close()
-		body, err := io.ReadAll(response.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(body) == strconv.Itoa(n)
+		return there == n
 	})
 }
 
