@@ -85,16 +85,6 @@ func StartSentinel(binary, config string) (*Redis, error) {
 	return answering(process, addr)
 }
 
-// FreeAddr is a loopback address that nothing listened on a moment ago.
-func FreeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String(), nil
-}
-
 // pingRedis tells whether the server at addr answers and is the process pid:
 // where another server took the port first, it would answer as well.
 func pingRedis(ctx context.Context, addr string, pid int) error {
