@@ -24,6 +24,24 @@ func (m *Metadata) Map() map[string]any {
 	return cloned(m.fields).(map[string]any)
 }
 
+// AddTo adds the fields to those that are in a map. Of two values the first stays, and of two
+// maps the fields of both.
+func (m *Metadata) AddTo(fields map[string]any) { join(fields, m.Map()) }
+
+func join(to, from map[string]any) {
+	for name, value := range from {
+		there, taken := to[name]
+		if !taken {
+			to[name] = value
+			continue
+		}
+		first, isMap := there.(map[string]any)
+		if second, areMaps := value.(map[string]any); isMap && areMaps {
+			join(first, second)
+		}
+	}
+}
+
 // Wire is what form makes of the map, once: as nothing changes, it is made for the first
 // caller.
 func (m *Metadata) Wire(form func(map[string]any) []byte) []byte {

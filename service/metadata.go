@@ -53,7 +53,7 @@ func (v *verdict) appendStated(b []byte) []byte {
 		case all == nil:
 			all = first.Map()
 		}
-		join(all, stated.Map())
+		stated.AddTo(all)
 	}
 	switch {
 	case all != nil:
@@ -62,21 +62,6 @@ func (v *verdict) appendStated(b []byte) []byte {
 		return append(b, first.Wire(statedWire)...)
 	}
 	return b
-}
-
-// join adds to a map what it does not have of another one.
-func join(to, from map[string]any) {
-	for name, value := range from {
-		known, has := to[name]
-		if !has {
-			to[name] = value
-			continue
-		}
-		mine, isMap := known.(map[string]any)
-		if theirs, both := value.(map[string]any); isMap && both {
-			join(mine, theirs)
-		}
-	}
 }
 
 // statedWire is the answer's dynamic metadata that a map stands in.

@@ -51,27 +51,11 @@ func repeated(d *ratelimit.RateLimitDescriptor) *structpb.Struct {
 func passedMetadata(verdicts []verdict, all []met) map[string]any {
 	passed := map[string]any{}
 	for i := range all {
-		if m := &all[i]; !verdicts[m.Descriptor].over && m.Limit.Metadata != nil {
-			join(passed, m.Limit.Metadata.Map())
+		if m := &all[i]; !verdicts[m.Descriptor].over {
+			m.Limit.Metadata.AddTo(passed)
 		}
 	}
 	return passed
-}
-
-// join adds fields to those that are there. Of two values the first stays, and of two maps
-// the fields of both.
-func join(to, from map[string]any) {
-	for name, value := range from {
-		there, taken := to[name]
-		if !taken {
-			to[name] = value
-			continue
-		}
-		first, isMap := there.(map[string]any)
-		if second, areMaps := value.(map[string]any); isMap && areMaps {
-			join(first, second)
-		}
-	}
 }
 
 // text is a text that a message can hold: of what is no UTF-8 another one.
