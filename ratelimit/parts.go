@@ -2,7 +2,6 @@ package ratelimit
 
 import (
 	"cmp"
-	"context"
 	"crypto/rand"
 	"crypto/x509"
 	"fmt"
@@ -149,9 +148,6 @@ func (p *Program) grpcOptions() ([]grpc.ServerOption, error) {
 	return append(options, grpc.Creds(credentials.NewTLS(secure))), nil
 }
 
-// farewell is how long spans that are left may take when the program stops.
-const farewell = 2 * time.Second
-
 // openTracing has spans sent, if there is an address for them: the reference decides without
 // its traces rather than not at all.
 func (p *Program) openTracing(o Options) error {
@@ -170,15 +166,4 @@ func (p *Program) openTracing(o Options) error {
 	}
 	p.tracing = tracing
 	return nil
-}
-
-func (p *Program) closeTracing() {
-	if p.tracing == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), farewell)
-	defer cancel()
-	if err := p.tracing.Close(ctx); err != nil {
-		p.log.Warn("the last traces could not be sent", "error", err.Error())
-	}
 }

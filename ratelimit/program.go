@@ -203,6 +203,6 @@ func (p *Program) Close() error {
 	if p.stats != nil {
 		p.stats.Close()
 	}
-	p.closeTracing()
+	p.tracing.End(p.log)
 	return errors.Join(errs...)
 }

@@ -35,14 +35,7 @@ func (p *Program) openRules(Options) error {
 
 // reloaded is told of each reading of the rules that found a change.
 func (p *Program) reloaded(r descriptors.Report) {
-	for _, fault := range r.Faults {
-		telemetry.LogFault(p.log, fault)
-	}
-	for _, d := range r.Domains {
-		if d.State != descriptors.Unchanged {
-			p.log.Info("rules of a domain "+d.State.String(), "domain", d.Name)
-		}
-	}
+	telemetry.LogReport(p.log, r)
 	p.metrics.Reload(r.Faults.Count(descriptors.Error))
 	if r.Faults.Failed() {
 		p.stats.ConfigLoadError.Add(1)

@@ -84,7 +84,7 @@ func New(s config.Settings, o Options) (*App, error) {
 		return nil, err
 	}
 	if a.store, err = openStore(s, a.metrics, a.traffic, a.tracing, a.log); err != nil {
-		a.endTracing()
+		a.tracing.End(a.log)
 		return nil, err
 	}
 	a.room = waiting.New(waiting.Options{
@@ -219,7 +219,7 @@ func (a *App) Close() error {
 		errs = append(errs, a.live.close())
 	}
 	errs = append(errs, a.store.Close())
-	a.endTracing()
+	a.tracing.End(a.log)
 	return errors.Join(errs...)
 }
 

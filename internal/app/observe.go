@@ -37,14 +37,7 @@ func (a *App) reloaded(r descriptors.Report) {
 	a.changed()
 	a.tell.reloaded(r)
 	a.live.book.Refit()
-	for _, fault := range r.Faults {
-		telemetry.LogFault(a.log, fault)
-	}
-	for _, d := range r.Domains {
-		if d.State != descriptors.Unchanged {
-			a.log.Info("rules of a domain "+d.State.String(), "domain", d.Name)
-		}
-	}
+	telemetry.LogReport(a.log, r)
 	a.metrics.Reload(r.Faults.Count(descriptors.Error))
 	a.serveWhenReady()
 }

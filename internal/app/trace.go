@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"time"
 
 	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	"google.golang.org/grpc"
@@ -13,9 +12,6 @@ import (
 	"github.com/weir-rls/weir/service"
 )
 
-// farewell is how long spans that are left may take when weir stops.
-const farewell = 2 * time.Second
-
 // newTracing is nil if the settings want no traces.
 func (a *App) newTracing(s config.Settings, version string) (*telemetry.Tracing, error) {
 	if s.Tracing == config.TracingOff || s.Tracing == "" {
@@ -24,18 +20,6 @@ func (a *App) newTracing(s config.Settings, version string) (*telemetry.Tracing,
 	return telemetry.NewTracing(telemetry.TracingOptions{
 		HTTP: s.Tracing == config.TracingHTTP, Sample: s.TracingSample, Version: version, Log: a.log, Metrics: a.metrics, Kind: kindOf,
 	})
-}
-
-// endTracing sends the spans that are left.
-func (a *App) endTracing() {
-	if a.tracing == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), farewell)
-	defer cancel()
-	if err := a.tracing.Close(ctx); err != nil {
-		a.log.Warn("the last traces could not be sent", "error", err.Error())
-	}
 }
 
 // traced are the options of a gRPC server that traces what Envoy asks, if it is to.

@@ -16,8 +16,20 @@ func NewLogger(w io.Writer, level slog.Level) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
 }
 
-// LogFault logs a fault in a rule file, with its place and what helps.
-func LogFault(log *slog.Logger, f descriptors.Fault) {
+// LogReport logs what a reading of the rules found: each fault, with its place and what
+// helps, and what became of each domain that is not as it was.
+func LogReport(log *slog.Logger, r descriptors.Report) {
+	for _, fault := range r.Faults {
+		logFault(log, fault)
+	}
+	for _, d := range r.Domains {
+		if d.State != descriptors.Unchanged {
+			log.Info("rules of a domain "+d.State.String(), "domain", d.Name)
+		}
+	}
+}
+
+func logFault(log *slog.Logger, f descriptors.Fault) {
 	level, fields := slog.LevelWarn, []any{"file", f.File, "fault", f.Message}
 	if f.Severity == descriptors.Error {
 		level = slog.LevelError

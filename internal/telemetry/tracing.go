@@ -137,8 +137,21 @@ func checkEndpoints() (stated bool, err error) {
 	return stated, nil
 }
 
-// Close sends what is left, within ctx.
-func (t *Tracing) Close(ctx context.Context) error { return t.provider.Shutdown(ctx) }
+// farewell is how long spans that are left may take when weir stops.
+const farewell = 2 * time.Second
+
+// End sends the spans that are left, for two seconds at most, and logs if it could not. It
+// does nothing where there are no traces.
+func (t *Tracing) End(log *slog.Logger) {
+	if t == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), farewell)
+	defer cancel()
+	if err := t.provider.Shutdown(ctx); err != nil {
+		log.Warn("the last traces could not be sent", "error", err.Error())
+	}
+}
 
 // GRPC makes a span of each call of a service, given by its full name, and of no other: the
 // names of methods that are none are a client's text.
