@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"cmp"
 	"maps"
 	"net"
 	"slices"
@@ -45,16 +46,14 @@ var ruleGroups = []group{
 	say("CONFIG_GRPC_XDS_NODE_ID", overADS(func(x *settings.XDS) []string { return given("rules-ads-node", x.NodeID) }), notOverADS),
 	say("CONFIG_GRPC_XDS_NODE_METADATA", overADS(func(x *settings.XDS) []string {
 		var pairs []string
-		for _, key := range slices.Sorted(maps.Keys(x.Pairs())) {
-			pairs = append(pairs, key+"="+x.Pairs()[key])
+		stated := x.Pairs()
+		for _, key := range slices.Sorted(maps.Keys(stated)) {
+			pairs = append(pairs, key+"="+stated[key])
 		}
 		return given("rules-ads-metadata", strings.Join(pairs, ","))
 	}), notOverADS),
 	say("CONFIG_GRPC_XDS_SERVER_USE_TLS CONFIG_GRPC_XDS_SERVER_TLS_CACERT", overADS(func(x *settings.XDS) []string {
-		if x.CA == "" {
-			x.CA = "/etc/ssl/certs/ca-certificates.crt"
-		}
-		return unless(!x.UseTLS, "rules-ads-ca", x.CA)
+		return unless(!x.UseTLS, "rules-ads-ca", cmp.Or(x.CA, "/etc/ssl/certs/ca-certificates.crt"))
 	}), notOverADS),
 	say("CONFIG_GRPC_XDS_CLIENT_TLS_CERT CONFIG_GRPC_XDS_CLIENT_TLS_KEY", overADS(func(x *settings.XDS) []string {
 		if !x.UseTLS || x.Cert == "" || x.Key == "" {
