@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -149,30 +148,22 @@ func outage(ctx context.Context, s *stage.Stage) error {
 
 // letGo lets the model answer all that it holds.
 func letGo(ctx context.Context, s *stage.Stage) error {
-	_, err := askModel(ctx, s, http.MethodPost, "/release")
-	return err
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.Upstreams[0].Addr+"/release", nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	return response.Body.Close()
 }
 
 // held is how many requests the model holds.
 func held(ctx context.Context, s *stage.Stage) (int, error) {
-	text, err := askModel(ctx, s, http.MethodGet, "/held")
+	text, err := s.Get(ctx, s.Upstreams[0].Addr+"/held")
 	if err != nil {
 		return 0, err
 	}
 	return strconv.Atoi(text)
-}
-
-// askModel asks the model directly, beside Envoy.
-func askModel(ctx context.Context, s *stage.Stage, method, path string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, method, "http://"+s.Upstreams[0].Addr+path, nil)
-	if err != nil {
-		return "", err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	return string(body), err
 }
