@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/weir-rls/weir/internal/parts/partstest"
 )
 
 // A bucket that is there stays as it is, whatever is asked for in its name.
@@ -183,7 +185,7 @@ func TestW13_WhoIsHeldLongIsAnsweredAndWhoLeavesTakesNothing(t *testing.T) {
 	if code, err := acquire(ctx); err == nil {
 		t.Errorf("who left was answered %d", code)
 	}
-	eventually(t, 30*time.Second, "his token is given back, which is tried in the background, and only while nobody stands behind him", func() bool {
+	partstest.Eventually(t, 30*time.Second, "his token is given back, which is tried in the background, and only while nobody stands behind him", func() bool {
 		full, err := time.ParseDuration(fmt.Sprint(w.must(200, "GET", "/api/v1/buckets/slow", "").at("reset")))
 		return err == nil && full <= time.Second
 	})
@@ -205,9 +207,9 @@ func TestC13_APoolFollowsItsInstancesAndTheOperator(t *testing.T) {
 		}
 		w.must(200, "PUT", "/api/v1/pools/units/instances/pod-1", `{"units": 30, "ttl": "1m"}`)
 		w.must(200, "PUT", "/api/v1/pools/units/instances/pod-2", `{}`)
-		eventually(t, 5*time.Second, "both are counted", func() bool { size, n := size(); return size == 50.0 && n == 2.0 })
+		partstest.Eventually(t, 5*time.Second, "both are counted", func() bool { size, n := size(); return size == 50.0 && n == 2.0 })
 		w.must(200, "DELETE", "/api/v1/pools/units/instances/pod-1?domain=llm", "")
-		eventually(t, 5*time.Second, "one left", func() bool { size, n := size(); return size == 20.0 && n == 1.0 })
+		partstest.Eventually(t, 5*time.Second, "one left", func() bool { size, n := size(); return size == 20.0 && n == 1.0 })
 		set := w.must(200, "PUT", "/api/v1/pools/units/capacity", `{"per_instance": 10, "instances": 3, "ttl": "1h", "reason": "rollout"}`)
 		if set.at("capacity", "expires") == nil {
 			t.Errorf("%s", set.Body)

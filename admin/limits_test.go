@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/weir-rls/weir/internal/parts/partstest"
 )
 
 // capacity is what the bucket of a user holds, as the API tells it.
@@ -270,19 +272,19 @@ func TestC07_TwoReplicasOnOneRedisAgree(t *testing.T) {
 			last = change["rate"]
 		}
 	}
-	eventually(t, time.Second, "both tell the same", func() bool {
+	partstest.Eventually(t, time.Second, "both tell the same", func() bool {
 		return replicas[1].must(200, "GET", "/api/v1/limits/vip", "").at("changes", "rate") == last &&
 			replicas[0].must(200, "GET", "/api/v1/limits/vip", "").at("changes", "rate") == last
 	})
 
 	replicas[0].must(200, "PUT", "/api/v1/limits/per-user?domain=llm", `{"burst": 7, "ttl": "1s"}`)
 	for _, w := range replicas {
-		eventually(t, time.Second, "it is live", func() bool { return w.capacity("u") == 7 })
+		partstest.Eventually(t, time.Second, "it is live", func() bool { return w.capacity("u") == 7 })
 	}
 	for _, w := range replicas {
-		eventually(t, 2*time.Second, "it is undone", func() bool { return w.capacity("u") == 100 })
+		partstest.Eventually(t, 2*time.Second, "it is undone", func() bool { return w.capacity("u") == 100 })
 	}
-	eventually(t, time.Second, "it is told", func() bool {
+	partstest.Eventually(t, time.Second, "it is told", func() bool {
 		return replicas[1].must(200, "GET", "/api/v1/history?n=1", "").at("history", "action") == "expired"
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/weir-rls/weir/admin"
+	"github.com/weir-rls/weir/internal/parts/partstest"
 	"github.com/weir-rls/weir/traffic"
 )
 
@@ -130,7 +131,7 @@ func TestTraffic_StreamsAreBoundedAndEndWithTheReplica(t *testing.T) {
 		}
 	}
 	all[0].Body.Close()
-	eventually(t, 30*time.Second, "a stream that was left makes place", func() bool {
+	partstest.Eventually(t, 30*time.Second, "a stream that was left makes place", func() bool {
 		again := openStream(t, "GET", server.URL)
 		all[0] = again
 		return again.StatusCode == 200

@@ -258,17 +258,6 @@ func (a answer) at(names ...string) any {
 	return value
 }
 
-func eventually(t testing.TB, within time.Duration, what string, holds func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(within); !holds(); <-tick.C {
-		if time.Now().After(end) {
-			t.Fatalf("not within %v: %s", within, what)
-		}
-	}
-}
-
 // version is the ledger's: what is refused must not change it.
 func (w *world) version() int64 {
 	w.t.Helper()

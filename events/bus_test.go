@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/weir-rls/weir/internal/parts/partstest"
 )
 
 var errAway = errors.New("away")
@@ -76,7 +78,7 @@ func TestG23_ASinkThatHangsDelaysNobody(t *testing.T) {
 func TestG23_ASinkThatFailsIsTriedAgainAndGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c counts
-		var log buffer
+		var log partstest.Log
 		var at []time.Duration
 		began, away := time.Now(), true
 		o := Options{Log: slog.New(slog.NewTextHandler(&log, nil)), Sinks: []Sink{{Name: "s", Send: func(_ context.Context, events []Event) (int, error) {

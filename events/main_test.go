@@ -1,7 +1,6 @@
 package events
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"sync"
@@ -67,22 +66,4 @@ func eventually(t *testing.T, what string, happens func() bool) {
 		}
 		<-time.After(time.Millisecond)
 	}
-}
-
-// buffer is a log that several goroutines write.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

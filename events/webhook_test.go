@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/weir-rls/weir/internal/parts/partstest"
 )
 
 // hook is a webhook's server that keeps what it took.
@@ -61,7 +63,7 @@ func hurried(c *counts, url string) Options {
 func TestG23_EventsReachAllSubscribers(t *testing.T) {
 	var c counts
 	var h hook
-	var log buffer
+	var log partstest.Log
 	var mu sync.Mutex
 	var stream []map[string]string
 	server := serve(t, func(_ http.ResponseWriter, r *http.Request) { h.take(r) })
@@ -183,7 +185,7 @@ func TestG23_AWebhookThatFailsOrRefuses(t *testing.T) {
 func TestG23_AWebhookThatDiesIsFoundAgain(t *testing.T) {
 	var c counts
 	var h hook
-	var log buffer
+	var log partstest.Log
 	handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { h.take(r) })
 	server := httptest.NewServer(handler)
 	address := server.Listener.Addr().String()

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/weir-rls/weir/descriptors"
+	"github.com/weir-rls/weir/internal/parts/partstest"
 	"github.com/weir-rls/weir/overrides"
 	"github.com/weir-rls/weir/records"
 )
@@ -207,7 +208,7 @@ func full(t testing.TB, n int) records.Records {
 // and undo.
 func TestTheBookHasABound(t *testing.T) {
 	r := start(t, full(t, 10_000))
-	eventually(t, 10*time.Second, "all are live", func() bool { return len(r.List()) == 10_000 && r.size("7") == 20 })
+	partstest.Eventually(t, 10*time.Second, "all are live", func() bool { return len(r.List()) == 10_000 && r.size("7") == 20 })
 	_, _, err := r.Set(t.Context(), descriptors.Change{Domain: "d", Limit: "per-ip", Rate: "20/s"}, overrides.Words{})
 	if fault := flawed(err); fault.Message == "" {
 		t.Errorf("one more: %v", err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/weir-rls/weir/descriptors"
 	"github.com/weir-rls/weir/internal/parts"
+	"github.com/weir-rls/weir/internal/parts/partstest"
 	"github.com/weir-rls/weir/overrides"
 	"github.com/weir-rls/weir/records"
 )
@@ -53,7 +54,7 @@ func TestC07_ChangesOfTwoReplicasAtOnceAreAppliedInOrder(t *testing.T) {
 			if _, err := fmt.Sscanf(history[0].Changes[0].Rate, "%d/s", &last); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, time.Second, "the last change is live on both", func() bool {
+			partstest.Eventually(t, time.Second, "the last change is live on both", func() bool {
 				return replicas[0].size("u") == last && replicas[1].size("u") == last
 			})
 		})
@@ -104,18 +105,18 @@ func TestC07_AChangeIsLiveEverywhereWithinASecondAndEndsWhenItsTimeIsOver(t *tes
 	replicas := []*replica{start(t, ledgers[0]), start(t, ledgers[1])}
 	begun := time.Now()
 	e := replicas[0].must(perUser("20/s"), overrides.Words{TTL: time.Second, Author: "ann"})
-	eventually(t, time.Second, "it is live on the other", func() bool { return replicas[1].size("u") == 20 })
+	partstest.Eventually(t, time.Second, "it is live on the other", func() bool { return replicas[1].size("u") == 20 })
 	for _, r := range replicas {
-		eventually(t, 2*time.Second, "it is over", func() bool { return r.size("u") == 10 })
+		partstest.Eventually(t, 2*time.Second, "it is over", func() bool { return r.size("u") == 10 })
 		if took := time.Since(begun); took < 999*time.Millisecond || took > 2*time.Second {
 			t.Errorf("it was over after %v, want 1s to 2s", took)
 		}
 	}
-	eventually(t, time.Second, "it is told", func() bool { return len(replicas[0].history()) == 2 })
+	partstest.Eventually(t, time.Second, "it is told", func() bool { return len(replicas[0].history()) == 2 })
 	if note := replicas[0].history()[0]; note.Action != "expired" || note.Changes[0].Version != e.Version {
 		t.Errorf("told %+v", note)
 	}
-	eventually(t, time.Second, "both steps are observed", func() bool { return replicas[0].told()+replicas[1].told() == 2 })
+	partstest.Eventually(t, time.Second, "both steps are observed", func() bool { return replicas[0].told()+replicas[1].told() == 2 })
 }
 
 // broken is a ledger that cannot be reached when it says so.
@@ -340,7 +341,7 @@ func TestARecordThatCannotBeReadIsLeftOutAndTold(t *testing.T) {
 	}, nil, nil); err != nil || !written {
 		t.Fatal(written, err)
 	}
-	eventually(t, time.Second, "three are told", func() bool { return len(r.misfits()) == 3 })
+	partstest.Eventually(t, time.Second, "three are told", func() bool { return len(r.misfits()) == 3 })
 	if got := r.size("u"); got != 20 || len(r.List()) != 1 {
 		t.Errorf("%d tokens, %d listed", got, len(r.List()))
 	}
@@ -359,7 +360,7 @@ func TestOthersRecordsDoNotTouchTheRules(t *testing.T) {
 	if version, _, err = ledger.Write(t.Context(), version, map[string][]byte{"bucket/b": nil}, nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, time.Second, "it is seen", func() bool { return r.Version() == version })
+	partstest.Eventually(t, time.Second, "it is seen", func() bool { return r.Version() == version })
 	if r.Rules() != before || r.timesApplied() != applied {
 		t.Error("the changes were applied again")
 	}

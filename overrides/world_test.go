@@ -174,17 +174,6 @@ func onRedis(t testing.TB, server parts.Part, n int) []records.Records {
 	return ledgers
 }
 
-func eventually(t testing.TB, within time.Duration, what string, holds func() bool) {
-	t.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(within); !holds(); <-tick.C {
-		if time.Now().After(end) {
-			t.Fatalf("not within %v: %s", within, what)
-		}
-	}
-}
-
 // flawed is the fault that an error is.
 func flawed(err error) descriptors.ChangeFault {
 	var fault descriptors.ChangeFault

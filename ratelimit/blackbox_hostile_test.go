@@ -20,6 +20,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
+
+	"github.com/weir-rls/weir/internal/parts/partstest"
 )
 
 // What cannot be judged is UNKNOWN, as a Go error of the reference is; only what is no message
@@ -141,7 +143,7 @@ func TestHostile_SlowClients(t *testing.T) {
 		conn.Close()
 	}
 	conn.Close()
-	eventually(t, "the goroutines end", func() bool { return runtime.NumGoroutine() < before+50 })
+	partstest.Eventually(t, 10*time.Second, "the goroutines end", func() bool { return runtime.NumGoroutine() < before+50 })
 }
 
 // What clients send stands in no line of the log but escaped, at any level.
@@ -202,7 +204,7 @@ func TestHostile_StopUnderLoad(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "calls", func() bool { return answered.Load() > 200 })
+	partstest.Eventually(t, 10*time.Second, "calls", func() bool { return answered.Load() > 200 })
 	r.stop()
 	if err := r.ended(); err != nil {
 		t.Error(err)

@@ -26,7 +26,7 @@ func TestSettings_RedisThatDiesAndReturns(t *testing.T) {
 	once := start(t, environ(tree(t, modes), append(redis, "CACHE_KEY_PREFIX=1", "REDIS_OP_TIMEOUT=150ms")...)...)
 	each := start(t, environ(tree(t, modes), append(redis, "REDIS_HEALTH_CHECK_ACTIVE_CONNECTION=true", "REDIS_TIMEOUT=150ms")...)...)
 	for _, r := range []*replica{once, each} {
-		eventually(t, "healthy with Redis", func() bool { return r.serving("ratelimit") == serves })
+		partstest.Eventually(t, 10*time.Second, "healthy with Redis", func() bool { return r.serving("ratelimit") == serves })
 		r.says(r.client(), request("d", "few=a", 0), "OK: OK 1 of 2 per DAY")
 	}
 	way.Swallow(true)
@@ -38,16 +38,16 @@ func TestSettings_RedisThatDiesAndReturns(t *testing.T) {
 		r.counts("ratelimit.service.call.should_rate_limit.", map[string]uint64{"redis_error": 1, "service_error": 0})
 	}
 	way.Close(true)
-	eventually(t, "not healthy without Redis", func() bool { return each.serving("ratelimit") == servesNo })
+	partstest.Eventually(t, 10*time.Second, "not healthy without Redis", func() bool { return each.serving("ratelimit") == servesNo })
 	if !once.healthy() {
 		t.Error("it is not healthy after Redis answered once")
 	}
 	way.Swallow(false)
 	way.Close(false)
-	eventually(t, "healthy with Redis again", func() bool { return each.serving("ratelimit") == serves && each.healthy() })
+	partstest.Eventually(t, 10*time.Second, "healthy with Redis again", func() bool { return each.serving("ratelimit") == serves && each.healthy() })
 	for _, r := range []*replica{once, each} {
 		c := r.client()
-		eventually(t, "answers again", func() bool {
+		partstest.Eventually(t, 10*time.Second, "answers again", func() bool {
 			answer, err := c.ShouldRateLimit(t.Context(), request("d", "few=b", 0))
 			return err == nil && len(answer.Statuses) == 1
 		})
@@ -62,7 +62,7 @@ func TestSettings_PoolSizesBoundConnections(t *testing.T) {
 		"REDIS_PERSECOND=true", "REDIS_PERSECOND_SOCKET_TYPE=tcp", "REDIS_PERSECOND_URL=" + way.Addr, "REDIS_PERSECOND_POOL_SIZE=3", "REDIS_PERSECOND_OP_TIMEOUT=10s",
 	}
 	r := start(t, environ(treeOf(t, story), redis...)...)
-	eventually(t, "healthy", func() bool { return r.serving("ratelimit") == serves })
+	partstest.Eventually(t, 10*time.Second, "healthy", func() bool { return r.serving("ratelimit") == serves })
 	c := r.client()
 	var callers sync.WaitGroup
 	for range 64 {

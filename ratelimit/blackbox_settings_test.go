@@ -169,7 +169,7 @@ func TestSettings_RuleFilesFollowWhatIsWatched(t *testing.T) {
 	watched := treeOf(t, files)
 	r := start(t, environ(watched, "RUNTIME_WATCH_ROOT=false")...)
 	change(watched)
-	eventually(t, "the directory's change", func() bool { return r.lookup() == "more.k stays.k" })
+	partstest.Eventually(t, 10*time.Second, "the directory's change", func() bool { return r.lookup() == "more.k stays.k" })
 
 	before, after, link := treeOf(t, files), treeOf(t, files), filepath.Join(t.TempDir(), "current")
 	change(after)
@@ -186,7 +186,7 @@ func TestSettings_RuleFilesFollowWhatIsWatched(t *testing.T) {
 	if err := os.Rename(link+".next", link); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the swap", func() bool { return r.lookup() == "more.k stays.k" })
+	partstest.Eventually(t, 10*time.Second, "the swap", func() bool { return r.lookup() == "more.k stays.k" })
 	r.counts("ratelimit.service.", map[string]uint64{"config_load_success": 2, "config_load_error": 0})
 }
 
@@ -214,18 +214,18 @@ func TestSettings_ControlPlane(t *testing.T) {
 	large := proto.CloneOf(twoAMinute)
 	large.Descriptors[0].Value = strings.Repeat("x", 3000)
 	plane.Set("3", large)
-	eventually(t, "the pauses after a response that is too large", func() bool {
+	partstest.Eventually(t, 10*time.Second, "the pauses after a response that is too large", func() bool {
 		log := r.log.String()
 		return strings.Contains(log, "retry_in=40ms remedy=\"raise XDS_CLIENT_MAX_MSG_SIZE_IN_BYTES") && strings.Contains(log, "retry_in=70ms")
 	})
 	plane.Stop()
-	eventually(t, "the pause where nobody listens", func() bool { return strings.Contains(r.log.String(), "retry_in=130ms") })
+	partstest.Eventually(t, 10*time.Second, "the pause where nobody listens", func() bool { return strings.Contains(r.log.String(), "retry_in=130ms") })
 	if got := r.lookup(); got != "another.key2 another.key3 another.key4 basic.key1" {
 		t.Errorf("without the control plane: %s", got)
 	}
 	_, env = controlPlane(t, "XDS_CLIENT_BACKOFF_RANDOM_FACTOR=1", "CONFIG_GRPC_XDS_SERVER_URL="+closedPort(t), "CONFIG_GRPC_XDS_SERVER_CONNECT_RETRY_INTERVAL=50ms", "FORCE_START_WITHOUT_INITIAL_CONFIG=true")
 	r = start(t, env...)
-	eventually(t, "pauses by chance", func() bool {
+	partstest.Eventually(t, 10*time.Second, "pauses by chance", func() bool {
 		log := r.log.String()
 		return strings.Contains(log, "retry_in=") && strings.Count(log, "retry_in=") > strings.Count(log, "retry_in=50ms")
 	})

@@ -223,7 +223,7 @@ func TestStory_IsTheSameOnEachFormOfRedisAndOfRules(t *testing.T) {
 				f.environ = append(f.environ, "LOCAL_CACHE_SIZE_IN_BYTES=100000")
 			}
 			r := start(t, append(environ(files), f.environ...)...)
-			eventually(t, "it is healthy", func() bool { return r.serving("ratelimit") == serves })
+			partstest.Eventually(t, 10*time.Second, "it is healthy", func() bool { return r.serving("ratelimit") == serves })
 			r.tell(cached)
 			if f.after != nil {
 				f.after()
@@ -282,7 +282,7 @@ func TestStory_CountsGoOn(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(root, "config", "rules.yaml"), []byte(of(change.limit)), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the reload", func() bool {
+		partstest.Eventually(t, 10*time.Second, "the reload", func() bool {
 			_, _, text := get(t, http.MethodGet, third.DebugAddr(), "/rlconfig", "")
 			return strings.Contains(text, change.shown+",")
 		})

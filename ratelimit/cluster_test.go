@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weir-rls/weir/internal/parts"
 	"github.com/weir-rls/weir/internal/parts/partstest"
@@ -37,7 +38,7 @@ func TestCluster_CountersOfOneDomainAreOnAllNodes(t *testing.T) {
 		{[]*parts.Redis{single}, "REDIS_URL=" + single.Addr, 1},
 	} {
 		r := start(t, append(environ(tree(t, perMinute)), strings.Fields("BACKEND_TYPE=redis REDIS_SOCKET_TYPE=tcp "+c.environ)...)...)
-		eventually(t, "Redis has answered", func() bool { code, _, _ := get(t, "GET", r.HTTPAddr(), "/healthcheck", ""); return code == 200 })
+		partstest.Eventually(t, 10*time.Second, "Redis has answered", func() bool { code, _, _ := get(t, "GET", r.HTTPAddr(), "/healthcheck", ""); return code == 200 })
 		for i := range 40 {
 			r.asked(fmt.Sprint("user", i))
 		}

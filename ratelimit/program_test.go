@@ -179,15 +179,6 @@ func (r *replica) serving(name string) healthpb.HealthCheckResponse_ServingStatu
 	return answer.Status
 }
 
-func eventually(t *testing.T, what string, met func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !met(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within 10 s", what)
-		}
-	}
-}
-
 func TestEndpoints_AnswerByteForByte(t *testing.T) {
 	r := start(t, environ(tree(t, perMinute))...)
 	const jsonType, textType, asked = "application/json", "text/plain; charset=utf-8", `{"domain":"d","descriptors":[{"entries":[{"key":"user","value":"u"}],"hitsAddend":"2"}]}`

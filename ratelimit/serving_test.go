@@ -70,7 +70,7 @@ func TestHealth_WaitsForRulesIfItIsTo(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(root, "config", "r.yaml"), []byte(perMinute), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "healthy with rules", func() bool { return r.serving("ratelimit") == serves })
+	partstest.Eventually(t, 10*time.Second, "healthy with rules", func() bool { return r.serving("ratelimit") == serves })
 	if !r.healthy() {
 		t.Error("it is not healthy with rules")
 	}
@@ -112,7 +112,7 @@ func TestHealth_FollowsConnectionsToRedisIfItIsTo(t *testing.T) {
 	r := start(t, environ(tree(t, perMinute), append(redis, "REDIS_HEALTH_CHECK_ACTIVE_CONNECTION=true")...)...)
 	settled := func(want healthpb.HealthCheckResponse_ServingStatus) {
 		t.Helper()
-		eventually(t, want.String(), func() bool { return r.serving("ratelimit") == want })
+		partstest.Eventually(t, 10*time.Second, want.String(), func() bool { return r.serving("ratelimit") == want })
 		if r.healthy() != (want == serves) {
 			t.Errorf("it is not %v any more", want)
 		}
@@ -169,7 +169,7 @@ func TestStop_CallsUnderWayFinish(t *testing.T) {
 	if answer, err := r.ask(insecure.NewCredentials()); err != nil || answer.OverallCode != rls.RateLimitResponse_OK {
 		t.Errorf("within the delay: %v, %v", answer, err)
 	}
-	eventually(t, "the streams are ended", func() bool { _, err := watch.Recv(); return err != nil })
+	partstest.Eventually(t, 10*time.Second, "the streams are ended", func() bool { _, err := watch.Recv(); return err != nil })
 	time.Sleep(20 * time.Millisecond)
 	answer := &rls.RateLimitResponse{}
 	if err := call.SendMsg(hit("d", "user")); err != nil {
@@ -307,7 +307,7 @@ func TestTLS_AReplacedCertificateServes(t *testing.T) {
 	if before == nil || before.Cmp(next) == 0 {
 		t.Fatalf("certificate %v serves before", before)
 	}
-	eventually(t, "the next certificate", func() bool { got := p.served(r); return got != nil && got.Cmp(next) == 0 })
+	partstest.Eventually(t, 10*time.Second, "the next certificate", func() bool { got := p.served(r); return got != nil && got.Cmp(next) == 0 })
 }
 
 func TestTLS_FilesThatCannotBeUsedAreAnErrorThatNamesTheSetting(t *testing.T) {

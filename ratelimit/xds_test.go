@@ -52,7 +52,7 @@ func TestXDS_PortsAreClosedUntilThereAreRules(t *testing.T) {
 	c, env := controlPlane(t, "PORT="+web, "GRPC_PORT="+calls)
 	c.Set("0", &rules.RateLimitConfig{Name: "d", Domain: "d", Descriptors: []*rules.RateLimitDescriptor{{Value: "without a key"}}})
 	r := begin(t, env...)
-	eventually(t, "what cannot be used is rejected", func() bool {
+	partstest.Eventually(t, 10*time.Second, "what cannot be used is rejected", func() bool {
 		all := c.Requests()
 		return len(all) > 0 && all[len(all)-1].ErrorDetail != nil
 	})
@@ -95,7 +95,7 @@ func TestXDS_ForcedItListensAtOnceAndSaysThatThereAreNoRules(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	c.Set("1", twoAMinute)
-	eventually(t, "the rules", func() bool {
+	partstest.Eventually(t, 10*time.Second, "the rules", func() bool {
 		answer, err := r.ask(insecure.NewCredentials())
 		return err == nil && len(answer.Statuses) == 1
 	})

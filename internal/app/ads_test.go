@@ -38,7 +38,7 @@ func TestADS_AReplicaIsReadyWithTheFirstRulesUnlessItNeedNotWait(t *testing.T) {
 	plane := partstest.StartControlPlane(t, "127.0.0.1:0", "weir", nil)
 	waits, hastes := start(t, "", overADS(plane, true)), start(t, "", overADS(plane, false))
 	for _, r := range []*replica{waits, hastes} {
-		eventually(t, 30*time.Second, "it is connected", func() bool { return r.metric("weir_ads_connected") == 1 })
+		partstest.Eventually(t, 30*time.Second, "it is connected", func() bool { return r.metric("weir_ads_connected") == 1 })
 		if _, err := r.call(wire("d", "user", "a")); status.Code(err) != codes.Unavailable {
 			t.Errorf("without rules: %v", err)
 		}
@@ -50,7 +50,7 @@ func TestADS_AReplicaIsReadyWithTheFirstRulesUnlessItNeedNotWait(t *testing.T) {
 		t.Errorf("who does not: %d %s", code, page)
 	}
 	plane.Set("1")
-	eventually(t, 30*time.Second, "it is ready", func() bool {
+	partstest.Eventually(t, 30*time.Second, "it is ready", func() bool {
 		code, _ := waits.get("/readyz")
 		return code == 200 && waits.serving() == healthpb.HealthCheckResponse_SERVING
 	})
@@ -68,7 +68,7 @@ func TestADS_WhatComesIsDecidedByAndMeasured(t *testing.T) {
 		}
 		return int32(answer.GetOverallCode())
 	}
-	eventually(t, 30*time.Second, "it has rules", func() bool { return r.metric("weir_ads_last_update_timestamp_seconds") > 0 })
+	partstest.Eventually(t, 30*time.Second, "it has rules", func() bool { return r.metric("weir_ads_last_update_timestamp_seconds") > 0 })
 	if got := []int32{asked(), asked(), asked()}; got[1] != 1 || got[2] != 2 {
 		t.Errorf("answers %v, want two of three admitted", got)
 	}
@@ -77,12 +77,12 @@ func TestADS_WhatComesIsDecidedByAndMeasured(t *testing.T) {
 	bad.Name = "r\n{\"level\":\"ERROR\"}"
 	plane.Set("2", bad)
 	plane.Answered("1", true)
-	eventually(t, 30*time.Second, "it is counted", func() bool { return r.metric("weir_ads_rejected_total") == 1 && r.metric("weir_rule_faults") == 1 })
+	partstest.Eventually(t, 30*time.Second, "it is counted", func() bool { return r.metric("weir_ads_rejected_total") == 1 && r.metric("weir_rule_faults") == 1 })
 	if log := r.log.String(); !strings.Contains(log, `"path":"descriptors[0](\"user\").rate_limit"`) || strings.Contains(log, "\n{\"level\":\"ERROR\"}\n") {
 		t.Errorf("the log is %s", log)
 	}
 	plane.Set("3", perHour(9))
-	eventually(t, 30*time.Second, "more are admitted, and what was used stays used", func() bool { return asked() == 1 })
+	partstest.Eventually(t, 30*time.Second, "more are admitted, and what was used stays used", func() bool { return asked() == 1 })
 }
 
 // Files that cannot be used are told when weir starts, by the flag.
@@ -123,15 +123,15 @@ func TestADS_BothSidesShowACertificateAndReplacedFilesArePickedUp(t *testing.T) 
 		s.RulesADSCA, s.RulesADSCert, s.RulesADSKey = ca, cert, key
 	})
 	refused := func() bool { return strings.Contains(r.log.String(), "no rules come from the control plane") }
-	eventually(t, 30*time.Second, "a stranger is refused", refused)
+	partstest.Eventually(t, 30*time.Second, "a stranger is refused", refused)
 	partstest.WritePair(t, clients.Client("weir"), cert, key)
-	eventually(t, 30*time.Second, "the new certificate is shown", func() bool { return r.metric("weir_ads_connected") == 1 })
-	eventually(t, 30*time.Second, "the wrong name is told", func() bool { return strings.Contains(nameless.log.String(), "127.0.0.1") })
+	partstest.Eventually(t, 30*time.Second, "the new certificate is shown", func() bool { return r.metric("weir_ads_connected") == 1 })
+	partstest.Eventually(t, 30*time.Second, "the wrong name is told", func() bool { return strings.Contains(nameless.log.String(), "127.0.0.1") })
 	if nameless.metric("weir_ads_connected") != 0 {
 		t.Error("a server with another name was believed")
 	}
 	plane.Stop()
 	secure.MaxVersion = tls.VersionTLS12
 	plane = partstest.StartControlPlane(t, plane.Addr, "weir", secure)
-	eventually(t, 30*time.Second, "TLS 1.2 is refused", func() bool { return strings.Contains(r.log.String(), "protocol version") })
+	partstest.Eventually(t, 30*time.Second, "TLS 1.2 is refused", func() bool { return strings.Contains(r.log.String(), "protocol version") })
 }

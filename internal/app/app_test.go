@@ -93,14 +93,14 @@ func TestAReplicaWithoutRulesIsLiveButNotReady(t *testing.T) {
 		t.Errorf("gRPC health: %v", got)
 	}
 	r.writeRules(oneRule)
-	eventually(t, time.Second, "the repaired rules are live", func() bool { code, _ := r.get("/readyz"); return code == 200 })
-	eventually(t, time.Second, "gRPC health says so", func() bool { return r.serving() == healthpb.HealthCheckResponse_SERVING })
+	partstest.Eventually(t, time.Second, "the repaired rules are live", func() bool { code, _ := r.get("/readyz"); return code == 200 })
+	partstest.Eventually(t, time.Second, "gRPC health says so", func() bool { return r.serving() == healthpb.HealthCheckResponse_SERVING })
 }
 
 func TestABadChangeKeepsTheLastGoodRulesAndIsSeen(t *testing.T) {
 	r := start(t, oneRule, nil)
 	r.writeRules("domain: d\ndescriptors:\n  - {key: user, limits: [{rate: 2/eon}]}\n")
-	eventually(t, time.Second, "the fault is counted", func() bool {
+	partstest.Eventually(t, time.Second, "the fault is counted", func() bool {
 		_, metrics := r.get("/metrics")
 		return strings.Contains(metrics, "\nweir_rule_faults 1\n") && strings.Contains(metrics, `weir_rule_reloads_total{result="faulty"} 1`)
 	})
@@ -112,7 +112,7 @@ func TestABadChangeKeepsTheLastGoodRulesAndIsSeen(t *testing.T) {
 			t.Errorf("call %d: %v, %v; want %v", i, answer.OverallCode, err, want)
 		}
 	}
-	eventually(t, time.Second, "the log names the place", func() bool { return strings.Contains(r.log.String(), `"line":3,"column":33`) })
+	partstest.Eventually(t, time.Second, "the log names the place", func() bool { return strings.Contains(r.log.String(), `"line":3,"column":33`) })
 }
 
 // A good change is live within a second, and carries the tokens used.
@@ -124,7 +124,7 @@ func TestAGoodChangeIsLiveAndCarriesTheTokensUsed(t *testing.T) {
 		}
 	}
 	r.writeRules(strings.Replace(oneRule, "2/hour", "3/hour", 1))
-	eventually(t, time.Second, "the third token", func() bool {
+	partstest.Eventually(t, time.Second, "the third token", func() bool {
 		answer, err := r.call(wire("d", "user", "u"))
 		return err == nil && answer.OverallCode == rls.RateLimitResponse_OK
 	})
@@ -139,7 +139,7 @@ func TestDrainTellsCallersBeforeItStops(t *testing.T) {
 		t.Fatalf("gRPC health before: %v", got)
 	}
 	r.stop()
-	eventually(t, time.Second, "NOT_SERVING", func() bool { return r.serving() == healthpb.HealthCheckResponse_NOT_SERVING })
+	partstest.Eventually(t, time.Second, "NOT_SERVING", func() bool { return r.serving() == healthpb.HealthCheckResponse_NOT_SERVING })
 	if code, body := r.get("/readyz"); code != 503 || !strings.Contains(body, "draining") {
 		t.Errorf("/readyz: %d %q", code, body)
 	}
@@ -190,7 +190,7 @@ func TestARedisThatIsSlowToConnectIsReached(t *testing.T) {
 	r := start(t, oneRule, func(s *config.Settings) {
 		s.Store, s.RedisURL, s.StoreTimeout = config.StoreRedis, config.RedisURL("redis://"+slow.Addr+"/1"), 70*time.Millisecond
 	})
-	eventually(t, 10*time.Second, "ten calls at a time that Redis answers", func() bool {
+	partstest.Eventually(t, 10*time.Second, "ten calls at a time that Redis answers", func() bool {
 		before := r.metric("weir_store_duration_seconds_count{result=\"ok\"}")
 		var all sync.WaitGroup
 		for range 10 {
@@ -337,7 +337,7 @@ func TestAnAbsentRedisIsToldAtTheStartAndServedWithout(t *testing.T) {
 		s.Store = config.StoreRedis
 		s.RedisURL = config.RedisURL("redis://user:hush@" + nobody.Addr().String())
 	})
-	eventually(t, 5*time.Second, "the warning", func() bool {
+	partstest.Eventually(t, 5*time.Second, "the warning", func() bool {
 		return strings.Contains(r.log.String(), `"level":"WARN","msg":"the bucket store does not answer`)
 	})
 	for i, want := range []rls.RateLimitResponse_Code{1, 1, 2} {

@@ -84,7 +84,7 @@ func TestWaitersAreBoundedByTheSetting(t *testing.T) {
 	}
 	var waits sync.WaitGroup
 	waits.Go(func() { _, _ = ask() }) // until the drain
-	eventually(t, 5*time.Second, "one waits", func() bool { return r.metric("weir_waiting_requests") == 1 })
+	partstest.Eventually(t, 5*time.Second, "one waits", func() bool { return r.metric("weir_waiting_requests") == 1 })
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	if answer, err := r.callWith(ctx, wire("d", "queue", "q")); err != nil || answer.OverallCode != rls.RateLimitResponse_OVER_LIMIT {
@@ -151,7 +151,7 @@ func TestBound_GRPCMaxStreams(t *testing.T) {
 	for range 5 {
 		waits.Go(func() { _, _ = r.callWith(ctx, wire("d", "queue", "q")) })
 	}
-	eventually(t, 5*time.Second, "two wait", func() bool { return r.metric("weir_waiting_requests") == 2 })
+	partstest.Eventually(t, 5*time.Second, "two wait", func() bool { return r.metric("weir_waiting_requests") == 2 })
 	short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	if _, err := r.callWith(short, wire("d", "queue", "q")); status.Code(err) != codes.DeadlineExceeded || r.metric("weir_waiting_requests") != 2 {

@@ -41,7 +41,7 @@ func TestDecisionLog_TellsWhoAskedAndWhatDecided(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, patient, "three lines", func() bool { return len(r.decisions()) == 3 })
+	partstest.Eventually(t, patient, "three lines", func() bool { return len(r.decisions()) == 3 })
 	for i, e := range r.decisions() {
 		d := e.Decision
 		if e.Domain != "d" || e.Limit != "per-user" || e.RequestID != "r-1" || d.TraceID != traceID || d.Seconds <= 0 || d.Remaining == nil || *d.Remaining != int64(max(0, 1-i)) ||
@@ -70,7 +70,7 @@ func TestDecisionLog_ShowsNoValueThatIsHidden(t *testing.T) {
 	} {
 		_, _ = r.call(message)
 	}
-	eventually(t, patient, "five lines", func() bool { return len(r.decisions()) == 5 })
+	partstest.Eventually(t, patient, "five lines", func() bool { return len(r.decisions()) == 5 })
 	if text := r.log.String(); strings.Contains(text, "private") || strings.Contains(text, `"unknown"`) || !strings.Contains(text, `"value":"hmac:`) {
 		t.Errorf("the log:\n%s", text)
 	}
@@ -88,7 +88,7 @@ func TestDecisionLog_IsBoundedAndCountsWhatItDrops(t *testing.T) {
 	sum := func() (lines, dropped int) {
 		return int(r.metric(`weir_events_total{sink="decisions"}`)), int(r.metric(`weir_events_dropped_total{sink="decisions"}`))
 	}
-	eventually(t, patient, "all refused are written or counted", func() bool { lines, dropped := sum(); return lines+dropped == calls-2 })
+	partstest.Eventually(t, patient, "all refused are written or counted", func() bool { lines, dropped := sum(); return lines+dropped == calls-2 })
 	if lines, dropped := sum(); lines < 3 || dropped == 0 || len(r.decisions()) != lines {
 		t.Errorf("%d lines, of which the log has %d, and %d dropped", lines, len(r.decisions()), dropped)
 	}
@@ -112,7 +112,7 @@ func TestDecisionLog_SamplesWhatWasAdmitted(t *testing.T) {
 		}
 		return of
 	}
-	eventually(t, patient, "all refused are logged", func() bool { return tally()["over_limit"] == 20 })
+	partstest.Eventually(t, patient, "all refused are logged", func() bool { return tally()["over_limit"] == 20 })
 	if n := tally()["ok"]; n < 40 || n > 200 { // ten standard deviations around 100, nearly
 		t.Errorf("%d of 1000 admitted are logged, want about 100", n)
 	}

@@ -81,7 +81,7 @@ func heard(t *testing.T, addr string) *partstest.Log {
 	if _, err := conn.Write([]byte("MONITOR\r\n")); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 5*time.Second, "the Redis is heard", func() bool { return strings.Contains(said.String(), "+OK") })
+	partstest.Eventually(t, 5*time.Second, "the Redis is heard", func() bool { return strings.Contains(said.String(), "+OK") })
 	return said
 }
 
@@ -180,7 +180,7 @@ func TestKeys_WhoReadsRedisTheLogOrMetricsLearnsNoValue(t *testing.T) {
 	if _, text = one.get("/api/v1/traffic/limits/per-user"); !strings.Contains(text, `"text":"user=hmac:`) || !strings.Contains(text, `"hidden":true`) {
 		t.Errorf("the keys of a limit: %s", text)
 	}
-	eventually(t, 5*time.Second, "what is refused is an event in the log and the stream", func() bool {
+	partstest.Eventually(t, 5*time.Second, "what is refused is an event in the log and the stream", func() bool {
 		return strings.Contains(one.log.String(), `"hmac:`) && strings.Contains(said.String(), `hmac:`)
 	})
 	held, keys := stored(t, redis)

@@ -60,7 +60,7 @@ func TestC07_M20_AChangeOnOneReplicaIsInForceOnTheOther(t *testing.T) {
 	if status, body := one.send("PUT", "/api/v1/limits/per-user", `{"rate":"4/hour","author":"ann","reason":"trial"}`); status != 200 {
 		t.Fatal(status, body)
 	}
-	eventually(t, time.Second, "the change is in force on the other replica", func() bool { return other.metric(`weir_changes{state="in_force"}`) == 1 })
+	partstest.Eventually(t, time.Second, "the change is in force on the other replica", func() bool { return other.metric(`weir_changes{state="in_force"}`) == 1 })
 	for i, want := range []rls.RateLimitResponse_Code{1, 1, 2} {
 		if got := code(); got != want {
 			t.Errorf("after the change, call %d: %v, want %v: two of four were used", i, got, want)
@@ -69,11 +69,11 @@ func TestC07_M20_AChangeOnOneReplicaIsInForceOnTheOther(t *testing.T) {
 	if status, body := one.send("DELETE", "/api/v1/limits/per-user", ""); status >= 300 {
 		t.Fatal(status, body)
 	}
-	eventually(t, time.Second, "the change is undone on the other replica", func() bool { return other.metric(`weir_changes{state="in_force"}`) == 0 })
+	partstest.Eventually(t, time.Second, "the change is undone on the other replica", func() bool { return other.metric(`weir_changes{state="in_force"}`) == 0 })
 	if got := code(); got != 2 {
 		t.Errorf("after the change was undone: %v", got)
 	}
-	eventually(t, time.Second, "the change is told", func() bool { return strings.Contains(one.log.String(), `"kind":"limit_undone"`) })
+	partstest.Eventually(t, time.Second, "the change is told", func() bool { return strings.Contains(one.log.String(), `"kind":"limit_undone"`) })
 }
 
 // What is set with the memory store outlives the process in its state directory.

@@ -41,7 +41,7 @@ func TestAnyReplicaRedeemsAReceipt(t *testing.T) {
 	}
 	one, other := start(t, slotRules, shared), start(t, slotRules, shared)
 	job := 0
-	eventually(t, 10*time.Second, "a replica redeems what another one issued", func() bool {
+	partstest.Eventually(t, 10*time.Second, "a replica redeems what another one issued", func() bool {
 		job++ // until both have the key
 		taken := one.ask("job", strconv.Itoa(job))
 		other.ask("weir.receipt", taken.DynamicMetadata.Fields["receipt"].GetStringValue())
@@ -76,7 +76,7 @@ func TestADrainAnswersWhoWaits(t *testing.T) {
 		answer, _ := r.call(wire("d", "call", "x"))
 		answers <- answer
 	}()
-	eventually(t, 10*time.Second, "the second call waits", func() bool { return r.metric("weir_waiting_requests") == 1 })
+	partstest.Eventually(t, 10*time.Second, "the second call waits", func() bool { return r.metric("weir_waiting_requests") == 1 })
 	r.stop()
 	select {
 	case answer := <-answers:
@@ -102,7 +102,7 @@ func TestAReloadIsSeenByWhoWaits(t *testing.T) {
 		answer, _ := r.call(wire("d", "job", "x"))
 		answers <- answer
 	}()
-	eventually(t, 10*time.Second, "the second job waits", func() bool { return r.metric("weir_waiting_requests") == 1 })
+	partstest.Eventually(t, 10*time.Second, "the second job waits", func() bool { return r.metric("weir_waiting_requests") == 1 })
 	r.writeRules(rules("2"))
 	select {
 	case answer := <-answers:

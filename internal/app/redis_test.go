@@ -41,7 +41,7 @@ func (s *secureRedis) weir(t *testing.T, url string, change func(*config.Setting
 // shares waits until Redis judges.
 func (r *replica) shares() {
 	r.t.Helper()
-	eventually(r.t, 5*time.Second, "an answer of Redis", func() bool {
+	partstest.Eventually(r.t, 5*time.Second, "an answer of Redis", func() bool {
 		if _, err := r.call(wire("d", "user", "u")); err != nil {
 			r.t.Fatal(err)
 		}
@@ -130,7 +130,7 @@ func TestRedisOverTLS_WhatIsWrongIsToldAtTheStart(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := s.weir(t, "rediss://"+c.url, c.change)
-			eventually(t, 5*time.Second, "the warning", func() bool { return strings.Contains(r.log.String(), `"remedy"`) })
+			partstest.Eventually(t, 5*time.Second, "the warning", func() bool { return strings.Contains(r.log.String(), `"remedy"`) })
 			for line := range strings.Lines(r.log.String()) {
 				if strings.Contains(line, `"remedy"`) && !strings.Contains(line, c.want) || strings.Contains(line, "secret") {
 					t.Errorf("want %s in %s", c.want, line)
@@ -230,7 +230,7 @@ func TestRedisPasswordFile_IsReadForEachConnection(t *testing.T) {
 				do("acl", "setuser", "weir", fmt.Sprintf("<password-%d", n-1))
 				do("client", "kill", "user", "weir")
 				before := good.Load()
-				eventually(t, 5*time.Second, "requests after the rotation", func() bool { return good.Load() > before+200 })
+				partstest.Eventually(t, 5*time.Second, "requests after the rotation", func() bool { return good.Load() > before+200 })
 			}
 			close(end)
 			callers.Wait()

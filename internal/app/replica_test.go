@@ -183,16 +183,3 @@ func (r *replica) serving() healthpb.HealthCheckResponse_ServingStatus {
 	}
 	return server.Status
 }
-
-// eventually polls until the condition holds.
-func eventually(t *testing.T, within time.Duration, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.After(within)
-	for !holds() {
-		select {
-		case <-deadline:
-			t.Fatalf("not within %v: %s", within, what)
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
-}

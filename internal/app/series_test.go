@@ -26,16 +26,16 @@ func TestSeries_AreNotMadeByClients(t *testing.T) {
 	r := start(t, "domain: d\ndescriptors: [{key: user, limits: [{name: per-user, rate: 2/hour}]}]", tracing(t, c.Addr, func(s *config.Settings) {
 		s.LineListen, s.TracingSample, s.DecisionLog, s.DecisionLogSample, s.DecisionLogPerSecond = "127.0.0.1:0", 1, config.DecisionLogAll, 1, 100
 	}))
-	eventually(t, patient, "it listens", func() bool { return strings.Contains(r.log.String(), `"line":"`) })
+	partstest.Eventually(t, patient, "it listens", func() bool { return strings.Contains(r.log.String(), `"line":"`) })
 	r.flood(50) // of each kind once, so that what is counted at all has its series
 	var before []string
-	eventually(t, patient, "the series that there are", func() bool {
+	partstest.Eventually(t, patient, "the series that there are", func() bool {
 		was := before
 		before = r.series()
 		return len(was) == len(before) && slices.Contains(before, `weir_trace_spans_total{result="sent"}`)
 	})
 	r.flood(1000)
-	eventually(t, patient, "spans of the flood are sent", func() bool { return r.metric(`weir_trace_spans_total{result="sent"}`) > 2000 })
+	partstest.Eventually(t, patient, "spans of the flood are sent", func() bool { return r.metric(`weir_trace_spans_total{result="sent"}`) > 2000 })
 	if after := r.series(); !slices.Equal(after, before) {
 		t.Errorf("%d series after %d:\n%s", len(after), len(before), strings.Join(slices.DeleteFunc(after, func(s string) bool { return slices.Contains(before, s) }), "\n"))
 	}

@@ -20,7 +20,7 @@ func TestARedisThatEvictsIsWarnedOf(t *testing.T) {
 		return r.log.String
 	}
 	well, evicts := logOf("noeviction"), logOf("allkeys-lru")
-	eventually(t, 5*time.Second, "the warning", func() bool { return strings.Contains(evicts(), `"maxmemory_policy":"allkeys-lru"`) })
+	partstest.Eventually(t, 5*time.Second, "the warning", func() bool { return strings.Contains(evicts(), `"maxmemory_policy":"allkeys-lru"`) })
 	if log := well(); strings.Contains(log, "maxmemory_policy") { // it was asked before the other one
 		t.Errorf("the log is %s", log)
 	}
@@ -46,7 +46,7 @@ func TestAReplicaCanWaitForItsStore(t *testing.T) {
 		}
 		return status == 200
 	}
-	eventually(t, 5*time.Second, "the warning", func() bool { return strings.Contains(waits.log.String(), "is waited for") })
+	partstest.Eventually(t, 5*time.Second, "the warning", func() bool { return strings.Contains(waits.log.String(), "is waited for") })
 	if ready() {
 		t.Error("it is ready without its store")
 	}
@@ -54,11 +54,11 @@ func TestAReplicaCanWaitForItsStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 5*time.Second, "it is ready", func() bool { return ready() && waits.serving() == healthpb.HealthCheckResponse_SERVING })
+	partstest.Eventually(t, 5*time.Second, "it is ready", func() bool { return ready() && waits.serving() == healthpb.HealthCheckResponse_SERVING })
 	if err := redis.Stop(); err != nil {
 		t.Error(err)
 	}
-	eventually(t, 5*time.Second, "it serves without its store", func() bool {
+	partstest.Eventually(t, 5*time.Second, "it serves without its store", func() bool {
 		answer, err := waits.call(wire("d", "user", "a"))
 		return err == nil && answer != nil && waits.metric(`weir_degraded_decisions_total{by="local"}`) > 0
 	})

@@ -121,14 +121,14 @@ func TestGRPCOverTLS_AReplacedCertificateServes(t *testing.T) {
 	if err := os.WriteFile(p.cert, []byte("half of it"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 5*time.Second, "the warning", func() bool {
+	partstest.Eventually(t, 5*time.Second, "the warning", func() bool {
 		if got := p.asks(envoy); got == nil || got.Cmp(first) != 0 {
 			t.Fatalf("certificate %v serves, want %v still", got, first)
 		}
 		return strings.Contains(p.log.String(), "cannot be used")
 	})
 	next := p.replace()
-	eventually(t, 5*time.Second, "the next certificate", func() bool { got := p.asks(envoy); return got != nil && got.Cmp(next) == 0 })
+	partstest.Eventually(t, 5*time.Second, "the next certificate", func() bool { got := p.asks(envoy); return got != nil && got.Cmp(next) == 0 })
 }
 
 func TestGRPCOverTLS_BadFilesAreAnErrorAtTheStart(t *testing.T) {

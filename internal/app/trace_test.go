@@ -50,7 +50,7 @@ func tracing(t *testing.T, addr string, more func(*config.Settings)) func(*confi
 func awaitSpan(t *testing.T, c *partstest.Collector, name string, meets func(partstest.Span) bool) partstest.Span {
 	t.Helper()
 	var found partstest.Span
-	eventually(t, patient, "there is a span "+name, func() bool {
+	partstest.Eventually(t, patient, "there is a span "+name, func() bool {
 		all := c.Spans()
 		i := slices.IndexFunc(all, func(s partstest.Span) bool { return s.Name == name && (meets == nil || meets(s)) })
 		if i >= 0 {
@@ -104,7 +104,7 @@ func TestTraces_ABatchIsLinkedToWhatItCarries(t *testing.T) {
 		s.Store, s.RedisURL, s.StoreTimeout, s.TracingSample = config.StoreRedis, config.RedisURL("redis://"+slow.Addr), 5*time.Second, 1
 	}))
 	slow.Delay(20 * time.Millisecond)
-	eventually(t, patient, "requests share a call", func() bool {
+	partstest.Eventually(t, patient, "requests share a call", func() bool {
 		var all sync.WaitGroup
 		for i := range 20 {
 			all.Go(func() {
@@ -174,7 +174,7 @@ func TestTraces_ACollectorThatIsAwayCostsNothingButItsSpans(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "200")
 	r := start(t, "domain: d\ndescriptors: [{key: user, limits: [{rate: 1000000/s}]}]", tracing(t, addr, func(s *config.Settings) { s.TracingSample = 1 }))
 	lost := func(result string) float64 { return r.metric(`weir_trace_spans_total{result="` + result + `"}`) }
-	eventually(t, 2*patient, "spans are dropped", func() bool {
+	partstest.Eventually(t, 2*patient, "spans are dropped", func() bool {
 		for range 500 {
 			if _, err := r.call(wire("d", "user", "u")); err != nil {
 				t.Fatal(err)
@@ -182,7 +182,7 @@ func TestTraces_ACollectorThatIsAwayCostsNothingButItsSpans(t *testing.T) {
 		}
 		return lost("dropped") > 0 || lost("failed") > 5000
 	})
-	eventually(t, patient, "the failure is counted", func() bool { return lost("failed") > 0 })
+	partstest.Eventually(t, patient, "the failure is counted", func() bool { return lost("failed") > 0 })
 	if told := strings.Count(r.log.String(), "traces cannot be sent"); told != 1 {
 		t.Errorf("the log tells it %d times", told)
 	}

@@ -35,7 +35,7 @@ func TestTheLiveViewTellsWhatHappens(t *testing.T) {
 			}
 		}
 	}
-	eventually(t, 30*time.Second, "the second is over", func() bool {
+	partstest.Eventually(t, 30*time.Second, "the second is over", func() bool {
 		return look[traffic.Overview](r, "/api/v1/traffic").Service.Minute.Admitted == 4
 	})
 	o := look[traffic.Overview](r, "/api/v1/traffic")
@@ -50,7 +50,7 @@ func TestTheLiveViewTellsWhatHappens(t *testing.T) {
 		t.Errorf("the keys: %+v", d.Keys)
 	}
 	r.writeRules(strings.Replace(oneRule, "2/hour", "3/hour", 1) + "  - {key: ip, limits: [{name: per-ip, rate: 1/hour}]}\n")
-	eventually(t, 30*time.Second, "a limit is followed over a change of the rules, and a new one", func() bool {
+	partstest.Eventually(t, 30*time.Second, "a limit is followed over a change of the rules, and a new one", func() bool {
 		for _, text := range []string{"user=alice", "ip=1"} {
 			if _, err := r.call(asks(t, nil, text)); err != nil {
 				t.Fatal(err)
@@ -66,7 +66,7 @@ func TestTheLiveViewTellsThatTheStoreIsDown(t *testing.T) {
 	redis := partstest.Redis(t, parts.RedisServer)
 	r := start(t, oneRule, func(s *config.Settings) { s.Store, s.RedisURL = config.StoreRedis, config.RedisURL(redis.URL) })
 	redis.Stop()
-	eventually(t, 30*time.Second, "it is told", func() bool {
+	partstest.Eventually(t, 30*time.Second, "it is told", func() bool {
 		for range 10 {
 			_, _ = r.call(asks(t, nil, "user=alice"))
 		}

@@ -87,16 +87,7 @@ func (b *opened) counts(in buckets.Store, key string, n int64) {
 // turns waits until it is healthy, or is not.
 func (b *opened) turns(healthy bool) {
 	b.t.Helper()
-	eventually(b.t, "the health", func() bool { return b.Healthy() == healthy })
-}
-
-func eventually(t *testing.T, what string, met func() bool) {
-	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !met(); <-time.After(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not within 10 s: %s", what)
-		}
-	}
+	partstest.Eventually(b.t, 10*time.Second, "the health", func() bool { return b.Healthy() == healthy })
 }
 
 func onServers(t *testing.T, test func(t *testing.T, part parts.Part)) {
@@ -190,7 +181,7 @@ func TestForms_OfSentinels(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := open(t, backend.Options{Main: r})
-	eventually(t, "the remedy", func() bool { return strings.Contains(b.log.String(), "REDIS_SENTINEL_AUTH") })
+	partstest.Eventually(t, 10*time.Second, "the remedy", func() bool { return strings.Contains(b.log.String(), "REDIS_SENTINEL_AUTH") })
 	r.SentinelAuth = "secret"
 	b = open(t, backend.Options{Main: r})
 	b.turns(true)

@@ -36,7 +36,7 @@ func TestHungRedis_CallersDoNotPileUp(t *testing.T) {
 	}
 	callers.Wait()
 	var err error
-	eventually(t, "nobody waits any more", func() bool {
+	partstest.Eventually(t, 10*time.Second, "nobody waits any more", func() bool {
 		_, err = call(t.Context())
 		return errors.Is(err, guard.ErrOpen)
 	})
@@ -67,7 +67,7 @@ func TestStart_RedisMayComeLater(t *testing.T) {
 			t.Fatal(err)
 		}
 		b := open(t, backend.Options{Main: tcp(addr)})
-		eventually(t, "two tries", func() bool { return strings.Count(b.log.String(), "is tried again") >= 2 })
+		partstest.Eventually(t, 10*time.Second, "two tries", func() bool { return strings.Count(b.log.String(), "is tried again") >= 2 })
 		if _, err := b.Main.Take(t.Context(), []buckets.Charge{hit("{d}k")}); err == nil || b.Healthy() {
 			t.Errorf("without Redis: %v, healthy %v", err, b.Healthy())
 		}
@@ -78,7 +78,7 @@ func TestStart_RedisMayComeLater(t *testing.T) {
 		}
 		startAt(t, part, addr)
 		b.turns(true)
-		eventually(t, "the first answer", func() bool {
+		partstest.Eventually(t, 10*time.Second, "the first answer", func() bool {
 			_, err := b.Main.Take(t.Context(), []buckets.Charge{hit("{d}k")})
 			return err == nil
 		})
@@ -151,5 +151,5 @@ func TestHealth_FollowsRedisIfItIsTo(t *testing.T) {
 func TestStart_ARedisThatEvictsIsWarnedOf(t *testing.T) {
 	server := partstest.Redis(t, parts.RedisServer, "--maxmemory-policy", "allkeys-lru")
 	b := open(t, backend.Options{Main: tcp(server.Addr)})
-	eventually(t, "the warning", func() bool { return strings.Contains(b.log.String(), "allkeys-lru") })
+	partstest.Eventually(t, 10*time.Second, "the warning", func() bool { return strings.Contains(b.log.String(), "allkeys-lru") })
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weir-rls/weir/internal/parts"
 	"github.com/weir-rls/weir/internal/parts/partstest"
@@ -30,7 +31,7 @@ func TestTLS_WithACertificateOfTheClient(t *testing.T) {
 	open(t, backend.Options{Main: r}).turns(true)
 	r.Files.Key = ""
 	b := open(t, backend.Options{Main: r})
-	eventually(t, "what is missing", func() bool {
+	partstest.Eventually(t, 10*time.Second, "what is missing", func() bool {
 		return strings.Contains(b.log.String(), "is tried again") && strings.Contains(b.log.String(), "REDIS_TLS_CLIENT_KEY")
 	})
 	if b.Healthy() {
@@ -42,12 +43,12 @@ func TestTLS_WithACertificateOfTheClient(t *testing.T) {
 func TestTLS_SkipsTheHostnameAlone(t *testing.T) {
 	_, r := secure(t, "another.example")
 	b := open(t, backend.Options{Main: r})
-	eventually(t, "the remedy", func() bool { return strings.Contains(b.log.String(), "REDIS_TLS_SKIP_HOSTNAME_VERIFICATION") })
+	partstest.Eventually(t, 10*time.Second, "the remedy", func() bool { return strings.Contains(b.log.String(), "REDIS_TLS_SKIP_HOSTNAME_VERIFICATION") })
 	r.Files.AnyName = true
 	open(t, backend.Options{Main: r}).turns(true)
 	r.Files.CA = ""
 	b = open(t, backend.Options{Main: r})
-	eventually(t, "the remedy", func() bool { return strings.Contains(b.log.String(), "REDIS_TLS_CACERT") })
+	partstest.Eventually(t, 10*time.Second, "the remedy", func() bool { return strings.Contains(b.log.String(), "REDIS_TLS_CACERT") })
 	if b.Healthy() {
 		t.Error("a stranger's certificate was believed")
 	}
@@ -59,12 +60,12 @@ func TestTLS_AReplacedCertificateIsUsedAndEachRedisMayHaveItsOwn(t *testing.T) {
 	_, fast := secure(t, "127.0.0.1")
 	partstest.WritePair(t, partstest.NewAuthority(t).Client(), s.Cert, s.Key)
 	b := open(t, backend.Options{Main: r, PerSecond: &fast})
-	eventually(t, "it is refused", func() bool { return strings.Contains(b.log.String(), "is tried again") })
+	partstest.Eventually(t, 10*time.Second, "it is refused", func() bool { return strings.Contains(b.log.String(), "is tried again") })
 	partstest.WritePair(t, s.Clients.Client(), s.Cert, s.Key)
 	b.turns(true)
 	fast.Files = backend.Files{} // those of the other Redis, whose authority it does not know
 	b = open(t, backend.Options{Main: r, PerSecond: &fast})
-	eventually(t, "it is refused", func() bool {
+	partstest.Eventually(t, 10*time.Second, "it is refused", func() bool {
 		return strings.Contains(b.log.String(), "variables=REDIS_PERSECOND_") && strings.Contains(b.log.String(), "is tried again")
 	})
 }
@@ -93,7 +94,7 @@ func TestAuthFile_IsReadAgainForEachConnection(t *testing.T) {
 	do("acl", "setuser", "bob", "on", ">two:", "~*", "+@all")
 	say("bob:two:\n")
 	do("acl", "deluser", "ann")
-	eventually(t, "the other user", func() bool {
+	partstest.Eventually(t, 10*time.Second, "the other user", func() bool {
 		clients := admin.Do(t.Context(), "client", "list").String()
 		return strings.Contains(clients, "user=bob") && !strings.Contains(clients, "user=ann")
 	})

@@ -1,7 +1,6 @@
 package partstest
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"os"
@@ -45,7 +44,7 @@ func Cluster(t testing.TB, server parts.Part, masters, replicas int, args ...str
 		must(t, admins[0].ClusterMeet(t.Context(), host, port).Err())
 	}
 	for _, admin := range admins {
-		await(t, "the cluster is whole", func() bool {
+		Eventually(t, 20*time.Second, "the cluster is whole", func() bool {
 			return strings.Contains(admin.ClusterInfo(t.Context()).Val(), "cluster_state:ok") && strings.Count(admin.ClusterNodes(t.Context()).Val(), " connected") == len(nodes)
 		})
 	}
@@ -53,12 +52,12 @@ func Cluster(t testing.TB, server parts.Part, masters, replicas int, args ...str
 		must(t, follows.ClusterReplicate(t.Context(), admins[i%masters].ClusterMyID(t.Context()).Val()).Err())
 	}
 	for _, follows := range admins[masters:] {
-		await(t, "the replica follows", func() bool {
+		Eventually(t, 20*time.Second, "the replica follows", func() bool {
 			return strings.Contains(follows.Info(t.Context(), "replication").Val(), "master_link_status:up")
 		})
 	}
 	for _, admin := range admins {
-		await(t, "all know the replicas", func() bool {
+		Eventually(t, 20*time.Second, "all know the replicas", func() bool {
 			return strings.Count(admin.ClusterNodes(t.Context()).Val(), "slave ") == replicas
 		})
 	}
@@ -74,7 +73,7 @@ func Sentinel(t testing.TB, server parts.Part, name string) (master, replica, se
 	must(t, err)
 	replica = Redis(t, server, "--dir", t.TempDir(), "--replicaof", host+" "+port, "--repl-diskless-sync-delay", "0")
 	follows := Admin(t, replica)
-	await(t, "the replica follows", func() bool {
+	Eventually(t, 20*time.Second, "the replica follows", func() bool {
 		return strings.Contains(follows.Info(t.Context(), "replication").Val(), "master_link_status:up")
 	})
 	config := filepath.Join(t.TempDir(), "sentinel.conf") // which it writes to
@@ -84,7 +83,7 @@ func Sentinel(t testing.TB, server parts.Part, name string) (master, replica, se
 	t.Cleanup(func() { stop(t, sentinel.Process) })
 	watches := goredis.NewSentinelClient(&goredis.Options{Addr: sentinel.Addr})
 	t.Cleanup(func() { _ = watches.Close() })
-	await(t, "the Sentinel knows the replica", func() bool {
+	Eventually(t, 20*time.Second, "the Sentinel knows the replica", func() bool {
 		replicas, err := watches.Replicas(t.Context(), name).Result()
 		return err == nil && len(replicas) == 1
 	})
@@ -95,18 +94,5 @@ func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
-	}
-}
-
-func await(t testing.TB, what string, met func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	for !met() {
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-			t.Fatalf("within 20 s not true: %s", what)
-		}
 	}
 }

@@ -3,6 +3,7 @@ package partstest
 import (
 	"crypto/tls"
 	"testing"
+	"time"
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	rules "github.com/envoyproxy/go-control-plane/ratelimit/config/ratelimit/v3"
@@ -36,7 +37,7 @@ func (c *ControlPlane) Set(version string, all ...*rules.RateLimitConfig) {
 // while that version is in force.
 func (c *ControlPlane) Answered(version string, rejected bool) (answer *discovery.DiscoveryRequest) {
 	c.t.Helper()
-	await(c.t, "version "+version+" is answered", func() bool {
+	Eventually(c.t, 20*time.Second, "version "+version+" is answered", func() bool {
 		answer = c.Answer()
 		return answer != nil && answer.GetVersionInfo() == version && (answer.GetErrorDetail() != nil) == rejected
 	})
