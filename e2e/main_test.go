@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/weir-rls/weir/internal/browsertest"
+	"github.com/weir-rls/weir/internal/parts/partstest"
 )
 
 // weirBinary is built once for all tests, the way `make build` builds it.
@@ -28,7 +29,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	goleak.VerifyTestMain(browsertest.Suite{M: m}, goleak.Cleanup(func(code int) {
+	goleak.VerifyTestMain(partstest.Suite{M: browsertest.Suite{M: m}}, goleak.Cleanup(func(code int) {
 		if err := noChildren(); err != nil {
 			fmt.Fprintln(os.Stderr, "e2e:", err)
 			code = 1

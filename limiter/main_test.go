@@ -14,15 +14,12 @@ import (
 	"github.com/weir-rls/weir/limiter"
 )
 
-// A pool of go-redis whose server is away looks for it from time to time, and ends
-// that up to a second after it was closed.
-//
 // Properties draw 1,000 examples; -rapid.checks asks for another number.
 func TestMain(m *testing.M) {
 	if err := flag.Set("rapid.checks", "1000"); err != nil {
 		log.Fatal(err)
 	}
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+	goleak.VerifyTestMain(partstest.Suite{M: m})
 }
 
 // open returns a limiter that is closed when its test ends.

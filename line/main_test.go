@@ -24,7 +24,7 @@ import (
 	"github.com/weir-rls/weir/records"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(partstest.Suite{M: m}) }
 
 // world is a server and what stands behind it.
 type world struct {

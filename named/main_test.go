@@ -18,7 +18,7 @@ import (
 	"github.com/weir-rls/weir/records"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(partstest.Suite{M: m}) }
 
 // replica is a registry as internal/app wires it.
 type replica struct {

@@ -26,7 +26,7 @@ import (
 	"github.com/weir-rls/weir/ratelimit/settings"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(partstest.Suite{M: m}) }
 
 // replica is a program that runs until the test ends.
 type replica struct {

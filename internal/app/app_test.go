@@ -29,7 +29,7 @@ import (
 	"github.com/weir-rls/weir/internal/parts/partstest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(partstest.Suite{M: m}) }
 
 // Over a real connection: a header byte that is no UTF-8 is limited like any
 // other value, not admitted by way of a failing call.

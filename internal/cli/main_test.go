@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/weir-rls/weir/internal/parts/partstest"
 )
 
 // beWeir has the test binary be weir, for a shell that runs it.
@@ -16,5 +18,5 @@ func TestMain(m *testing.M) {
 	if os.Getenv(beWeir) != "" {
 		os.Exit(Run(context.Background(), World{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}))
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(partstest.Suite{M: m})
 }

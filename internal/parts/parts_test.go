@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("PARTS_TEST_PARENT") != "" {
 		beParent()
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(partstest.Suite{M: m})
 }
 
 func TestFind_MissingPartIsOneLineWithItsRemedy(t *testing.T) {

@@ -26,11 +26,7 @@ import (
 	"github.com/weir-rls/weir/limiter/grpclimit"
 )
 
-// A pool of go-redis whose server is away looks for it from time to time, and ends
-// that up to a second after it was closed.
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(partstest.Suite{M: m}) }
 
 const day = 24 * time.Hour
 
