@@ -15,7 +15,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
@@ -121,7 +120,7 @@ func (c *Client) connect(ctx context.Context) (came reached, err error) {
 		if err != nil {
 			return nothingCame, err
 		}
-		secure = credentials.NewTLS(config)
+		secure = newSecured(config)
 	}
 	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 4}}
 	conn, err := grpc.NewClient(c.options.Address,
