@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -41,7 +42,11 @@ func start(t *testing.T, args ...string) (weir *exec.Cmd, log *bufio.Scanner) {
 	if err := weir.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = weir.Process.Kill() })
+	late := time.AfterFunc(time.Minute, func() { _ = weir.Process.Kill() }) // which ends a log that is waited for
+	t.Cleanup(func() {
+		late.Stop()
+		_ = weir.Process.Kill()
+	})
 	log = bufio.NewScanner(stderr)
 	await(t, log, `"listening"`)
 	return weir, log
@@ -70,6 +75,9 @@ func ended(weir *exec.Cmd, log *bufio.Scanner) <-chan *os.ProcessState {
 }
 
 func TestSIGTERM_DrainsAndExitsWithZero(t *testing.T) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // what nohup has ignored for these tests is not for the processes that they start
+	defer signal.Stop(hangup)
 	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt, syscall.SIGHUP} {
 		weir, log := start(t, "--drain-delay=0s")
 		if err := weir.Process.Signal(signal); err != nil {
@@ -84,6 +92,28 @@ func TestSIGTERM_DrainsAndExitsWithZero(t *testing.T) {
 		case <-time.After(20 * time.Second):
 			t.Fatalf("weir does not end after %v", signal)
 		}
+	}
+}
+
+// nohup has what it starts live on when its terminal is closed.
+func TestSIGHUP_IsIgnoredUnderNohup(t *testing.T) {
+	signal.Ignore(syscall.SIGHUP)
+	defer signal.Reset(syscall.SIGHUP)
+	weir, log := start(t, "--drain-delay=0s")
+	if err := weir.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	done := ended(weir, log)
+	select {
+	case state := <-done:
+		t.Fatalf("ended: %v", state)
+	case <-time.After(300 * time.Millisecond):
+	}
+	if err := weir.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if state := <-done; state.ExitCode() != 0 {
+		t.Errorf("%v", state)
 	}
 }
 
