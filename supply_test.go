@@ -124,11 +124,9 @@ func TestVulncheck_OnlyADatabaseThatIsOutOfReachIsNoFailure(t *testing.T) {
 		"killed":                      {"", "137", false, false},
 		"unreachable by a crash only": {unreachable, "2", false, false},
 	} {
-		program := filepath.Join(t.TempDir(), "govulncheck")
-		if err := os.WriteFile(program, []byte("#!/bin/sh\ncat <<'END'\n"+c.says+"\nEND\nexit "+c.status+"\n"), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		output, err := exec.Command("tools/vulncheck.sh", program).CombinedOutput()
+		dir := t.TempDir()
+		program(t, dir, "govulncheck", "cat <<'END'\n"+c.says+"\nEND\nexit "+c.status)
+		output, err := exec.Command("tools/vulncheck.sh", filepath.Join(dir, "govulncheck")).CombinedOutput()
 		if (err == nil) != c.passes || strings.Contains(string(output), "NOT CHECKED") != c.warns || !strings.Contains(string(output), c.says) {
 			t.Errorf("%s: %v\n%s", name, err, output)
 		}

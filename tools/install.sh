@@ -32,11 +32,11 @@ venv() {
 }
 
 redis() {
-	[ -n "${REDIS_SERVER:-}" ] || command -v redis-server >/dev/null || apt redis-server
+	[ -n "${REDIS_SERVER:-}" ] || type -P redis-server >/dev/null || apt redis-server
 }
 
 chromium() {
-	[ -n "${CHROMIUM:-}" ] || command -v chromium >/dev/null || command -v google-chrome >/dev/null || apt chromium
+	[ -n "${CHROMIUM:-}" ] || type -P chromium >/dev/null || type -P google-chrome >/dev/null || apt chromium
 }
 
 "$@"
