@@ -4,7 +4,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
@@ -58,7 +57,7 @@ func TestInstall_FetchesWhatAFreshMachineMisses(t *testing.T) {
 // program writes a shell script that stands for a program.
 func program(t *testing.T, dir, name, does string) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.TrimSpace("#!/bin/sh\n"+does)+"\n"), 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+does+"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 }

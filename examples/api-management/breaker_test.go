@@ -44,7 +44,7 @@ func TestG07_G08_G09_TheBreakerOfThePaymentService(t *testing.T) {
 func told(t *testing.T, s *stage.Stage, n int64) {
 	t.Helper()
 	err := stage.Until(t.Context(), 5*time.Millisecond, "weir is told how a payment ended", func() (bool, error) {
-		redeemed, err := s.Metric(`weir_receipts_total{result="redeemed"}`)
+		redeemed, err := s.Redeemed()
 		return redeemed >= n, err
 	})
 	if err != nil {

@@ -23,7 +23,7 @@ func answered(t *testing.T, s *stage.Stage, r stage.Request) stage.Answer {
 // pass and the others be refused.
 func mustPass(t *testing.T, s *stage.Stage, want, n int, r stage.Request) {
 	t.Helper()
-	counts, err := repeat(t.Context(), s, n, r)
+	counts, err := s.Repeat(t.Context(), n, r)
 	if err != nil || counts[http.StatusOK] != want || counts[http.StatusTooManyRequests] != n-want {
 		t.Fatalf("%v %v, want %d of %d to pass", counts, err, want, n)
 	}
@@ -33,14 +33,14 @@ func mustPass(t *testing.T, s *stage.Stage, want, n int, r stage.Request) {
 // been told how they have ended.
 func mustFail(t *testing.T, s *stage.Stage, n int, r stage.Request) {
 	t.Helper()
-	if counts, err := repeat(t.Context(), s, n, r); err != nil || counts[http.StatusInternalServerError] != n {
+	if counts, err := s.Repeat(t.Context(), n, r); err != nil || counts[http.StatusInternalServerError] != n {
 		t.Fatalf("%v %v, want %d that reach the model", counts, err, n)
 	}
 }
 
 func redeemed(t *testing.T, s *stage.Stage) int64 {
 	t.Helper()
-	n, err := told(s)
+	n, err := s.Redeemed()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,10 +149,9 @@ func TestM11_M24_SharedInRedisAndInMemoryWithoutIt(t *testing.T) {
 	if err := s.Lose(s.Redis.Process); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Passes(t.Context(), 40, 40, "without Redis", chat("sk-carol", "gpt-4")); err != nil {
-		t.Fatal(err)
-	}
-	counts, err := s.Repeat(t.Context(), 200, chat("sk-carol", "gpt-4"))
+	carol := withoutReceipt(chat("sk-carol", "gpt-4"))
+	mustPass(t, s, 40, 40, carol)
+	counts, err := s.Repeat(t.Context(), 200, carol)
 	if err != nil || counts[200]+counts[429] != 200 || counts[429] == 0 {
 		t.Errorf("without Redis: %v %v, want that the limit still holds", counts, err)
 	}
@@ -184,22 +183,16 @@ func TestM26_M27_LimitsOfAKey(t *testing.T) {
 
 func TestM29_TheSiteByAddressAndSearchByUser(t *testing.T) {
 	stagetest.OnEachStore(t, example, func(t *testing.T, s *stage.Stage) {
-		pass := func(want, n int, r stage.Request) { // no stream's end is told here
-			t.Helper()
-			if err := s.Passes(t.Context(), n, want, r.Path, r); err != nil {
-				t.Fatal(err)
-			}
-		}
 		from := func(path string) stage.Request { return stage.Request{Path: path, From: "127.0.0.7"} }
-		pass(60, 62, from("/pricing"))
-		pass(180, 182, from("/api/status"))
-		pass(20, 22, from("/api/user/login"))
-		pass(10, 12, from("/api/upload"))
-		pass(5, 5, stage.Request{Path: "/api/upload", From: "127.0.0.8"})
+		mustPass(t, s, 60, 62, from("/pricing"))
+		mustPass(t, s, 180, 182, from("/api/status"))
+		mustPass(t, s, 20, 22, from("/api/user/login"))
+		mustPass(t, s, 10, 12, from("/api/upload"))
+		mustPass(t, s, 5, 5, stage.Request{Path: "/api/upload", From: "127.0.0.8"})
 		search := stage.Request{Path: "/api/search?q=x", Header: map[string]string{"Authorization": "Bearer sk-alice"}}
-		pass(10, 12, search)
+		mustPass(t, s, 10, 12, search)
 		search.Header = map[string]string{"Authorization": "Bearer sk-alice-vip"}
-		pass(0, 2, search) // the user, not the key
+		mustPass(t, s, 0, 2, search) // the user, not the key
 		if answer := answered(t, s, from("/api/search")); answer.Status != http.StatusUnauthorized {
 			t.Errorf("search without a key: %s", answer.Proto)
 		}

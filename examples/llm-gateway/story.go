@@ -22,7 +22,7 @@ func ask(key, body string, more ...string) stage.Request {
 	for i := 0; i+1 < len(more); i += 2 {
 		header[more[i]] = more[i+1]
 	}
-	return stage.Request{Method: http.MethodPost, Path: "/v1/chat/completions", Header: header, Body: body}
+	return stage.Request{Method: http.MethodPost, Path: "/v1/chat/completions", Header: header, Body: body, Receipt: true}
 }
 
 // tell asks the models and shows what became of it.
@@ -60,10 +60,10 @@ func callersOnly(ctx context.Context, s *stage.Stage) error {
 
 func successes(ctx context.Context, s *stage.Stage) error {
 	s.Screen.Title("2. The group default: 100 successful requests a minute to each model")
-	if err := passes(ctx, s, 110, 100, "alice, gpt-4", chat("sk-alice", "gpt-4")); err != nil {
+	if err := s.Passes(ctx, 110, 100, "alice, gpt-4", chat("sk-alice", "gpt-4")); err != nil {
 		return err
 	}
-	if err := passes(ctx, s, 5, 5, "alice, claude", chat("sk-alice", "claude")); err != nil {
+	if err := s.Passes(ctx, 5, 5, "alice, claude", chat("sk-alice", "claude")); err != nil {
 		return err
 	}
 	return s.Refused(ctx, chat("sk-alice", "gpt-4"))
@@ -71,7 +71,7 @@ func successes(ctx context.Context, s *stage.Stage) error {
 
 func failures(ctx context.Context, s *stage.Stage) error {
 	s.Screen.Title("3. And 200 in all: failures count only there, and the error says so")
-	counts, err := repeat(ctx, s, 210, chat("sk-carol", "gpt-4", "X-Fail", "500"))
+	counts, err := s.Repeat(ctx, 210, chat("sk-carol", "gpt-4", "X-Fail", "500"))
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func failures(ctx context.Context, s *stage.Stage) error {
 
 func groups(ctx context.Context, s *stage.Stage) error {
 	s.Screen.Title("4. A key of the group vip: 1000, whatever group its user is of")
-	return passes(ctx, s, 110, 110, "alice, gpt-4, vip key", chat("sk-alice-vip", "gpt-4"))
+	return s.Passes(ctx, 110, 110, "alice, gpt-4, vip key", chat("sk-alice-vip", "gpt-4"))
 }
 
 func atOnce(ctx context.Context, s *stage.Stage) error {
@@ -143,54 +143,15 @@ func outage(ctx context.Context, s *stage.Stage) error {
 	if err := s.Lose(s.Redis.Process); err != nil {
 		return err
 	}
-	return s.Passes(ctx, 20, 20, "bob, gpt-4", chat("sk-bob", "gpt-4"))
+	return s.Passes(ctx, 20, 20, "bob, gpt-4", withoutReceipt(chat("sk-bob", "gpt-4")))
 }
 
-// passes sends a request n times, of which so many must pass and the others be refused.
-func passes(ctx context.Context, s *stage.Stage, n, want int, what string, r stage.Request) error {
-	counts, err := repeat(ctx, s, n, r)
-	if err != nil {
-		return err
-	}
-	s.Screen.Tally(what, n, counts[http.StatusOK], -1)
-	if counts[http.StatusOK] != want || counts[http.StatusTooManyRequests] != n-want {
-		return fmt.Errorf("%s: %v, want %d that pass", what, counts, want)
-	}
-	return nil
+// withoutReceipt is a request that weir judges without its store: it holds nothing that its
+// end would give back.
+func withoutReceipt(r stage.Request) stage.Request {
+	r.Receipt = false
+	return r
 }
-
-// repeat sends a request n times, each when weir was told how the one before has ended, and
-// counts the answers by their status. A client has its answer before that, and until then
-// the request holds a slot of its user and counts as a success.
-func repeat(ctx context.Context, s *stage.Stage, n int, r stage.Request) (map[int]int, error) {
-	counts := map[int]int{}
-	before, err := told(s)
-	if err != nil {
-		return counts, err
-	}
-	for range n {
-		answer, err := s.Send(ctx, r)
-		if err != nil {
-			return counts, err
-		}
-		counts[answer.Status]++
-		if answer.Status == http.StatusTooManyRequests {
-			continue
-		}
-		if err := stage.Until(ctx, time.Millisecond, "the end is told", func() (bool, error) {
-			now, err := told(s)
-			more := now > before
-			before = now
-			return more, err
-		}); err != nil {
-			return counts, err
-		}
-	}
-	return counts, nil
-}
-
-// told is of how many requests weir was told the end.
-func told(s *stage.Stage) (int64, error) { return s.Metric(`weir_receipts_total{result="redeemed"}`) }
 
 // letGo lets the model answer all that it holds.
 func letGo(ctx context.Context, s *stage.Stage) error {

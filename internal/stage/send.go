@@ -22,6 +22,7 @@ type Request struct {
 	Header   map[string]string // Host too
 	Body     string
 	From     string // the caller's address, such as 127.0.0.2; on a connection of its own
+	Receipt  bool   // unless it is refused weir is told how it ended, which Repeat waits for
 }
 
 // Answer is a response, read whole.
@@ -70,17 +71,39 @@ func from(addr string) *http.Client {
 }
 
 // Repeat sends a request n times, one after the other, and counts the answers by
-// their status.
+// their status. A request with a receipt has ended for its client before weir is told so;
+// until then it holds its slots and counts as a success, for which the next one may be refused.
 func (s *Stage) Repeat(ctx context.Context, n int, r Request) (map[int]int, error) {
 	counts := map[int]int{}
+	var redeemed int64
+	if r.Receipt {
+		var err error
+		if redeemed, err = s.Redeemed(); err != nil {
+			return counts, err
+		}
+	}
 	for range n {
 		answer, err := s.Send(ctx, r)
 		if err != nil {
 			return counts, err
 		}
 		counts[answer.Status]++
+		if r.Receipt && answer.Status != http.StatusTooManyRequests {
+			if redeemed, err = s.redeemedMore(ctx, redeemed); err != nil {
+				return counts, err
+			}
+		}
 	}
 	return counts, nil
+}
+
+// redeemedMore waits until more receipts are redeemed than before.
+func (s *Stage) redeemedMore(ctx context.Context, before int64) (now int64, err error) {
+	err = Until(ctx, time.Millisecond, "weir is told how the request ended", func() (bool, error) {
+		now, err = s.Redeemed()
+		return now > before, err
+	})
+	return now, err
 }
 
 // Passes sends a request n times, of which so many must pass and the others be refused.

@@ -67,6 +67,9 @@ func (s *Stage) Metric(series string) (int64, error) {
 	return sum, nil
 }
 
+// Redeemed is of how many requests the weirs were told by a receipt how they ended.
+func (s *Stage) Redeemed() (int64, error) { return s.Metric(`weir_receipts_total{result="redeemed"}`) }
+
 // Lose ends a part as a power cut would, and does not miss it.
 func (s *Stage) Lose(p *parts.Process) error {
 	s.lost = append(s.lost, p)
