@@ -37,11 +37,12 @@ func TestAReplicaCanWaitForItsStore(t *testing.T) {
 		s.Store, s.RedisURL, s.WaitForStore = config.StoreRedis, config.RedisURL("redis://"+addr), true
 	})
 	ready := func() bool {
+		serving := waits.serving() == healthpb.HealthCheckResponse_SERVING // asked first: the page says so not later
 		status, page := waits.get("/readyz")
 		if status != 200 && !strings.Contains(page, "--wait-for-store") {
 			t.Errorf("%d: %s", status, page)
 		}
-		if serving := waits.serving() == healthpb.HealthCheckResponse_SERVING; serving != (status == 200) && serving {
+		if serving && status != 200 {
 			t.Errorf("health checks say %v, the page says %d", serving, status)
 		}
 		return status == 200
